@@ -1,0 +1,125 @@
+"""All settings: one frozen object, and the only reader of the environment. Every mistake is reported at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "CSMS_"
+
+
+class SettingsInvalid(Exception):
+    """Settings are wrong; each line says which one and why."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("settings are wrong:\n  " + "\n  ".join(problems))
+        self.problems = problems
+
+
+def default_data_dir() -> Path:
+    """Where data lives unless told: for root the system's place, else the user's own."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/csms")
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "csms"
+
+
+class Settings(BaseModel):
+    """Times ending in `_s` are seconds. Every field can be set as CSMS_<FIELD IN CAPITALS>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    database_url: str | None = None
+    """Any Postgres >= 15; unset: the embedded one in `data_dir`."""
+    database_pool_size: int = Field(default=8, ge=2, le=200)
+
+    ocpp_host: str = "0.0.0.0"  # noqa: S104 - charge points come from outside
+    ocpp_port: int = Field(default=9000, ge=0, le=65535)
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=9080, ge=0, le=65535)
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    heartbeat_interval_s: int = Field(default=300, ge=1)
+    ping_interval_s: float = Field(default=60, gt=0)
+    ping_timeout_s: float = Field(default=30, gt=0)
+    close_timeout_s: float = Field(default=5, gt=0)
+    open_timeout_s: float = Field(default=10, gt=0)
+    send_timeout_s: float = Field(default=10, gt=0)
+    call_timeout_s: float = Field(default=30, gt=0, le=120)
+    drain_timeout_s: float = Field(default=5, gt=0)
+    """On SIGTERM: how long calls in flight may take before sockets are closed with 1012."""
+    message_bytes_max: int = Field(default=1024 * 1024, ge=65536)
+    message_bytes_max_unaccepted: int = Field(default=64 * 1024, ge=4096)
+    queue_length_max: int = Field(default=100, ge=1)
+    """Messages of one charge point that wait for an answer; beyond it reading pauses."""
+    database_patience_s: float = Field(default=5, gt=0)
+    """How long commits may fail before sockets are closed with 1013 and handshakes get 503."""
+    retry_after_s: int = Field(default=30, ge=1)
+    connections_max: int = Field(default=0, ge=0)
+    """0: 90 % of the limit on open files."""
+    auth_failures_max_per_identity: int = Field(default=10, ge=1)
+    """Per minute, for one identity from one address; beyond it 429."""
+    auth_failures_max_per_address: int = Field(default=100, ge=1)
+    public_hosts: tuple[str, ...] = ()
+    """Host names that are ours, for the Origin check of charge points without password (rules.md 24)."""
+
+    projection_interval_s: float = Field(default=1.0, gt=0)
+    sweep_interval_s: float = Field(default=5.0, gt=0)
+    settle_delay_s: float = Field(default=60, ge=0)
+    """1.6: how long after a stop late facts are awaited before the final bill (rules.md 14)."""
+    complete_timeout_online_s: float = Field(default=3600, gt=0)
+    complete_timeout_offline_s: float = Field(default=72 * 3600, gt=0)
+    transaction_status_delays_s: tuple[float, ...] = (60, 300, 1800)
+    """When after Ended an incomplete 2.x transaction is asked for, at most so many times."""
+    available_patience_s: float = Field(default=600, gt=0)
+    """Available for so long while online and no stop: the session has lost its stop (rules.md 13)."""
+    cost_in_updated_reply: bool = False
+    """Carry totalCost in the reply to Updated as well as in CostUpdated (rules.md 19)."""
+    cost_commit_budget_s: float = Field(default=0.020, ge=0)
+    frame_retention_days: int = Field(default=400, ge=1)
+
+    @property
+    def settle_delay(self) -> timedelta:
+        return timedelta(seconds=self.settle_delay_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    values: Mapping[str, str]
+
+    def settings(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in self.values.items():
+            if not name.startswith(PREFIX):
+                continue
+            field = name.removeprefix(PREFIX).lower()
+            known = Settings.model_fields.get(field)
+            is_list = known is not None and "tuple" in str(known.annotation)
+            found[field] = [part for part in value.split(",") if part] if is_list else value
+        return found
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """Settings from the environment, over which `given` (command line; None means not given) wins.
+
+    Raises:
+        SettingsInvalid: naming every mistake, unknown CSMS_ variables included.
+    """
+    values = _Environment(os.environ if environment is None else environment).settings()
+    values |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as wrong:
+        raise SettingsInvalid(
+            [
+                f"{PREFIX}{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+                for error in wrong.errors()
+            ]
+        ) from None
