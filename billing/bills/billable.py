@@ -1,0 +1,50 @@
+"""A session as billing sees it, and where it comes from. Knows neither OCPP nor csms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from billing.rating.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillableSession:
+    """What is known of a session at `as_of`.
+
+    `priced_from` is the instant at which token and EVSE were first both known (rules.md 15), None while they are not:
+    then there is nothing to rate yet. `complete_at` is when the facts count as complete (rules.md 14), None while
+    nobody can say. `holds` are the plausibility rules that fire and were not released; `released` those that were.
+    `closed`: the transaction's end is known. `usage` reaches to `as_of`; `energy_wh` is the energy in it.
+    """
+
+    id: int
+    charge_point: str
+    site: str
+    country: str
+    currency: str
+    time_zone: str
+    token: str | None
+    priced_from: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    complete_at: datetime | None
+    closed: bool
+    dropped: bool
+    holds: frozenset[str]
+    released: frozenset[str]
+    energy_wh: Decimal
+    as_of: datetime
+    usage: Usage
+    inputs_hash: bytes
+
+
+class SessionSource(Protocol):
+    """Gives sessions as they stand now, read through the caller's own connection and transaction."""
+
+    async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
+        """The sessions that exist, by id, folded from the facts that the connection sees."""
+        ...
