@@ -1,0 +1,84 @@
+"""What a session is folded from: stored facts, in the one vocabulary. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from csms.protocol.vocabulary import ChargingEvent, Reading, TokenStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """A charging event as it was committed. `linked`: an orphan that was paired with this session later."""
+
+    event: ChargingEvent
+    received_at: datetime
+    linked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReading:
+    """A reading and what carried it: `started`, `updated` or `ended` event, or `meter_values`.
+
+    `transaction` is as sent, None where the message gave none; then only EVSE and time tie it to the session.
+    """
+
+    reading: Reading
+    carried_by: str
+    received_at: datetime
+    transaction: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStatus:
+    """A connector status of the session's EVSE. `at` None: the charge point gave no time."""
+
+    status: str
+    at: datetime | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineSpan:
+    """A span in which a socket of the charge point was up; `until` None: it still is."""
+
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """The session before or after on the same EVSE, as far as rules look at it."""
+
+    id: int
+    token: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    register_begin_wh: Decimal | None
+    register_end_wh: Decimal | None
+    has_readings: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """All that the fold and the gate look at beside the session's own facts.
+
+    `token_status` is the token's state at the session's start. `queue_empty`: GetTransactionStatus said
+    messagesInQueue = false after Ended; `still_ongoing` False: it said ongoingIndicator = false.
+    `max_power_w` None: not told, the policy decides. `held_by_ingest` are holds that only the moment of arrival could
+    see (start_ambiguous, quarantined).
+    """
+
+    current: str
+    max_power_w: Decimal | None
+    token_status: TokenStatus | None
+    statuses: tuple[StoredStatus, ...] = ()
+    online: tuple[OnlineSpan, ...] = ()
+    previous: Neighbour | None = None
+    following: Neighbour | None = None
+    queue_empty: bool = False
+    still_ongoing: bool | None = None
+    clock_offset_s: Decimal | None = None
+    held_by_ingest: frozenset[str] = frozenset()
