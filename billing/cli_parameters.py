@@ -1,0 +1,25 @@
+"""Parameter types that commands of every room share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+
+class Instant(click.ParamType[datetime]):
+    """An RFC 3339 instant. A date is its first moment; without an offset it is UTC, as in everything we print."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time; write it as 2026-03-01T20:00:00Z", param, ctx)
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+INSTANT = Instant()
