@@ -143,7 +143,7 @@ def allocate(total_minor: int, weights: Sequence[Fraction | Decimal | int]) -> l
     by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - shares[i], i))
     for index in by_remainder[: abs(total_minor) - sum(parts)]:
         parts[index] += 1
-    assert sum(parts) == abs(total_minor), "a split must lose nothing"  # noqa: S101  # our own invariant
+    assert sum(parts) == abs(total_minor), "a split must lose nothing"
     return [sign * part for part in parts]
 
 

@@ -182,7 +182,7 @@ def _restrictions(path: str, element: Element) -> Iterator[Finding]:
             message="start_time equals end_time, which OCPI does not define; it is treated as the whole day",
             next_step="remove both for the whole day, or correct one",
         )
-    for name, low, high in _ranges(rules):
+    for name, low, high in _ordered(rules):
         if low is not None and high is not None and low >= high:
             yield Finding(
                 code="never_matches",

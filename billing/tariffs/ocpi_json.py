@@ -65,21 +65,23 @@ def _fits(value: int | str) -> bool:
 
 
 def unsafe_text(value: Any, depth: int = 0) -> str | None:
-    """Why a JSON value cannot be stored: NUL, a lone surrogate, too deep. None where it can."""
+    """Why a JSON value cannot be stored: NUL, a lone surrogate, too deep, no number. None where it can."""
+    if depth > _DEPTH_MAX:
+        return f"is nested deeper than {_DEPTH_MAX} levels"
+    parts: list[Any] = []
     match value:
-        case _ if depth > _DEPTH_MAX:
-            return f"is nested deeper than {_DEPTH_MAX} levels"
         case str():
             if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
                 return "holds a character that cannot be stored (U+0000 or a lone surrogate)"
-            return None
         case Mapping():
-            return next(filter(None, (unsafe_text(x, depth + 1) for pair in value.items() for x in pair)), None)
+            parts = [part for pair in value.items() for part in pair]
         case list():
-            return next(filter(None, (unsafe_text(item, depth + 1) for item in value)), None)
+            parts = value
         case None | bool():
-            return None
-    return "holds a number that cannot be stored" if as_decimal(value) is None else None
+            pass
+        case _:
+            return "holds a number that cannot be stored" if as_decimal(value) is None else None
+    return next(filter(None, (unsafe_text(part, depth + 1) for part in parts)), None)
 
 
 def with_decimals(value: Any) -> Any:
