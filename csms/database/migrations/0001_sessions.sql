@@ -240,6 +240,16 @@ CREATE TABLE template_result (
     PRIMARY KEY (charge_point, name)
 );
 
+-- What a 2.x charge point said of a transaction when asked (GetTransactionStatus; rules.md 13, 14).
+CREATE TABLE transaction_status (
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    session           integer NOT NULL REFERENCES session,
+    ongoing           boolean,
+    messages_in_queue boolean,
+    asked_at          timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX transaction_status_session ON transaction_status (session);
+
 -- Other things that charge points tell (firmware and log status, vendor data, monitoring events).
 CREATE TABLE notice (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

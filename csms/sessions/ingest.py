@@ -1,0 +1,478 @@
+"""Facts of many charge points, written by one transaction; their answers leave after its commit.
+
+Every statement takes lists. Identity is decided by content keys and unique constraints, never by message ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from billing import Queries
+from csms.protocol.vocabulary import (
+    Acknowledged,
+    ChargingAnswer,
+    ChargingEvent,
+    Decision,
+    FirmwareStatusReported,
+    LogStatusReported,
+    MonitoringReported,
+    Reading,
+    ReadingsReported,
+    SecurityEventReported,
+    SettingsReported,
+    StatusReported,
+    TokenVerdict,
+    VendorDataReceived,
+)
+from csms.sessions import metrics
+from csms.sessions.identity import (
+    EarlierEvent,
+    KnownSession,
+    gives_transaction_id,
+    is_repeat,
+    opens_session,
+    reuses_id,
+)
+from csms.sessions.records import answer_from_json, answer_to_json, sample_to_row
+from csms.tokens.service import verdicts_at
+from csms.tokens.token import canonical
+
+SQL = Queries.load(__package__)
+
+StorableFact = (
+    ChargingEvent
+    | ReadingsReported
+    | StatusReported
+    | SecurityEventReported
+    | VendorDataReceived
+    | FirmwareStatusReported
+    | LogStatusReported
+    | SettingsReported
+    | MonitoringReported
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A fact on its way into the database, with the frame that proves it. `frame` None: stored elsewhere."""
+
+    charge_point: str
+    fact: StorableFact
+    frame: str | None
+    action: str | None
+    socket: UUID | None
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one new event becomes; repeats of it within the batch share it."""
+
+    arrival: Arrival
+    event: ChargingEvent
+    occurrence: int
+    answer: ChargingAnswer
+    session: int | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    arrivals: Sequence[Arrival]
+    answers: list[Decision] = field(default_factory=list)
+    plans: dict[tuple[str, bytes, int], _Plan] = field(default_factory=dict)
+    plan_of: dict[int, _Plan] = field(default_factory=dict)
+    known: dict[tuple[str, str], KnownSession] = field(default_factory=dict)
+    due: set[int] = field(default_factory=set)
+    evses_touched: set[tuple[str, int]] = field(default_factory=set)
+
+
+class Ingest:
+    """Writes batches of arrivals. `committed` is called after each commit that changed sessions."""
+
+    def __init__(self, pool: asyncpg.Pool, *, committed: Callable[[bool], None] = lambda _urgent: None) -> None:
+        self._pool = pool
+        self._committed = committed
+
+    async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision]:
+        """Store all of them or none; the answers in the same order."""
+        batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
+        events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
+        async with self._pool.acquire() as connection, connection.transaction():
+            await _find_sessions(connection, batch)
+            if events:
+                await _store_events(connection, batch, events)
+            await _store_readings(connection, batch)
+            await _store_statuses(connection, batch)
+            await _store_notices(connection, batch)
+            await _store_frames(connection, batch)
+            await _mark_due(connection, batch)
+        for n, plan in batch.plan_of.items():
+            batch.answers[n] = plan.answer
+        if batch.due:
+            self._committed(bool(events))
+        return batch.answers
+
+
+async def _find_sessions(connection: Any, batch: _Batch) -> None:
+    """The newest sessions of all transaction ids that the batch names; events of one charge point one batch at a time."""
+    locked = sorted({a.charge_point for a in batch.arrivals if isinstance(a.fact, ChargingEvent)})
+    if locked:
+        await SQL.lock_charge_points.execute(connection, charge_points=locked)
+    named = {
+        (a.charge_point, a.fact.transaction)
+        for a in batch.arrivals
+        if isinstance(a.fact, (ChargingEvent, ReadingsReported)) and a.fact.transaction is not None
+    }
+    if named:
+        await _read_sessions(connection, batch, sorted(named))
+
+
+async def _read_sessions(connection: Any, batch: _Batch, named: Sequence[tuple[str, str]]) -> None:
+    rows = await SQL.latest_sessions.fetch(
+        connection,
+        charge_points=[charge_point for charge_point, _ in named],
+        transactions=[transaction for _, transaction in named],
+    )
+    for row in rows:
+        batch.known[row["charge_point"], row["transaction"]] = KnownSession(
+            id=row["id"], generation=row["generation"], started_at=row["started_at"], ended=row["ended"]
+        )
+
+
+async def _store_events(connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]]) -> None:
+    earlier = await _earlier_events(connection, events)
+    verdicts = await verdicts_at(connection, [(e.token, a.received_at) for _, a, e in events if e.token is not None])
+    for n, arrival, event in events:
+        _plan_event(batch, n, arrival, event, earlier, verdicts)
+    await _create_sessions(connection, batch)
+    await _insert_events(connection, batch)
+
+
+async def _earlier_events(
+    connection: Any, events: Sequence[tuple[int, Arrival, ChargingEvent]]
+) -> dict[tuple[str, bytes], EarlierEvent]:
+    rows = await SQL.earlier_events.fetch(
+        connection,
+        charge_points=[arrival.charge_point for _, arrival, _ in events],
+        keys=[event.key for _, _, event in events],
+    )
+    return {
+        (row["charge_point"], row["key"]): EarlierEvent(
+            occurrence=row["occurrence"], session=row["session"], stopped_at=row["stopped_at"], answer=row["answer"]
+        )
+        for row in rows
+    }
+
+
+def _plan_event(
+    batch: _Batch,
+    n: int,
+    arrival: Arrival,
+    event: ChargingEvent,
+    earlier_events: dict[tuple[str, bytes], EarlierEvent],
+    verdicts: dict[tuple[str, datetime], TokenVerdict],
+) -> None:
+    """A repeat gets the stored answer; a new event gets an answer to be stored with it."""
+    earlier = earlier_events.get((arrival.charge_point, event.key))
+    if earlier is not None and is_repeat(event, earlier):
+        batch.answers[n] = answer_from_json(earlier.answer)
+        metrics.duplicates.inc()
+        return
+    occurrence = 0 if earlier is None else earlier.occurrence + 1
+    key = (arrival.charge_point, event.key, occurrence)
+    plan = batch.plans.get(key)
+    if plan is not None:
+        metrics.duplicates.inc()
+    else:
+        verdict = None if event.token is None else verdicts[canonical(event.token), arrival.received_at]
+        plan = _Plan(arrival, event, occurrence, ChargingAnswer(verdict=verdict))
+        batch.plans[key] = plan
+    batch.plan_of[n] = plan
+
+
+async def _create_sessions(connection: Any, batch: _Batch) -> None:
+    """Give every planned event its session; new ones where a start or a 2.x event is the first we hear of it."""
+    wanted = [plan for plan in batch.plans.values() if _needs_session(batch, plan)]
+    ids: list[int] = []
+    if wanted:
+        rows = await SQL.take_session_ids.fetch(connection, count=len(wanted))
+        ids = [row["id"] for row in rows]
+    created: list[tuple[int, str, str, int, ChargingEvent, datetime]] = []
+    for plan in batch.plans.values():
+        _assign(batch, plan, ids, created)
+    if not created:
+        return
+    await SQL.insert_sessions.execute(
+        connection,
+        ids=[row[0] for row in created],
+        charge_points=[row[1] for row in created],
+        transactions=[row[2] for row in created],
+        generations=[row[3] for row in created],
+        evses=[row[4].evse for row in created],
+        connectors=[row[4].connector for row in created],
+        tokens=[None if row[4].token is None else canonical(row[4].token) for row in created],
+        started_ats=[row[4].at for row in created],
+        received_ats=[row[5] for row in created],
+    )
+
+
+def _needs_session(batch: _Batch, plan: _Plan) -> bool:
+    event = plan.event
+    if gives_transaction_id(event):
+        return True
+    if event.transaction is None:
+        return False
+    known = batch.known.get((plan.arrival.charge_point, event.transaction))
+    return opens_session(event) if known is None else reuses_id(event, known)
+
+
+def _assign(
+    batch: _Batch, plan: _Plan, ids: list[int], created: list[tuple[int, str, str, int, ChargingEvent, datetime]]
+) -> None:
+    event, charge_point = plan.event, plan.arrival.charge_point
+    if not _needs_session(batch, plan):
+        known = None if event.transaction is None else batch.known.get((charge_point, event.transaction))
+        plan.session = None if known is None else known.id
+        if plan.session is None:
+            metrics.orphans.inc()
+        return
+    plan.session = ids.pop(0)
+    transaction = str(plan.session) if event.transaction is None else event.transaction
+    before = batch.known.get((charge_point, transaction))
+    generation = 0 if before is None else before.generation + 1
+    if gives_transaction_id(event):
+        plan.answer = ChargingAnswer(transaction=plan.session, verdict=plan.answer.verdict)
+    batch.known[charge_point, transaction] = KnownSession(
+        id=plan.session, generation=generation, started_at=event.at, ended=False
+    )
+    created.append((plan.session, charge_point, transaction, generation, event, plan.arrival.received_at))
+    if event.evse is not None:
+        batch.evses_touched.add((charge_point, event.evse))
+
+
+async def _insert_events(connection: Any, batch: _Batch) -> None:
+    plans = list(batch.plans.values())
+    if not plans:
+        return
+    events = [plan.event for plan in plans]
+    await SQL.insert_events.execute(
+        connection,
+        charge_points=[plan.arrival.charge_point for plan in plans],
+        keys=[event.key for event in events],
+        occurrences=[plan.occurrence for plan in plans],
+        sessions=[plan.session for plan in plans],
+        kinds=[str(event.kind) for event in events],
+        transactions=[event.transaction for event in events],
+        evses=[event.evse for event in events],
+        connectors=[event.connector for event in events],
+        tokens=[None if event.token is None else canonical(event.token) for event in events],
+        token_types=[event.token_type for event in events],
+        ats=[event.at for event in events],
+        registers_wh=[event.register_wh for event in events],
+        seq_nos=[event.seq_no for event in events],
+        triggers=[event.trigger for event in events],
+        charging_states=[None if e.charging_state is None else str(e.charging_state) for e in events],
+        stopped_reasons=[event.stopped_reason for event in events],
+        offlines=[event.offline for event in events],
+        reservations=[event.reservation for event in events],
+        remote_starts=[event.remote_start for event in events],
+        malformeds=[event.malformed for event in events],
+        quirks=[",".join(event.quirks) for event in events],
+        answers=[answer_to_json(plan.answer) for plan in plans],
+        sockets=[plan.arrival.socket for plan in plans],
+        received_ats=[plan.arrival.received_at for plan in plans],
+    )
+    batch.due.update(plan.session for plan in plans if plan.session is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadingRow:
+    arrival: Arrival
+    reading: Reading
+    carried_by: str
+    evse: int | None
+    connector: int | None
+    transaction: str | None
+    session: int | None
+
+
+def _reading_rows(batch: _Batch) -> list[_ReadingRow]:
+    rows = [
+        _ReadingRow(
+            plan.arrival, reading, str(plan.event.kind), plan.event.evse, plan.event.connector, plan.event.transaction,
+            plan.session,
+        )
+        for plan in batch.plans.values()
+        for reading in plan.event.readings
+    ]  # fmt: skip
+    for arrival in batch.arrivals:
+        fact = arrival.fact
+        if not isinstance(fact, ReadingsReported):
+            continue
+        known = None if fact.transaction is None else batch.known.get((arrival.charge_point, fact.transaction))
+        session = None if known is None else known.id
+        if session is not None:
+            batch.due.add(session)
+        elif fact.transaction is None:
+            batch.evses_touched.add((arrival.charge_point, fact.evse))
+        rows.extend(
+            _ReadingRow(arrival, reading, "meter_values", fact.evse, fact.connector, fact.transaction, session)
+            for reading in fact.readings
+        )
+    return rows
+
+
+async def _store_readings(connection: Any, batch: _Batch) -> None:
+    rows = _reading_rows(batch)
+    if not rows:
+        return
+    await SQL.insert_readings.execute(
+        connection,
+        charge_points=[row.arrival.charge_point for row in rows],
+        evses=[row.evse for row in rows],
+        connectors=[row.connector for row in rows],
+        transactions=[row.transaction for row in rows],
+        ats=[row.reading.at for row in rows],
+        keys=[row.reading.key for row in rows],
+        carried_bys=[row.carried_by for row in rows],
+        sessions=[row.session for row in rows],
+        samples=[[sample_to_row(sample) for sample in row.reading.samples] for row in rows],
+        quirks=[",".join(row.reading.quirks) for row in rows],
+        received_ats=[row.arrival.received_at for row in rows],
+    )
+
+
+async def _store_statuses(connection: Any, batch: _Batch) -> None:
+    reports = [(a, a.fact) for a in batch.arrivals if isinstance(a.fact, StatusReported)]
+    if not reports:
+        return
+    await SQL.insert_statuses.execute(
+        connection,
+        charge_points=[arrival.charge_point for arrival, _ in reports],
+        evses=[status.evse for _, status in reports],
+        connectors=[status.connector for _, status in reports],
+        statuses=[status.status for _, status in reports],
+        ats=[status.at for _, status in reports],
+        error_codes=[status.error_code for _, status in reports],
+        infos=[status.info for _, status in reports],
+        vendor_error_codes=[status.vendor_error_code for _, status in reports],
+        sockets=[arrival.socket for arrival, _ in reports],
+        received_ats=[arrival.received_at for arrival, _ in reports],
+    )
+    newest = {(a.charge_point, status.evse, status.connector): (a, status) for a, status in reports}
+    current = [newest[key] for key in sorted(newest)]
+    await SQL.upsert_connectors.execute(
+        connection,
+        charge_points=[arrival.charge_point for arrival, _ in current],
+        evses=[status.evse for _, status in current],
+        connectors=[status.connector for _, status in current],
+        statuses=[status.status for _, status in current],
+        error_codes=[status.error_code for _, status in current],
+        infos=[status.info for _, status in current],
+        received_ats=[arrival.received_at for arrival, _ in current],
+    )
+    batch.evses_touched.update((arrival.charge_point, status.evse) for arrival, status in reports)
+
+
+async def _store_notices(connection: Any, batch: _Batch) -> None:
+    security = [(a, a.fact) for a in batch.arrivals if isinstance(a.fact, SecurityEventReported)]
+    if security:
+        await SQL.insert_security_events.execute(
+            connection,
+            charge_points=[arrival.charge_point for arrival, _ in security],
+            keys=[event.key for _, event in security],
+            types=[event.type for _, event in security],
+            ats=[event.at for _, event in security],
+            tech_infos=[event.tech_info for _, event in security],
+            received_ats=[arrival.received_at for arrival, _ in security],
+        )
+    notices = [(a, *_notice(a.fact)) for a in batch.arrivals if _notice(a.fact)[0]]
+    if notices:
+        await SQL.insert_notices.execute(
+            connection,
+            charge_points=[arrival.charge_point for arrival, _, _ in notices],
+            kinds=[kind for _, kind, _ in notices],
+            bodies=[body for _, _, body in notices],
+            received_ats=[arrival.received_at for arrival, _, _ in notices],
+        )
+    settings = {
+        (a.charge_point, name): (value, mutability, a.received_at)
+        for a in batch.arrivals
+        if isinstance(a.fact, SettingsReported)
+        for name, value, mutability in a.fact.settings
+    }
+    if settings:
+        await store_settings(connection, settings)
+
+
+def _notice(fact: StorableFact) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case FirmwareStatusReported():
+            return "firmware_status", {"status": fact.status, "request": fact.request}
+        case LogStatusReported():
+            return "log_status", {"status": fact.status, "request": fact.request}
+        case VendorDataReceived():
+            return "vendor_data", {"vendor": fact.vendor, "message": fact.message, "data": fact.data}
+        case MonitoringReported():
+            return "monitoring", {"seq_no": fact.seq_no, "events": [list(event) for event in fact.events]}
+        case _:
+            return "", {}
+
+
+async def store_settings(
+    connection: Any, settings: dict[tuple[str, str], tuple[str | None, str | None, datetime]]
+) -> None:
+    """Settings by charge point and name: value, mutability, when read."""
+    keys = sorted(settings)
+    await SQL.upsert_settings.execute(
+        connection,
+        charge_points=[charge_point for charge_point, _ in keys],
+        names=[name for _, name in keys],
+        values=[settings[key][0] for key in keys],
+        mutabilities=[settings[key][1] for key in keys],
+        read_ats=[settings[key][2] for key in keys],
+    )
+
+
+async def _store_frames(connection: Any, batch: _Batch) -> None:
+    framed = [a for a in batch.arrivals if a.frame is not None]
+    if framed:
+        await SQL.insert_frames.execute(
+            connection,
+            charge_points=[a.charge_point for a in framed],
+            directions=["in"] * len(framed),
+            actions=[a.action for a in framed],
+            bodies=[a.frame for a in framed],
+            sockets=[a.socket for a in framed],
+            received_ats=[a.received_at for a in framed],
+        )
+    broken = [a for a in framed if isinstance(a.fact, (ChargingEvent, ReadingsReported)) and a.fact.malformed]
+    if broken:
+        await SQL.insert_quarantine.execute(
+            connection,
+            charge_points=[a.charge_point for a in broken],
+            frames=[a.frame for a in broken],
+            reasons=[",".join(getattr(a.fact, "quirks", ())) or "malformed" for a in broken],
+            sockets=[a.socket for a in broken],
+            received_ats=[a.received_at for a in broken],
+        )
+
+
+async def _mark_due(connection: Any, batch: _Batch) -> None:
+    """Sessions to be folded again: those with new facts, and those that run on EVSEs where something else happened."""
+    if batch.evses_touched:
+        touched = sorted(batch.evses_touched)
+        rows = await SQL.open_sessions_of_evses.fetch(
+            connection,
+            charge_points=[charge_point for charge_point, _ in touched],
+            evses=[evse for _, evse in touched],
+        )
+        batch.due.update(row["id"] for row in rows)
+    if batch.due:
+        await SQL.mark_due.execute(connection, sessions=sorted(batch.due))

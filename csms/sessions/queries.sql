@@ -1,0 +1,321 @@
+-- name: lock_charge_points
+-- Events of a charge point are decided one batch at a time, on whatever node they arrive.
+SELECT pg_advisory_xact_lock(7001, hashtext(c)) FROM unnest(:charge_points::text[]) c;
+
+-- name: earlier_events
+-- Events of these content keys that are stored already, with what became of their sessions: newest occurrence first.
+SELECT DISTINCT ON (e.charge_point, e.key)
+       e.charge_point, e.key, e.occurrence, e.session, e.kind, e.answer,
+       (SELECT min(s.received_at) FROM charging_event s WHERE s.session = e.session AND s.kind = 'ended') AS stopped_at
+  FROM unnest(:charge_points::text[], :keys::bytea[]) AS k (charge_point, key)
+  JOIN charging_event e ON e.charge_point = k.charge_point AND e.key = k.key
+ ORDER BY e.charge_point, e.key, e.occurrence DESC;
+
+-- name: latest_sessions
+-- The newest generation of each transaction, and whether it has ended.
+SELECT DISTINCT ON (s.charge_point, s.transaction)
+       s.charge_point, s.transaction, s.generation, s.id, s.token,
+       (SELECT min(e.at) FROM charging_event e WHERE e.session = s.id AND e.kind = 'started') AS started_at,
+       EXISTS (SELECT FROM charging_event e WHERE e.session = s.id AND e.kind = 'ended') AS ended
+  FROM unnest(:charge_points::text[], :transactions::text[]) AS t (charge_point, transaction)
+  JOIN session s ON s.charge_point = t.charge_point AND s.transaction = t.transaction
+ ORDER BY s.charge_point, s.transaction, s.generation DESC;
+
+-- name: take_session_ids
+-- Fresh session ids; some may stay unused.
+SELECT nextval('session_id')::integer AS id FROM generate_series(1, :count::integer);
+
+-- name: insert_sessions
+-- Sessions as their first event shows them; the projection follows. A concurrent twin wins silently.
+INSERT INTO session (id, charge_point, transaction, generation, evse, connector, token, started_at, last_fact_at)
+SELECT * FROM unnest(:ids::integer[], :charge_points::text[], :transactions::text[], :generations::integer[],
+                     :evses::integer[], :connectors::integer[], :tokens::text[], :started_ats::timestamptz[],
+                     :received_ats::timestamptz[])
+    ON CONFLICT DO NOTHING;
+
+-- name: insert_events
+-- Each event once: the unique constraint is the last word, and a violation fails the batch, which is tried again.
+INSERT INTO charging_event (charge_point, key, occurrence, session, kind, transaction, evse, connector, token,
+                            token_type, at, register_wh, seq_no, trigger, charging_state, stopped_reason, offline,
+                            reservation, remote_start, malformed, quirks, answer, socket, received_at)
+SELECT charge_point, key, occurrence, session, kind, transaction, evse, connector, token, token_type, at, register_wh,
+       seq_no, trigger, charging_state, stopped_reason, offline, reservation, remote_start, malformed,
+       coalesce(string_to_array(nullif(quirks, ''), ','), '{}'), answer, socket, received_at
+  FROM unnest(:charge_points::text[], :keys::bytea[], :occurrences::integer[], :sessions::integer[], :kinds::text[],
+              :transactions::text[], :evses::integer[], :connectors::integer[], :tokens::text[], :token_types::text[],
+              :ats::timestamptz[], :registers_wh::numeric[], :seq_nos::bigint[], :triggers::text[],
+              :charging_states::text[], :stopped_reasons::text[], :offlines::boolean[], :reservations::integer[],
+              :remote_starts::bigint[], :malformeds::boolean[], :quirks::text[], :answers::jsonb[], :sockets::uuid[],
+              :received_ats::timestamptz[])
+    AS e (charge_point, key, occurrence, session, kind, transaction, evse, connector, token, token_type, at,
+          register_wh, seq_no, trigger, charging_state, stopped_reason, offline, reservation, remote_start, malformed,
+          quirks, answer, socket, received_at)
+;
+
+-- name: insert_readings
+-- Each reading once (rules.md 2).
+INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks,
+                     received_at)
+SELECT charge_point, evse, connector, transaction, at, key, carried_by, session, samples,
+       coalesce(string_to_array(nullif(quirks, ''), ','), '{}'), received_at
+  FROM unnest(:charge_points::text[], :evses::integer[], :connectors::integer[], :transactions::text[],
+              :ats::timestamptz[], :keys::bytea[], :carried_bys::text[], :sessions::integer[], :samples::jsonb[],
+              :quirks::text[], :received_ats::timestamptz[])
+    AS r (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks, received_at)
+    ON CONFLICT DO NOTHING;
+
+-- name: open_sessions_of_evses
+-- Sessions that run on these EVSEs as far as we know.
+SELECT s.charge_point, s.evse, s.id
+  FROM unnest(:charge_points::text[], :evses::integer[]) AS e (charge_point, evse)
+  JOIN session s ON s.charge_point = e.charge_point AND s.evse = e.evse AND s.ended_at IS NULL AND s.dropped IS NULL;
+
+-- name: insert_statuses
+-- The history of statuses.
+INSERT INTO status_report (charge_point, evse, connector, status, at, error_code, info, vendor_error_code, socket,
+                           received_at)
+SELECT * FROM unnest(:charge_points::text[], :evses::integer[], :connectors::integer[], :statuses::text[],
+                     :ats::timestamptz[], :error_codes::text[], :infos::text[], :vendor_error_codes::text[],
+                     :sockets::uuid[], :received_ats::timestamptz[]);
+
+-- name: upsert_connectors
+-- The last arrival is the current status, whatever its timestamp says (rules.md 8).
+INSERT INTO connector (charge_point, evse, connector, status, error_code, info, reported_at)
+SELECT * FROM unnest(:charge_points::text[], :evses::integer[], :connectors::integer[], :statuses::text[],
+                     :error_codes::text[], :infos::text[], :received_ats::timestamptz[])
+    ON CONFLICT (charge_point, evse, connector)
+    DO UPDATE SET status = excluded.status, error_code = excluded.error_code, info = excluded.info,
+                  reported_at = excluded.reported_at;
+
+-- name: insert_security_events
+-- Each once.
+INSERT INTO security_event (charge_point, key, type, at, tech_info, received_at)
+SELECT * FROM unnest(:charge_points::text[], :keys::bytea[], :types::text[], :ats::timestamptz[], :tech_infos::text[],
+                     :received_ats::timestamptz[])
+    ON CONFLICT DO NOTHING;
+
+-- name: insert_notices
+-- Firmware and log status, vendor data, monitoring events.
+INSERT INTO notice (charge_point, kind, body, received_at)
+SELECT * FROM unnest(:charge_points::text[], :kinds::text[], :bodies::jsonb[], :received_ats::timestamptz[]);
+
+-- name: upsert_settings
+-- Settings as the charge point reported them.
+INSERT INTO device_setting (charge_point, name, value, mutability, read_at)
+SELECT * FROM unnest(:charge_points::text[], :names::text[], :values::text[], :mutabilities::text[],
+                     :read_ats::timestamptz[])
+    ON CONFLICT (charge_point, name)
+    DO UPDATE SET value = excluded.value, mutability = coalesce(excluded.mutability, device_setting.mutability),
+                  read_at = excluded.read_at;
+
+-- name: insert_quarantine
+-- Frames that could not be read as what they claim to be.
+INSERT INTO quarantine (charge_point, frame, reason, socket, received_at)
+SELECT * FROM unnest(:charge_points::text[], :frames::text[], :reasons::text[], :sockets::uuid[],
+                     :received_ats::timestamptz[]);
+
+-- name: insert_frames
+-- Evidence, both directions.
+INSERT INTO frame (charge_point, direction, action, body, socket, received_at)
+SELECT * FROM unnest(:charge_points::text[], :directions::text[], :actions::text[], :bodies::text[], :sockets::uuid[],
+                     :received_ats::timestamptz[]);
+
+-- name: mark_due
+-- These sessions have new facts.
+INSERT INTO session_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
+
+-- name: take_due
+-- Sessions to fold; their rows are gone with this transaction.
+DELETE FROM session_due
+ WHERE id IN (SELECT id FROM session_due ORDER BY id LIMIT :most::integer FOR UPDATE SKIP LOCKED)
+RETURNING session;
+
+-- name: lock_sessions
+-- One fold of a session at a time: what is read after this lock is newer than what any finished fold has read.
+SELECT id FROM session WHERE id = ANY (:sessions::integer[]) ORDER BY id FOR UPDATE;
+
+-- name: sessions_to_fold
+-- The sessions with what is known of their charge points, sites and reviews.
+SELECT s.id, s.charge_point, s.transaction, s.generation, s.evse, s.started_at,
+       c.site, c.current, c.max_power_w, site.country, site.currency, site.time_zone,
+       (SELECT coalesce(array_agg(DISTINCT h), '{}')
+          FROM review_entry r, unnest(r.holds) h WHERE r.session = s.id AND r.action = 'release') AS released,
+       (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review
+  FROM session s
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site ON site.id = c.site
+ WHERE s.id = ANY (:sessions::integer[]);
+
+-- name: events_of_sessions
+-- All events of these sessions, orphans that were paired with them included.
+SELECT e.session AS of_session, false AS linked, e.*
+  FROM charging_event e WHERE e.session = ANY (:sessions::integer[])
+ UNION ALL
+SELECT l.session, true, e.*
+  FROM event_link l JOIN charging_event e ON e.id = l.event WHERE l.session = ANY (:sessions::integer[]);
+
+-- name: readings_of_sessions
+-- Readings that name these sessions.
+SELECT r.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.samples, r.quirks, r.received_at
+  FROM reading r WHERE r.session = ANY (:sessions::integer[]);
+
+-- name: loose_readings
+-- Readings without a transaction on the EVSEs, in the time, of these sessions.
+SELECT w.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.samples, r.quirks, r.received_at
+  FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :sinces::timestamptz[],
+              :untils::timestamptz[]) AS w (session, charge_point, evse, since, until)
+  JOIN reading r ON r.charge_point = w.charge_point AND r.evse = w.evse AND r.session IS NULL
+                AND r.transaction IS NULL AND r.at >= w.since AND r.at <= w.until;
+
+-- name: statuses_of_sessions
+-- Statuses of the EVSEs, in the time, of these sessions; the last one before it included.
+SELECT w.session AS of_session, s.status, s.at, s.received_at
+  FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :sinces::timestamptz[],
+              :untils::timestamptz[]) AS w (session, charge_point, evse, since, until)
+  JOIN LATERAL (
+        (SELECT p.status, p.at, p.received_at FROM status_report p
+          WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.received_at < w.since
+          ORDER BY p.received_at DESC LIMIT 1)
+        UNION ALL
+        (SELECT p.status, p.at, p.received_at FROM status_report p
+          WHERE p.charge_point = w.charge_point AND p.evse = w.evse
+            AND p.received_at >= w.since AND p.received_at <= w.until
+          ORDER BY p.received_at LIMIT 2000)
+       ) s ON true;
+
+-- name: online_of_sessions
+-- When the charge points of these sessions had a socket.
+SELECT w.session AS of_session, k.opened_at, k.closed_at
+  FROM unnest(:sessions::integer[], :charge_points::text[], :sinces::timestamptz[])
+    AS w (session, charge_point, since)
+  JOIN socket k ON k.charge_point = w.charge_point AND (k.closed_at IS NULL OR k.closed_at >= w.since);
+
+-- name: neighbours_of_sessions
+-- The sessions just before and after on the same EVSE.
+SELECT w.session AS of_session, n.side, n.id, n.token, n.started_at, n.ended_at, n.register_begin_wh, n.register_end_wh,
+       EXISTS (SELECT FROM reading r WHERE r.session = n.id) AS has_readings
+  FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :starts::timestamptz[])
+    AS w (session, charge_point, evse, start)
+  JOIN LATERAL (
+        (SELECT 'previous' AS side, p.* FROM session p
+          WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.id <> w.session AND p.dropped IS NULL
+            AND (p.started_at, p.id) < (w.start, w.session)
+          ORDER BY p.started_at DESC, p.id DESC LIMIT 1)
+        UNION ALL
+        (SELECT 'following', p.* FROM session p
+          WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.id <> w.session AND p.dropped IS NULL
+            AND (p.started_at, p.id) > (w.start, w.session)
+          ORDER BY p.started_at, p.id LIMIT 1)
+       ) n ON true;
+
+-- name: project_sessions
+-- The projection, as folded.
+UPDATE session s
+   SET evse = p.evse, connector = p.connector, token = p.token, started_at = p.started_at, ended_at = p.ended_at,
+       released_at = p.released_at, complete_at = p.complete_at, energy_wh = p.energy_wh,
+       register_begin_wh = p.register_begin_wh, register_end_wh = p.register_end_wh,
+       energy_source = p.energy_source, dropped = p.dropped,
+       holds = coalesce(string_to_array(nullif(p.holds, ''), ','), '{}'),
+       flags = coalesce(string_to_array(nullif(p.flags, ''), ','), '{}'),
+       last_fact_at = p.last_fact_at, inputs_hash = p.inputs_hash, projected_at = now()
+  FROM unnest(:sessions::integer[], :evses::integer[], :connectors::integer[], :tokens::text[],
+              :started_ats::timestamptz[], :ended_ats::timestamptz[], :released_ats::timestamptz[],
+              :complete_ats::timestamptz[], :energies_wh::numeric[], :register_begins_wh::numeric[],
+              :register_ends_wh::numeric[], :energy_sources::text[], :droppeds::text[], :holds::text[],
+              :flags::text[], :last_fact_ats::timestamptz[], :inputs_hashes::bytea[])
+    AS p (session, evse, connector, token, started_at, ended_at, released_at, complete_at, energy_wh,
+          register_begin_wh, register_end_wh, energy_source, dropped, holds, flags, last_fact_at, inputs_hash)
+ WHERE s.id = p.session;
+
+-- name: mark_rating_due
+-- Billing has something to look at.
+INSERT INTO rating_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
+
+-- name: sweep_due
+-- Sessions whose state may change by time alone: Available while no stop came, or ended and not yet complete.
+INSERT INTO session_due (session)
+SELECT s.id
+  FROM session s
+  LEFT JOIN connector c ON c.charge_point = s.charge_point AND c.evse = s.evse AND c.connector = s.connector
+ WHERE s.dropped IS NULL
+   AND ((s.ended_at IS NULL AND c.status = 'Available'
+         AND c.reported_at <= :now::timestamptz - :patience::interval)
+        OR (s.ended_at IS NOT NULL AND s.complete_at IS NULL))
+   AND (s.projected_at IS NULL OR s.projected_at < :now::timestamptz - :least::interval);
+
+-- name: orphans_to_pair
+-- Stops that fit nowhere, with the open sessions of their charge points that fit by meter and time.
+SELECT e.id AS event, e.charge_point, e.at, e.register_wh,
+       array_agg(s.id) FILTER (WHERE s.id IS NOT NULL) AS candidates
+  FROM charging_event e
+  LEFT JOIN session s ON s.charge_point = e.charge_point AND s.ended_at IS NULL AND s.dropped IS NULL
+                     AND s.started_at <= e.at AND s.projected_at IS NOT NULL
+                     AND (s.register_begin_wh IS NULL OR e.register_wh IS NULL
+                          OR e.register_wh >= coalesce(s.register_end_wh, s.register_begin_wh))
+                     AND (e.token IS NULL OR s.token IS NULL OR e.token = s.token)
+ WHERE e.session IS NULL AND e.kind = 'ended' AND e.received_at > :since::timestamptz
+   AND NOT EXISTS (SELECT FROM event_link l WHERE l.event = e.id)
+ GROUP BY e.id;
+
+-- name: link_events
+-- Orphans that found their session.
+INSERT INTO event_link (event, session, why)
+SELECT * FROM unnest(:events::bigint[], :sessions::integer[], :whys::text[])
+    ON CONFLICT DO NOTHING;
+
+-- name: list_sessions
+-- Sessions with where billing stands: newest bill, own holds of billing.
+SELECT s.id, s.charge_point, s.evse, s.connector, s.token, s.transaction AS transaction_id, s.generation,
+       s.started_at, s.ended_at, s.released_at, s.complete_at, s.energy_wh, s.energy_source, s.dropped, s.flags,
+       s.register_begin_wh, s.register_end_wh, s.created_at, c.site,
+       ARRAY(SELECT DISTINCT h FROM unnest(s.holds || coalesce(r.holds, '{}')) h ORDER BY h) AS holds,
+       coalesce(r.flags, '{}') AS rating_flags, coalesce(r.notes, '{}') AS notes,
+       b.kind AS bill_kind, b.total_excl_minor, b.total_tax_minor, b.total_incl_minor, b.currency, b.as_of,
+       b.tariff, b.tariff_version,
+       EXISTS (SELECT FROM bill f WHERE f.session = s.id AND f.kind = 'final') AS billed
+  FROM session s
+  JOIN charge_point c ON c.id = s.charge_point
+  LEFT JOIN rating r ON r.session = s.id
+  LEFT JOIN LATERAL (SELECT * FROM bill b WHERE b.session = s.id ORDER BY b.seq DESC LIMIT 1) b ON true
+ WHERE (:charge_point::text IS NULL OR lower(s.charge_point) = lower(:charge_point))
+   AND (:site::text IS NULL OR c.site = :site)
+   AND (:token::text IS NULL OR s.token = upper(:token))
+   AND (:session::integer IS NULL OR s.id = :session)
+   AND (:since::timestamptz IS NULL OR coalesce(s.started_at, s.created_at) >= :since)
+   AND (:until::timestamptz IS NULL OR coalesce(s.started_at, s.created_at) < :until)
+ ORDER BY coalesce(s.started_at, s.created_at), s.id;
+
+-- name: list_orphans
+-- Events that fit no session.
+SELECT e.id, e.charge_point, e.kind, e.transaction, e.token, e.at, e.register_wh, e.stopped_reason, e.received_at,
+       l.session AS paired_with
+  FROM charging_event e LEFT JOIN event_link l ON l.event = e.id
+ WHERE e.session IS NULL
+ ORDER BY e.received_at, e.id;
+
+-- name: insert_review
+-- Who decided what, and why.
+INSERT INTO review_entry (session, action, holds, reason, actor)
+VALUES (:session::integer, :action::text, :holds::text[], :reason::text, :actor::text);
+
+-- name: review_log
+-- All review decisions of a session.
+SELECT action, holds, reason, actor, at FROM review_entry WHERE session = :session::integer ORDER BY id;
+
+-- name: review_policies
+-- The newest review policy.
+SELECT version, body FROM policy WHERE kind = 'review' ORDER BY version DESC LIMIT 1;
+
+-- name: insert_policy
+-- The first policy of an installation.
+INSERT INTO policy (kind, version, body) VALUES ('review', :version::integer, :body::jsonb) ON CONFLICT DO NOTHING;
+
+-- name: transaction_statuses
+-- What charge points said of these transactions when asked, oldest first.
+SELECT session, ongoing, messages_in_queue, asked_at
+  FROM transaction_status WHERE session = ANY (:sessions::integer[]) ORDER BY id;
+
+-- name: insert_transaction_status
+-- What a charge point said of a transaction.
+INSERT INTO transaction_status (session, ongoing, messages_in_queue)
+VALUES (:session::integer, :ongoing::boolean, :messages_in_queue::boolean);

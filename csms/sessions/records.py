@@ -1,0 +1,129 @@
+"""Rows <-> values of the sessions room: samples as compact arrays, answers as small objects. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from csms.protocol.vocabulary import (
+    ChargingAnswer,
+    ChargingEvent,
+    ChargingState,
+    EventKind,
+    Reading,
+    Sample,
+    TokenStatus,
+    TokenVerdict,
+)
+from csms.sessions.facts import StoredEvent, StoredReading
+
+
+def sample_to_row(sample: Sample) -> list[str | None]:
+    """[value, measurand, unit, context, phase, location, signed], without the trailing Nones."""
+    row = [
+        None if sample.value is None else str(sample.value),
+        str(sample.measurand),
+        sample.unit,
+        str(sample.context),
+        sample.phase,
+        sample.location,
+        sample.signed,
+    ]
+    if sample.signed is None:
+        row.pop()
+    return row
+
+
+def sample_from_row(row: list[str | None]) -> Sample:
+    value, measurand, unit, context, phase, location, *signed = row
+    assert measurand is not None
+    assert unit is not None
+    assert context is not None
+    assert location is not None
+    return Sample(
+        value=None if value is None else Decimal(value),
+        measurand=measurand,
+        unit=unit,
+        context=context,
+        phase=phase,
+        location=location,
+        signed=signed[0] if signed else None,
+    )
+
+
+def reading_from_row(row: Mapping[str, Any]) -> StoredReading:
+    return StoredReading(
+        reading=Reading(
+            at=row["at"],
+            samples=tuple(sample_from_row(sample) for sample in row["samples"]),
+            key=row["key"],
+            quirks=tuple(row["quirks"]),
+        ),
+        carried_by=row["carried_by"],
+        received_at=row["received_at"],
+        transaction=row["transaction"],
+    )
+
+
+def event_from_row(row: Mapping[str, Any]) -> StoredEvent:
+    """The event without its readings, which are rows of their own."""
+    return StoredEvent(
+        event=ChargingEvent(
+            kind=EventKind(row["kind"]),
+            at=row["at"],
+            key=row["key"],
+            transaction=row["transaction"],
+            evse=row["evse"],
+            connector=row["connector"],
+            token=row["token"],
+            token_type=row["token_type"],
+            register_wh=row["register_wh"],
+            seq_no=row["seq_no"],
+            trigger=row["trigger"],
+            charging_state=None if row["charging_state"] is None else ChargingState(row["charging_state"]),
+            stopped_reason=row["stopped_reason"],
+            offline=row["offline"],
+            reservation=row["reservation"],
+            remote_start=row["remote_start"],
+            malformed=row["malformed"],
+            quirks=tuple(row["quirks"]),
+        ),
+        received_at=row["received_at"],
+        linked=row["linked"],
+    )
+
+
+def answer_to_json(answer: ChargingAnswer) -> dict[str, Any]:
+    """Only what the answer says; the same object gives the same answer again (rules.md 6)."""
+    said: dict[str, Any] = {}
+    if answer.transaction is not None:
+        said["transaction"] = answer.transaction
+    if answer.verdict is not None:
+        said["token"] = {
+            "status": str(answer.verdict.status),
+            "group": answer.verdict.group,
+            "expires_at": None if answer.verdict.expires_at is None else answer.verdict.expires_at.isoformat(),
+        }
+    if answer.total_cost is not None:
+        said["total_cost"] = str(answer.total_cost)
+    return said
+
+
+def answer_from_json(said: Mapping[str, Any]) -> ChargingAnswer:
+    token = said.get("token")
+    verdict = None
+    if token is not None:
+        expires_at = token["expires_at"]
+        verdict = TokenVerdict(
+            status=TokenStatus(token["status"]),
+            group=token["group"],
+            expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+        )
+    cost = said.get("total_cost")
+    return ChargingAnswer(
+        transaction=said.get("transaction"),
+        verdict=verdict,
+        total_cost=None if cost is None else Decimal(cost),
+    )

@@ -1,0 +1,285 @@
+"""Rows of facts <-> what the fold takes. Everything for many sessions at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from billing import Queries
+from csms.protocol.vocabulary import EventKind, TokenStatus
+from csms.sessions.facts import (
+    Neighbour,
+    OnlineSpan,
+    StoredEvent,
+    StoredReading,
+    StoredStatus,
+    Surroundings,
+)
+from csms.sessions.records import event_from_row, reading_from_row
+from csms.tokens.service import verdicts_at
+from csms.tokens.token import canonical
+
+SQL = Queries.load(__package__)
+BEFORE_START = timedelta(minutes=5)
+"""Statuses and loose readings so much earlier than the start still tell of the session (cable before card)."""
+
+
+@dataclass(slots=True)
+class SessionFacts:
+    """All that one session is folded from, with what stands around it."""
+
+    id: int
+    charge_point: str
+    transaction: str
+    generation: int
+    site: str
+    country: str
+    currency: str
+    time_zone: str
+    current: str
+    max_power_w: Decimal | None
+    released: frozenset[str]
+    dropped_by_review: str | None
+    events: list[StoredEvent] = field(default_factory=list)
+    readings: list[StoredReading] = field(default_factory=list)
+    statuses: list[StoredStatus] = field(default_factory=list)
+    online: list[OnlineSpan] = field(default_factory=list)
+    previous: Neighbour | None = None
+    following: Neighbour | None = None
+    token_status: TokenStatus | None = None
+    queue_empty: bool = False
+    still_ongoing: bool | None = None
+    occurrence: int = 0
+
+    @property
+    def evse(self) -> int | None:
+        return next((each.event.evse for each in self.events if each.event.evse is not None), None)
+
+    @property
+    def since(self) -> datetime:
+        return min(each.event.at for each in self.events)
+
+    @property
+    def first_received_at(self) -> datetime:
+        return min(each.received_at for each in self.events)
+
+    @property
+    def started_at(self) -> datetime:
+        starts = [each.event.at for each in self.events if each.event.kind is EventKind.STARTED]
+        return min(starts) if starts else self.since
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            current=self.current,
+            max_power_w=self.max_power_w,
+            token_status=self.token_status,
+            statuses=tuple(self.statuses),
+            online=tuple(self.online),
+            previous=self.previous,
+            following=self.following,
+            queue_empty=self.queue_empty,
+            still_ongoing=self.still_ongoing,
+            clock_offset_s=_clock_offset_s(self.statuses),
+            held_by_ingest=frozenset({"start_ambiguous"} if self.occurrence else ()),
+        )
+
+    @property
+    def reused(self) -> bool:
+        """The transaction id was used before (rules.md 3)."""
+        return self.generation > 0
+
+
+def _clock_offset_s(statuses: Iterable[StoredStatus]) -> Decimal | None:
+    """How far the charge point's clock is ahead of ours: the smallest offset seen, as late messages only add to it."""
+    offsets = [each.at - each.received_at for each in statuses if each.at is not None]
+    if not offsets:
+        return None
+    return Decimal(str(min(offsets, key=abs).total_seconds()))
+
+
+async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime) -> dict[int, SessionFacts]:
+    """The sessions that exist and have events, by id."""
+    rows = await SQL.sessions_to_fold.fetch(connection, sessions=list(sessions))
+    found = {row["id"]: _facts(row) for row in rows}
+    for row in await SQL.events_of_sessions.fetch(connection, sessions=list(found)):
+        facts = found[row["of_session"]]
+        facts.events.append(event_from_row(row))
+        if not row["linked"]:
+            facts.occurrence = max(facts.occurrence, row["occurrence"])
+    found = {id_: facts for id_, facts in found.items() if facts.events}
+    if found:
+        await _load_neighbours(connection, found)
+        await _load_readings(connection, found, now=now)
+        await _load_surroundings(connection, found, now=now)
+        await _load_tokens(connection, found)
+    return found
+
+
+def _facts(row: Mapping[str, Any]) -> SessionFacts:
+    return SessionFacts(
+        id=row["id"],
+        charge_point=row["charge_point"],
+        transaction=row["transaction"],
+        generation=row["generation"],
+        site=row["site"],
+        country=row["country"],
+        currency=row["currency"],
+        time_zone=row["time_zone"],
+        current=row["current"],
+        max_power_w=row["max_power_w"],
+        released=frozenset(row["released"]),
+        dropped_by_review=row["dropped_by_review"],
+    )
+
+
+async def _load_readings(connection: Any, found: Mapping[int, SessionFacts], *, now: datetime) -> None:
+    for row in await SQL.readings_of_sessions.fetch(connection, sessions=list(found)):
+        found[row["of_session"]].readings.append(reading_from_row(row))
+    placed = [facts for facts in found.values() if facts.evse is not None]
+    loose = await SQL.loose_readings.fetch(connection, **_windows(placed, now=now, by_arrival=False))
+    for row in loose:
+        found[row["of_session"]].readings.append(reading_from_row(row))
+
+
+def _windows(placed: Sequence[SessionFacts], *, now: datetime, by_arrival: bool) -> dict[str, list[Any]]:
+    """Where and when to look for what names no session: by the charge point's clock, or by ours."""
+    return {
+        "sessions": [facts.id for facts in placed],
+        "charge_points": [facts.charge_point for facts in placed],
+        "evses": [facts.evse for facts in placed],
+        "sinces": [
+            (min(facts.since, facts.first_received_at) if by_arrival else facts.started_at) - BEFORE_START * by_arrival
+            for facts in placed
+        ],
+        "untils": [max(_until(facts, now=now), facts.since) for facts in placed],
+    }
+
+
+def _until(facts: SessionFacts, *, now: datetime) -> datetime:
+    """To the start of the next session on the EVSE, else to now."""
+    if facts.following is not None and facts.following.started_at is not None:
+        return facts.following.started_at
+    return now
+
+
+async def _load_neighbours(connection: Any, found: Mapping[int, SessionFacts]) -> None:
+    placed = [facts for facts in found.values() if facts.evse is not None]
+    neighbours = await SQL.neighbours_of_sessions.fetch(
+        connection,
+        sessions=[facts.id for facts in placed],
+        charge_points=[facts.charge_point for facts in placed],
+        evses=[facts.evse for facts in placed],
+        starts=[facts.started_at for facts in placed],
+    )
+    for row in neighbours:
+        facts = found[row["of_session"]]
+        neighbour = _neighbour(row)
+        if row["side"] == "previous":
+            facts.previous = neighbour
+        else:
+            facts.following = neighbour
+
+
+async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts], *, now: datetime) -> None:
+    placed = [facts for facts in found.values() if facts.evse is not None]
+    statuses = await SQL.statuses_of_sessions.fetch(connection, **_windows(placed, now=now, by_arrival=True))
+    for row in statuses:
+        found[row["of_session"]].statuses.append(
+            StoredStatus(status=row["status"], at=row["at"], received_at=row["received_at"])
+        )
+    online = await SQL.online_of_sessions.fetch(
+        connection,
+        sessions=list(found),
+        charge_points=[facts.charge_point for facts in found.values()],
+        sinces=[min(facts.since, facts.first_received_at) for facts in found.values()],
+    )
+    for row in online:
+        found[row["of_session"]].online.append(OnlineSpan(since=row["opened_at"], until=row["closed_at"]))
+    for row in await SQL.transaction_statuses.fetch(connection, sessions=list(found)):
+        facts = found[row["session"]]
+        facts.queue_empty = facts.queue_empty or row["messages_in_queue"] is False
+        facts.still_ongoing = row["ongoing"]
+
+
+def _neighbour(row: Mapping[str, Any]) -> Neighbour:
+    return Neighbour(
+        id=row["id"],
+        token=row["token"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        register_begin_wh=row["register_begin_wh"],
+        register_end_wh=row["register_end_wh"],
+        has_readings=row["has_readings"],
+    )
+
+
+async def _load_tokens(connection: Any, found: Mapping[int, SessionFacts]) -> None:
+    """The state of each session's token at its start, in the time in which it was presented."""
+    presented: dict[int, tuple[str, datetime]] = {}
+    for facts in found.values():
+        tokens = [(each.event.at, each.event.token) for each in facts.events if each.event.token is not None]
+        if tokens:
+            presented[facts.id] = (canonical(min(tokens)[1]), facts.started_at)
+    verdicts = await verdicts_at(connection, list(presented.values()))
+    for id_, key in presented.items():
+        found[id_].token_status = verdicts[key].status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """A session row as folded."""
+
+    session: int
+    evse: int | None
+    connector: int | None
+    token: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    released_at: datetime | None
+    complete_at: datetime | None
+    energy_wh: Decimal | None
+    register_begin_wh: Decimal | None
+    register_end_wh: Decimal | None
+    energy_source: str | None
+    dropped: str | None
+    holds: frozenset[str]
+    flags: frozenset[str]
+    last_fact_at: datetime | None
+    inputs_hash: bytes
+
+
+async def project(connection: Any, projections: Sequence[Projection]) -> None:
+    """Store the projections and tell billing."""
+    if not projections:
+        return
+    ordered = sorted(projections, key=lambda each: each.session)
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for each in ordered:
+        columns["sessions"].append(each.session)
+        columns["evses"].append(each.evse)
+        columns["connectors"].append(each.connector)
+        columns["tokens"].append(each.token)
+        columns["started_ats"].append(each.started_at)
+        columns["ended_ats"].append(each.ended_at)
+        columns["released_ats"].append(each.released_at)
+        columns["complete_ats"].append(each.complete_at)
+        columns["energies_wh"].append(each.energy_wh)
+        columns["register_begins_wh"].append(each.register_begin_wh)
+        columns["register_ends_wh"].append(each.register_end_wh)
+        columns["energy_sources"].append(each.energy_source)
+        columns["droppeds"].append(each.dropped)
+        columns["holds"].append(",".join(sorted(each.holds)))
+        columns["flags"].append(",".join(sorted(each.flags)))
+        columns["last_fact_ats"].append(each.last_fact_at)
+        columns["inputs_hashes"].append(each.inputs_hash)
+    await SQL.project_sessions.execute(connection, **columns)
+    await SQL.mark_rating_due.execute(connection, sessions=columns["sessions"])
+
+
+def utc_now() -> datetime:
+    """The one clock of this room."""
+    return datetime.now(UTC)

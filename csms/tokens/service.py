@@ -1,0 +1,105 @@
+"""Tokens: their state at an instant, and the operator's decisions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from billing import AlreadyDone, NotFound, Queries, Refused
+from csms.protocol.vocabulary import TokenVerdict
+from csms.tokens.token import UID_LENGTH_MAX, Token, canonical, verdict
+
+SQL = Queries.load(__package__)
+
+
+async def verdicts_at(
+    connection: Any, presented: Sequence[tuple[str, datetime]]
+) -> dict[tuple[str, datetime], TokenVerdict]:
+    """May these tokens charge at these instants? By canonical id and instant, one statement for all."""
+    wanted = sorted({(canonical(uid), at) for uid, at in presented})
+    if not wanted:
+        return {}
+    rows = await SQL.tokens_at.fetch(connection, uids=[uid for uid, _ in wanted], ats=[at for _, at in wanted])
+    found = {wanted[row["n"] - 1]: _token(row) for row in rows}
+    return {key: verdict(found.get(key), at=key[1]) for key in wanted}
+
+
+def _token(row: Any) -> Token:
+    return Token(uid=row["uid"], kind=row["kind"], at=row["at"], group=row["group_id"], expires_at=row["expires_at"])
+
+
+async def issue(connection: Any, uid: str, *, group: str | None, expires_at: datetime | None, actor: str) -> Token:
+    """Make a token known. Issuing it again changes its group and expiry."""
+    name = canonical(uid)
+    if not name or len(name) > UID_LENGTH_MAX:
+        raise Refused(f"a token id has 1 to {UID_LENGTH_MAX} characters", "shorten it as the charge points send it")
+    token = await _newest(connection, name)
+    if token is not None and token.kind == "blocked":
+        raise Refused(f"token {name} is blocked", f"unblock it: csms token unblock {name}")
+    if token is not None and (token.group, token.expires_at) == (group, expires_at):
+        raise AlreadyDone(f"token {name} is issued already", "nothing to do")
+    await _decide(connection, name, "issued", group=group, expires_at=expires_at, reason=None, actor=actor)
+    return Token(uid=name, kind="issued", at=datetime.now(UTC), group=group, expires_at=expires_at)
+
+
+async def block(connection: Any, uid: str, *, reason: str | None, actor: str) -> Token:
+    return await _change(connection, uid, "blocked", reason=reason, actor=actor)
+
+
+async def unblock(connection: Any, uid: str, *, reason: str | None, actor: str) -> Token:
+    return await _change(connection, uid, "unblocked", reason=reason, actor=actor)
+
+
+async def list_tokens(connection: Any) -> list[dict[str, Any]]:
+    """Every token as it stands now."""
+    rows = await SQL.list_tokens.fetch(connection, uid=None)
+    now = datetime.now(UTC)
+    return [
+        {
+            "id": row["uid"],
+            "status": str(verdict(_token(row), at=now).status),
+            "group": row["group_id"],
+            "expires_at": row["expires_at"],
+            "since": row["at"],
+            "reason": row["reason"],
+        }
+        for row in rows
+    ]
+
+
+async def _newest(connection: Any, name: str) -> Token | None:
+    row = await SQL.list_tokens.fetchrow(connection, uid=name)
+    return None if row is None else _token(row)
+
+
+async def _change(connection: Any, uid: str, kind: str, *, reason: str | None, actor: str) -> Token:
+    name = canonical(uid)
+    token = await _newest(connection, name)
+    if token is None:
+        raise NotFound(f"no token {name}", f"issue it: csms token issue {name}")
+    if (token.kind == "blocked") == (kind == "blocked"):
+        raise AlreadyDone(f"token {name} is {'' if kind == 'blocked' else 'not '}blocked already", "nothing to do")
+    await _decide(connection, name, kind, group=token.group, expires_at=token.expires_at, reason=reason, actor=actor)
+    return Token(uid=name, kind=kind, at=datetime.now(UTC), group=token.group, expires_at=token.expires_at)
+
+
+async def _decide(
+    connection: Any,
+    uid: str,
+    kind: str,
+    *,
+    group: str | None,
+    expires_at: datetime | None,
+    reason: str | None,
+    actor: str,
+) -> None:
+    await SQL.insert_token_event.execute(
+        connection,
+        uid=uid,
+        kind=kind,
+        group_id=group,
+        expires_at=expires_at,
+        reason=reason,
+        actor=actor,
+    )
