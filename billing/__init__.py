@@ -15,24 +15,26 @@ from billing.cli_output import (
 )
 from billing.cli_parameters import INSTANT
 from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
-from billing.sql import Queries, QueriesInvalid, Query
+from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
 
 __all__ = [
     "INSTANT",
     "AlreadyDone",
     "CliError",
     "CommandGroup",
+    "Connection",
     "ExitCode",
     "Format",
     "NotDone",
     "NotFound",
     "Output",
     "Queries",
-    "QueriesInvalid",
     "Query",
+    "QueryFileInvalid",
     "Refused",
     "Unavailable",
     "async_command",
+    "bind_names",
     "cell",
     "json_text",
     "output_options",

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from billing.errors import ExitCode, NotDone
+from billing.errors import ExitCode
 
 Row = Mapping[str, object]
 P = ParamSpec("P")
@@ -40,6 +40,15 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+@runtime_checkable
+class ExplainedFailure(Protocol):
+    """An error of any room that says what happened, what to do next and with which status a command then ends."""
+
+    message: str
+    next_step: str
+    exit_code: Any
+
+
 class CliError(click.ClickException):
     """A command failed: what happened, what to do next, and the exit status. Printed as one JSON object on stderr."""
 
@@ -49,20 +58,28 @@ class CliError(click.ClickException):
         next_step: str,
         status: ExitCode = ExitCode.FAILED,
         *,
+        code: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.next_step = next_step
+        self.code = code or status.name.lower()
         self.status = status
         self.exit_code = status  # type: ignore[misc]  # click declares a class constant and reads the instance
         self.details = dict(details or {})
 
     @classmethod
-    def from_not_done(cls, refusal: NotDone) -> CliError:
-        return cls(refusal.message, refusal.next_step, refusal.exit_code, details=refusal.details)
+    def of(cls, failure: ExplainedFailure) -> CliError:
+        return cls(
+            failure.message,
+            failure.next_step,
+            ExitCode(failure.exit_code),
+            code=getattr(failure, "code", None),
+            details=getattr(failure, "details", None),
+        )
 
     def body(self) -> dict[str, object]:
-        body: dict[str, object] = {"code": self.status.name.lower(), "message": self.message}
+        body: dict[str, object] = {"code": self.code, "message": self.message}
         if self.details:
             body["details"] = self.details
         return body | {"next": self.next_step}
@@ -149,14 +166,11 @@ def output_options(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def async_command(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Run an `async def` command in a loop of its own. Domain refusals become errors with their exit status."""
+    """Run an `async def` command in a loop of its own."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return asyncio.run(command(*args, **kwargs))
-        except NotDone as refusal:
-            raise CliError.from_not_done(refusal) from refusal
+        return asyncio.run(command(*args, **kwargs))
 
     return run
 
@@ -181,7 +195,9 @@ class CommandGroup(click.Group):
             # The reader of a pipe (head, less) has what it wanted; Python would complain while flushing at exit.
             sys.stdout = io.StringIO()
             sys.exit(ExitCode.OK)
-        except (click.ClickException, click.Abort, NotDone) as failure:
+        except Exception as failure:
+            if not isinstance(failure, (click.ClickException, click.Abort, ExplainedFailure)):
+                raise
             body, exit_code = failure_report(failure, command=prog_name or self.name or "csms")
             print_error(body)
             sys.exit(exit_code)
@@ -189,12 +205,10 @@ class CommandGroup(click.Group):
 
 
 def failure_report(
-    failure: click.ClickException | click.Abort | NotDone, *, command: str
+    failure: click.ClickException | click.Abort | ExplainedFailure, *, command: str
 ) -> tuple[dict[str, object], ExitCode]:
     """What is printed for a failure, and the exit status."""
     match failure:
-        case NotDone():
-            return failure_report(CliError.from_not_done(failure), command=command)
         case CliError():
             return failure.body(), failure.status
         case click.UsageError():
@@ -210,6 +224,9 @@ def failure_report(
                 "next": "correct the input",
             }
             return body, ExitCode.FAILED
+        case ExplainedFailure():
+            error = CliError.of(failure)
+            return error.body(), error.status
 
 
 def rfc3339(instant: datetime) -> str:

@@ -1,5 +1,5 @@
-"""Named SQL for csms rooms: the reader that billing keeps, since it is the same for both and billing may not import us."""
+"""Statements with names, as `queries.sql` files hold them. The reader is billing's, which may not import us."""
 
-from billing import Queries, QueriesInvalid, Query
+from billing import Connection, Queries, Query, QueryFileInvalid, bind_names
 
-__all__ = ["Queries", "QueriesInvalid", "Query"]
+__all__ = ["Connection", "Queries", "Query", "QueryFileInvalid", "bind_names"]

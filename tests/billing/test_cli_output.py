@@ -25,7 +25,7 @@ from billing import (
 )
 
 BERLIN_SUMMER = timezone(timedelta(hours=2))
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {"id": "CP-1", "paid": Decimal("12.30"), "at": datetime(2026, 7, 1, 12, tzinfo=BERLIN_SUMMER), "holds": {"b", "a"}},
     {"id": "K\u00f6ln", "paid": None, "at": None, "holds": set[str]()},
 ]
@@ -41,7 +41,8 @@ def tool() -> None:
 @output_options
 @async_command
 async def list_rows(output: Output, empty: bool) -> None:
-    output.rows([] if empty else ROWS, columns=("id", "paid", "at", "holds"))
+    rows: list[dict[str, object]] = [] if empty else ROWS
+    output.rows(rows, columns=("id", "paid", "at", "holds"))
 
 
 @tool.command()
