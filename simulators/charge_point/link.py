@@ -130,6 +130,11 @@ class Link:
 
     # --- wishes
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the charge point means to be connected, be it at this moment or not."""
+        return self._wanted.is_set()
+
     def go_up(self) -> None:
         """Connect, and stay connected; at once, whatever back-off is running."""
         self._wanted.set()
