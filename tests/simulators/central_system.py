@@ -40,6 +40,7 @@ class CentralSystem:
     starts: dict[str, int] = field(default_factory=dict)
     total_cost: float | None = None
     url: str = ""
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def payloads(self, action: str) -> list[dict[str, Any]]:
         return [payload for _, heard, payload in self.heard if heard == action]
@@ -71,6 +72,7 @@ class CentralSystem:
             action: {"_on_action": answer, "_skip_schema_validation": False} for action, answer in answers.items()
         }
         self.peers[identity] = peer
+        self.arrived.set()
         with contextlib.suppress(ConnectionClosed):
             await peer.start()
 
