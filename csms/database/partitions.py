@@ -1,0 +1,22 @@
+"""The days of the table `frame`: made ahead of time, dropped when the evidence has served. Knows no frame."""
+
+from __future__ import annotations
+
+from csms.database.migrate import SQL
+from csms.database.sql import Connection
+
+
+async def ensure_frame_partitions(connection: Connection, days_ahead: int = 3) -> int:
+    """A partition for every day (UTC) from yesterday to `days_ahead`; returns how many are new.
+
+    A frame outside them cannot be stored: call it at start and daily. Safe on several nodes at once.
+    """
+    return int(await SQL.ensure_frame_partitions.fetchval(connection, days_ahead=days_ahead))
+
+
+async def drop_frame_partitions(connection: Connection, older_than_days: int) -> list[str]:
+    """Drop whole days that ended more than `older_than_days` ago; returns the names of the partitions.
+
+    Frames that must outlive them (held, disputed, signed sessions) have to be copied elsewhere before.
+    """
+    return [row["name"] for row in await SQL.drop_frame_partitions.fetch(connection, older_than_days=older_than_days)]

@@ -1,0 +1,110 @@
+-- The statements of the database room itself. Parameters are written :name.
+
+-- name: create_schema_migration
+-- What has been applied. role_protects: the role csms_app was there, not only the triggers.
+CREATE TABLE IF NOT EXISTS schema_migration (
+    version        integer PRIMARY KEY,
+    name           text NOT NULL,
+    sha256         text NOT NULL,
+    role_protects  boolean NOT NULL,
+    applied_at     timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: has_schema_migration
+-- Has anything ever been applied here?
+SELECT to_regclass('public.schema_migration') IS NOT NULL;
+
+-- name: applied_migrations
+-- In the order in which they ran.
+SELECT version, name, sha256, applied_at
+  FROM schema_migration
+ ORDER BY version;
+
+-- name: record_migration
+-- In the transaction of the migration itself.
+INSERT INTO schema_migration (version, name, sha256, role_protects)
+VALUES (:version, :name, :sha256, :role_protects);
+
+-- name: lock_migrations
+-- One process migrates, the others wait.
+SELECT pg_advisory_lock(:key);
+
+-- name: unlock_migrations
+-- The counterpart; closing the connection does the same.
+SELECT pg_advisory_unlock(:key);
+
+-- name: create_app_role
+-- Roles belong to the whole server: another database may have made it, even at this moment.
+DO $$
+BEGIN
+    CREATE ROLE csms_app NOLOGIN;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+-- name: grant_app_role
+-- A superuser may become any role; another owner needs to be a member.
+DO $$
+BEGIN
+    IF NOT pg_has_role(current_user, 'csms_app', 'MEMBER') THEN
+        GRANT csms_app TO current_user;
+    END IF;
+END
+$$;
+
+-- name: can_become_app
+-- Does the role exist, and may this user SET it?
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(session_user, oid, 'MEMBER'));
+
+-- name: has_grant_function
+-- Comes with the first migration.
+SELECT to_regprocedure('csms_grant_app()') IS NOT NULL;
+
+-- name: grant_app
+-- Rights of csms_app on every table there is now.
+SELECT csms_grant_app();
+
+-- name: append_only_tables
+-- Tables with the trigger, and whether the role could change one nevertheless.
+SELECT c.relname AS name,
+       EXISTS (SELECT FROM pg_roles r
+                WHERE r.rolname = 'csms_app' AND has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE')) AS changeable
+  FROM pg_trigger t
+  JOIN pg_class c ON c.oid = t.tgrelid
+ WHERE t.tgname = 'append_only'
+ ORDER BY c.relname;
+
+-- name: database_facts
+-- For `csms db status`.
+SELECT current_setting('server_version') AS server_version,
+       current_database() AS database,
+       pg_database_size(current_database()) AS size_bytes;
+
+-- name: has_tables
+-- Is there anything of anybody in this database? Extensions do not count.
+SELECT EXISTS (SELECT FROM pg_class c
+                WHERE c.relnamespace = 'public'::regnamespace
+                  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'));
+
+-- name: probe_commit
+-- A commit that is flushed to disk like any other, and touches no table.
+SELECT pg_logical_emit_message(true, 'csms', 'probe');
+
+-- name: probe_space_begin
+-- Extends a file, so that a full disk shows; it goes with the end of the transaction.
+CREATE TEMP TABLE csms_space_probe ON COMMIT DROP AS
+SELECT repeat(md5(n::text), 60) AS filling
+  FROM generate_series(1, 256) AS n;
+
+-- name: probe_space_end
+-- Half a megabyte of write-ahead log, flushed by the commit.
+SELECT pg_logical_emit_message(true, 'csms', repeat('space', 100000));
+
+-- name: ensure_frame_partitions
+-- From yesterday to so many days ahead.
+SELECT csms_ensure_frame_partitions(:days_ahead);
+
+-- name: drop_frame_partitions
+-- Names of the partitions that went.
+SELECT csms_drop_frame_partitions(:older_than_days) AS name;

@@ -1,0 +1,102 @@
+"""A real Postgres for every test that wants one: one cluster per worker, one fresh database per test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from csms.database.embedded import EmbeddedPostgres
+from csms.database.migrate import migrate
+from csms.database.pool import open_pool
+
+
+@pytest.fixture
+def data_home() -> Iterator[Path]:
+    """A directory for the data of an embedded Postgres.
+
+    Below /tmp rather than tmp_path: pytest keeps that to one user, and as root Postgres runs as another one.
+    """
+    yield from _directory_for_everybody()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The cluster of this worker; without fsync, so durability is tested elsewhere."""
+    for directory in _directory_for_everybody():
+        cluster = EmbeddedPostgres(directory, fast=True)
+        asyncio.run(cluster.start())
+        try:
+            yield cluster
+        finally:
+            asyncio.run(cluster.stop())
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: EmbeddedPostgres) -> str:
+    """The name of a database with the whole schema and no rows, to be copied."""
+
+    async def prepare() -> None:
+        await _administer(postgres, "CREATE DATABASE template_csms TEMPLATE template0")
+        await migrate(postgres.dsn_of("template_csms"))
+
+    asyncio.run(prepare())
+    return "template_csms"
+
+
+@pytest.fixture
+async def database(postgres: EmbeddedPostgres, migrated_template: str) -> AsyncIterator[str]:
+    """The DSN of a fresh, migrated database, as its owner."""
+    async for dsn in _fresh_database(postgres, template=migrated_template):
+        yield dsn
+
+
+@pytest.fixture
+async def empty_database(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The DSN of a fresh database without any table."""
+    async for dsn in _fresh_database(postgres, template="template0"):
+        yield dsn
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on `database` that acts as the application does."""
+    opened = await open_pool(database, size=4, name="test")
+    try:
+        yield opened
+    finally:
+        opened.terminate()
+
+
+def _directory_for_everybody() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="csms-test-", dir="/tmp"))
+    if os.geteuid() == 0:
+        directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+async def _fresh_database(postgres: EmbeddedPostgres, *, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    await _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield postgres.dsn_of(name)
+    finally:
+        await _administer(postgres, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def _administer(postgres: EmbeddedPostgres, statement: str) -> None:
+    connection = await asyncpg.connect(postgres.dsn_of("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

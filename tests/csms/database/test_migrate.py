@@ -1,0 +1,95 @@
+"""Forward-only migrations, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from csms.database.errors import MigrationRefused
+from csms.database.migrate import Migration, migrate, own_migrations, pending_after, read_migrations, schema_status
+from csms.database.pool import connect_once
+
+FIRST = Migration(version=0, name="first", sql="CREATE TABLE first (id int)")
+SECOND = Migration(version=1, name="second", sql="CREATE TABLE second (id int)")
+
+
+async def test_every_migration_of_this_code_applies_to_an_empty_database(empty_database: str) -> None:
+    applied = await migrate(empty_database)
+
+    assert [each.version for each in applied] == [each.version for each in own_migrations()]
+    async with connect_once(empty_database) as connection:
+        status = await schema_status(connection)
+    assert status.pending == ()
+    assert status.role_protects
+
+
+async def test_a_second_run_finds_nothing_to_do(database: str) -> None:
+    assert await migrate(database) == []
+
+
+async def test_of_several_processes_exactly_one_applies_each_migration(empty_database: str) -> None:
+    runs = await asyncio.gather(*(migrate(empty_database) for _ in range(4)))
+
+    assert sorted(len(applied) for applied in runs) == [0, 0, 0, len(own_migrations())]
+
+
+async def test_a_changed_file_is_refused_and_named(empty_database: str) -> None:
+    await migrate(empty_database, migrations=[FIRST])
+    edited = Migration(version=0, name="first", sql="CREATE TABLE first (id bigint)")
+
+    with pytest.raises(MigrationRefused, match="0000_first was changed after it was applied"):
+        await migrate(empty_database, migrations=[edited])
+
+
+async def test_a_schema_newer_than_the_code_is_refused(empty_database: str) -> None:
+    await migrate(empty_database, migrations=[FIRST, SECOND])
+
+    with pytest.raises(MigrationRefused, match="0001_second, which this version of csms does not know"):
+        await migrate(empty_database, migrations=[FIRST])
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself(empty_database: str) -> None:
+    broken = Migration(version=1, name="broken", sql="CREATE TABLE half (id int); SELECT 1 / 0")
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(empty_database, migrations=[FIRST, broken])
+
+    async with connect_once(empty_database, as_owner=True) as connection:
+        assert await connection.fetchval("SELECT to_regclass('half')") is None
+        assert [each.name for each in (await schema_status(connection, migrations=[FIRST, broken])).applied] == [
+            "first"
+        ]
+
+
+async def test_a_new_file_below_an_applied_number_is_refused(empty_database: str) -> None:
+    await migrate(empty_database, migrations=[SECOND])
+
+    with pytest.raises(MigrationRefused, match="0000_first is new but 0001 has been applied"):
+        await migrate(empty_database, migrations=[FIRST, SECOND])
+
+
+def test_an_empty_database_needs_all_files_in_order() -> None:
+    assert pending_after([], [FIRST, SECOND]) == [FIRST, SECOND]
+
+
+def test_two_files_with_one_number_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "0001_bills.sql").write_text("SELECT 1")
+    (tmp_path / "0001_tariffs.sql").write_text("SELECT 1")
+
+    with pytest.raises(MigrationRefused, match="have the same number"):
+        read_migrations(tmp_path)
+
+
+def test_a_file_with_another_kind_of_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bills.sql").write_text("SELECT 1")
+
+    with pytest.raises(MigrationRefused, match=r"bills\.sql is not named"):
+        read_migrations(tmp_path)
+
+
+async def test_the_application_cannot_rewrite_the_record_of_migrations(pool: asyncpg.Pool) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await pool.execute("UPDATE schema_migration SET sha256 = ''")
