@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from billing import Queries
+from csms.database.pool import in_transaction
 from csms.protocol.vocabulary import (
     Acknowledged,
     ChargingAnswer,
@@ -60,12 +61,11 @@ StorableFact = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A fact on its way into the database, with the frame that proves it. `frame` None: stored elsewhere."""
+    """A fact on its way into the database, with the frame that it came in."""
 
     charge_point: str
     fact: StorableFact
-    frame: str | None
-    action: str | None
+    frame: str
     socket: UUID | None
     received_at: datetime
 
@@ -95,28 +95,32 @@ class _Batch:
 class Ingest:
     """Writes batches of arrivals. `committed` is called after each commit that changed sessions."""
 
-    def __init__(self, pool: asyncpg.Pool, *, committed: Callable[[bool], None] = lambda _urgent: None) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], *, committed: Callable[[bool], None] = lambda _urgent: None) -> None:
         self._pool = pool
         self._committed = committed
 
-    async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision]:
+    async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision | Exception]:
         """Store all of them or none; the answers in the same order."""
-        batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
-        events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
-        async with self._pool.acquire() as connection, connection.transaction():
-            await _find_sessions(connection, batch)
-            if events:
-                await _store_events(connection, batch, events)
-            await _store_readings(connection, batch)
-            await _store_statuses(connection, batch)
-            await _store_notices(connection, batch)
-            await _store_frames(connection, batch)
-            await _mark_due(connection, batch)
+        batch, eventful = await in_transaction(self._pool, lambda connection: _store(connection, arrivals))
         for n, plan in batch.plan_of.items():
             batch.answers[n] = plan.answer
         if batch.due:
-            self._committed(bool(events))
-        return batch.answers
+            self._committed(eventful)
+        return list(batch.answers)
+
+
+async def _store(connection: Any, arrivals: Sequence[Arrival]) -> tuple[_Batch, bool]:
+    batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
+    events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
+    await _find_sessions(connection, batch)
+    if events:
+        await _store_events(connection, batch, events)
+    await _store_readings(connection, batch)
+    await _store_statuses(connection, batch)
+    await _store_notices(connection, batch)
+    await _store_quarantine(connection, batch)
+    await _mark_due(connection, batch)
+    return batch, bool(events)
 
 
 async def _find_sessions(connection: Any, batch: _Batch) -> None:
@@ -440,19 +444,8 @@ async def store_settings(
     )
 
 
-async def _store_frames(connection: Any, batch: _Batch) -> None:
-    framed = [a for a in batch.arrivals if a.frame is not None]
-    if framed:
-        await SQL.insert_frames.execute(
-            connection,
-            charge_points=[a.charge_point for a in framed],
-            directions=["in"] * len(framed),
-            actions=[a.action for a in framed],
-            bodies=[a.frame for a in framed],
-            sockets=[a.socket for a in framed],
-            received_ats=[a.received_at for a in framed],
-        )
-    broken = [a for a in framed if isinstance(a.fact, (ChargingEvent, ReadingsReported)) and a.fact.malformed]
+async def _store_quarantine(connection: Any, batch: _Batch) -> None:
+    broken = [a for a in batch.arrivals if isinstance(a.fact, (ChargingEvent, ReadingsReported)) and a.fact.malformed]
     if broken:
         await SQL.insert_quarantine.execute(
             connection,

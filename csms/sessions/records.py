@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from asyncpg import Record
+
 from csms.protocol.vocabulary import (
     ChargingAnswer,
     ChargingEvent,
@@ -53,7 +55,7 @@ def sample_from_row(row: list[str | None]) -> Sample:
     )
 
 
-def reading_from_row(row: Mapping[str, Any]) -> StoredReading:
+def reading_from_row(row: Record) -> StoredReading:
     return StoredReading(
         reading=Reading(
             at=row["at"],
@@ -67,7 +69,7 @@ def reading_from_row(row: Mapping[str, Any]) -> StoredReading:
     )
 
 
-def event_from_row(row: Mapping[str, Any]) -> StoredEvent:
+def event_from_row(row: Record) -> StoredEvent:
     """The event without its readings, which are rows of their own."""
     return StoredEvent(
         event=ChargingEvent(

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from asyncpg import Record
+
 from billing import Queries
 from csms.protocol.vocabulary import EventKind, TokenStatus
 from csms.sessions.facts import (
@@ -119,7 +121,7 @@ async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime)
     return found
 
 
-def _facts(row: Mapping[str, Any]) -> SessionFacts:
+def _facts(row: Record) -> SessionFacts:
     return SessionFacts(
         id=row["id"],
         charge_point=row["charge_point"],
@@ -205,7 +207,7 @@ async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts],
         facts.still_ongoing = row["ongoing"]
 
 
-def _neighbour(row: Mapping[str, Any]) -> Neighbour:
+def _neighbour(row: Record) -> Neighbour:
     return Neighbour(
         id=row["id"],
         token=row["token"],

@@ -1,0 +1,90 @@
+-- name: find_charge_point
+-- The charge point of an identity, in whatever case it was written.
+SELECT * FROM charge_point WHERE lower(id) = lower(:identity::text);
+
+-- name: insert_charge_point
+-- A charge point that an operator makes known.
+INSERT INTO charge_point (id, site, registration, security_profile, password_salt, password_hash, protocol, strict,
+                          template, current, max_power_w, time_zone)
+VALUES (:id::text, :site::text, :registration::text, :security_profile::smallint, :password_salt::bytea,
+        :password_hash::bytea, :protocol::text, :strict::boolean, :template::boolean, :current::text,
+        :max_power_w::numeric, :time_zone::text)
+    ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: change_charge_point
+-- What an operator changes; NULL leaves a thing as it is.
+UPDATE charge_point
+   SET site = coalesce(:site::text, site),
+       registration = coalesce(:registration::text, registration),
+       security_profile = coalesce(:security_profile::smallint, security_profile),
+       password_salt = coalesce(:password_salt::bytea, password_salt),
+       password_hash = coalesce(:password_hash::bytea, password_hash),
+       protocol = coalesce(:protocol::text, protocol),
+       strict = coalesce(:strict::boolean, strict),
+       template = coalesce(:template::boolean, template),
+       current = coalesce(:current::text, current),
+       max_power_w = coalesce(:max_power_w::numeric, max_power_w),
+       time_zone = coalesce(:time_zone::text, time_zone)
+ WHERE id = :id::text
+RETURNING id;
+
+-- name: record_boot
+-- What the charge point says it is.
+UPDATE charge_point
+   SET vendor = :vendor::text, model = :model::text, serial = :serial::text, firmware = :firmware::text,
+       booted_at = :at::timestamptz
+ WHERE id = :id::text;
+
+-- name: list_charge_points
+-- Charge points with their live socket, if any node holds one.
+SELECT c.*, k.protocol AS spoken, k.remote, k.opened_at,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('evse', n.evse, 'connector', n.connector, 'status', n.status,
+                                                     'error_code', n.error_code, 'reported_at', n.reported_at)
+                                  ORDER BY n.evse, n.connector), '[]')
+          FROM connector n WHERE n.charge_point = c.id) AS connectors
+  FROM charge_point c
+  LEFT JOIN LATERAL (SELECT s.* FROM socket s JOIN node ON node.id = s.node
+                      WHERE s.charge_point = c.id AND s.closed_at IS NULL
+                        AND node.heard_at > now() - :node_patience::interval
+                      ORDER BY s.opened_at DESC LIMIT 1) k ON true
+ WHERE (:id::text IS NULL OR lower(c.id) = lower(:id))
+   AND (:site::text IS NULL OR c.site = :site)
+ ORDER BY c.id;
+
+-- name: settings_of
+-- Settings as the charge point last reported them.
+SELECT name, value, mutability, read_at FROM device_setting WHERE charge_point = :charge_point::text ORDER BY name;
+
+-- name: template_results
+-- What became of the metering template.
+SELECT name, wanted, status, version, at FROM template_result WHERE charge_point = :charge_point::text ORDER BY name;
+
+-- name: store_template_result
+-- What the charge point said to one wanted setting.
+INSERT INTO template_result (charge_point, name, wanted, status, version)
+VALUES (:charge_point::text, :name::text, :wanted::text, :status::text, :version::integer)
+    ON CONFLICT (charge_point, name)
+    DO UPDATE SET wanted = excluded.wanted, status = excluded.status, version = excluded.version, at = now();
+
+-- name: store_setting
+-- One setting as just read or set.
+INSERT INTO device_setting (charge_point, name, value, mutability, read_at)
+VALUES (:charge_point::text, :name::text, :value::text, :mutability::text, now())
+    ON CONFLICT (charge_point, name)
+    DO UPDATE SET value = excluded.value, mutability = coalesce(excluded.mutability, device_setting.mutability),
+                  read_at = excluded.read_at;
+
+-- name: frames_since
+-- Traffic of a charge point after an instant, oldest first.
+SELECT direction, action, body, received_at
+  FROM frame
+ WHERE charge_point = :charge_point::text AND received_at > :since::timestamptz
+ ORDER BY received_at
+ LIMIT :most::integer;
+
+-- name: latest_frames
+-- The newest traffic of a charge point, newest first.
+SELECT direction, action, body, received_at
+  FROM frame WHERE charge_point = :charge_point::text
+ ORDER BY received_at DESC LIMIT :most::integer;

@@ -1,0 +1,250 @@
+"""The registry of charge points: who is known, with which password, and what each says it is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import asyncpg
+from asyncpg import Record
+
+from billing import AlreadyDone, NotFound, Queries, Refused
+from csms.charge_points.charge_point import (
+    IDENTITY_LENGTH_MAX,
+    PASSWORD_LENGTH_MAX,
+    PASSWORD_LENGTH_MIN,
+    ChargePoint,
+    Current,
+    password_hash,
+)
+from csms.protocol.vocabulary import Booted, Protocol, Registration
+
+SQL = Queries.load(__package__)
+NODE_PATIENCE = timedelta(seconds=15)
+"""A node that was silent for so long is dead; sockets it held are gone."""
+FORBIDDEN_IN_IDENTITY = set(":/?#%") | {chr(code) for code in range(33)} | {"\x7f"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What an operator may say of a charge point; None: nothing."""
+
+    site: str | None = None
+    registration: Registration | None = None
+    security_profile: int | None = None
+    password: str | None = None
+    protocol: Protocol | None = None
+    strict: bool | None = None
+    template: bool | None = None
+    current: Current | None = None
+    max_power_w: Decimal | None = None
+    time_zone: str | None = None
+
+
+def load_password_key(data_dir: Path, given: str | None = None) -> bytes:
+    """The key of the password hashes: `given` (CSMS_PASSWORD_KEY), else a file in the data directory, made once.
+
+    Nodes that share a Postgres must share this key.
+    """
+    if given is not None:
+        return given.encode()
+    path = data_dir / "password.key"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+        try:
+            os.link(fresh, path)  # the first process wins; nobody reads a half-written key
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_bytes()
+
+
+async def find(connection: Any, identity: str) -> ChargePoint | None:
+    """The charge point of an identity in any case; its id is the registered spelling."""
+    row = await SQL.find_charge_point.fetchrow(connection, identity=identity)
+    return None if row is None else _charge_point(row)
+
+
+async def get(connection: Any, identity: str) -> ChargePoint:
+    """As find(), for commands.
+
+    Raises:
+        NotFound: naming how to create it.
+    """
+    found = await find(connection, identity)
+    if found is None:
+        raise NotFound(f"no charge point {identity}", f"create it: csms cp create {identity} --site SITE")
+    return found
+
+
+async def create(connection: Any, identity: str, choices: Choices, *, key: bytes) -> tuple[ChargePoint, str | None]:
+    """Make a charge point known. The password is in the answer and nowhere else; None for profile 0."""
+    _check_identity(identity)
+    _check(choices)
+    if choices.site is None:
+        raise Refused("a charge point belongs to a site", "name it: --site SITE")
+    profile = 1 if choices.security_profile is None else choices.security_profile
+    if profile == 0 and choices.password is not None:
+        raise Refused("security profile 0 has no password", "leave out --password, or use --security-profile 1")
+    password = None if profile == 0 else (choices.password or secrets.token_hex(20))
+    salt = None if password is None else secrets.token_bytes(16)
+    hashed = None if password is None or salt is None else password_hash(password.encode(), salt=salt, key=key)
+    try:
+        made = await SQL.insert_charge_point.fetchval(
+            connection,
+            id=identity, site=choices.site, registration=str(choices.registration or Registration.ACCEPTED),
+            security_profile=profile, password_salt=salt, password_hash=hashed,
+            protocol=None if choices.protocol is None else str(choices.protocol),
+            strict=bool(choices.strict), template=choices.template is not False,
+            current=str(choices.current or Current.AC), max_power_w=choices.max_power_w, time_zone=choices.time_zone,
+        )  # fmt: skip
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound(f"no site {choices.site}", f"create it: csms site create {choices.site} ...") from None
+    if made is None:
+        raise AlreadyDone(f"charge point {identity} exists already", f"see csms cp show {identity}")
+    return await get(connection, identity), password
+
+
+async def change(
+    connection: Any, identity: str, choices: Choices, *, key: bytes, new_password: bool = False
+) -> tuple[ChargePoint, str | None]:
+    """Change what was said of a charge point. A new password, given or generated, is in the answer once."""
+    _check(choices)
+    known = await get(connection, identity)
+    password = secrets.token_hex(20) if new_password and choices.password is None else choices.password
+    profile = known.security_profile if choices.security_profile is None else choices.security_profile
+    if profile > 0 and known.password_hash is None and password is None:
+        raise Refused(f"{known.id} has no password yet", "give one with --password, or --new-password to make one")
+    salt = None if password is None else secrets.token_bytes(16)
+    hashed = None if password is None or salt is None else password_hash(password.encode(), salt=salt, key=key)
+    try:
+        await SQL.change_charge_point.fetchval(
+            connection,
+            id=known.id, site=choices.site,
+            registration=None if choices.registration is None else str(choices.registration),
+            security_profile=choices.security_profile, password_salt=salt, password_hash=hashed,
+            protocol=None if choices.protocol is None else str(choices.protocol), strict=choices.strict,
+            template=choices.template, current=None if choices.current is None else str(choices.current),
+            max_power_w=choices.max_power_w, time_zone=choices.time_zone,
+        )  # fmt: skip
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound(f"no site {choices.site}", "see csms site list") from None
+    return await get(connection, identity), password
+
+
+async def record_boot(connection: Any, charge_point: str, boot: Booted, *, at: datetime) -> None:
+    await SQL.record_boot.execute(
+        connection, id=charge_point, vendor=boot.vendor, model=boot.model, serial=boot.serial,
+        firmware=boot.firmware, at=at,
+    )  # fmt: skip
+
+
+async def list_charge_points(
+    connection: Any, *, identity: str | None = None, site: str | None = None
+) -> list[Mapping[str, Any]]:
+    """Charge points as operators see them: what they are, whether they are online, what their connectors say."""
+    rows = await SQL.list_charge_points.fetch(connection, id=identity, site=site, node_patience=NODE_PATIENCE)
+    return [_listed(row) for row in rows]
+
+
+async def show(connection: Any, identity: str) -> dict[str, Any]:
+    """Everything about one charge point, its settings and what became of the metering template included."""
+    known = await get(connection, identity)
+    (row,) = await list_charge_points(connection, identity=known.id)
+    settings = await SQL.settings_of.fetch(connection, charge_point=known.id)
+    template = await SQL.template_results.fetch(connection, charge_point=known.id)
+    return {
+        **row,
+        "registration": str(known.registration),
+        "security_profile": known.security_profile,
+        "strict": known.strict,
+        "template": known.template,
+        "time_zone": known.time_zone,
+        "serial": known.serial,
+        "booted_at": known.booted_at,
+        "created_at": known.created_at,
+        "template_results": [dict(each) for each in template],
+        "settings": [dict(each) for each in settings],
+    }
+
+
+def _listed(row: Record) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "site": row["site"],
+        "online": row["opened_at"] is not None,
+        "since": row["opened_at"],
+        "protocol": row["spoken"] or row["protocol"],
+        "vendor": row["vendor"],
+        "model": row["model"],
+        "firmware": row["firmware"],
+        "current": row["current"],
+        "max_kw": None if row["max_power_w"] is None else row["max_power_w"] / 1000,
+        "evses": [{**each} for each in row["connectors"]],
+    }
+
+
+def _charge_point(row: Record) -> ChargePoint:
+    return ChargePoint(
+        id=row["id"],
+        site=row["site"],
+        registration=Registration(row["registration"]),
+        security_profile=row["security_profile"],
+        password_salt=row["password_salt"],
+        password_hash=row["password_hash"],
+        protocol=None if row["protocol"] is None else Protocol(row["protocol"]),
+        strict=row["strict"],
+        template=row["template"],
+        current=Current(row["current"]),
+        max_power_w=row["max_power_w"],
+        time_zone=row["time_zone"],
+        vendor=row["vendor"],
+        model=row["model"],
+        serial=row["serial"],
+        firmware=row["firmware"],
+        booted_at=row["booted_at"],
+        created_at=row["created_at"],
+    )
+
+
+def _check_identity(identity: str) -> None:
+    if not identity or len(identity) > IDENTITY_LENGTH_MAX:
+        raise Refused(
+            f"a charge point identity has 1 to {IDENTITY_LENGTH_MAX} characters (OCPP 2.0.1 Part 4, 3.1.1)",
+            "shorten it, in the charge point as well",
+        )
+    wrong = sorted({character for character in identity if character in FORBIDDEN_IN_IDENTITY})
+    if wrong:
+        raise Refused(
+            f"a charge point identity is part of an address and cannot contain {wrong}", "leave these characters out"
+        )
+
+
+def _check(choices: Choices) -> None:
+    password = choices.password
+    if password is not None and not PASSWORD_LENGTH_MIN <= len(password.encode()) <= PASSWORD_LENGTH_MAX:
+        raise Refused(
+            f"a charge point password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} bytes (OCPP 2.0.1 A00.FR.205)",
+            "leave out --password to have one made",
+        )
+    if choices.time_zone is not None:
+        try:
+            ZoneInfo(choices.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise Refused(f"no time zone {choices.time_zone}", "name it as in Europe/Berlin") from None
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,84 @@
+-- name: insert_node
+-- A process that holds sockets.
+INSERT INTO node (id, pid, host, ocpp_url, http_url)
+VALUES (:id::uuid, :pid::integer, :host::text, :ocpp_url::text, :http_url::text);
+
+-- name: beat
+-- The node is alive.
+UPDATE node SET heard_at = now() WHERE id = :id::uuid;
+
+-- name: delete_node
+-- The node has ended in good order.
+DELETE FROM node WHERE id = :id::uuid;
+
+-- name: close_sockets_of_node
+-- Sockets that ended with their node.
+UPDATE socket SET closed_at = now(), close_reason = 'node stopped' WHERE node = :id::uuid AND closed_at IS NULL;
+
+-- name: close_orphaned_sockets
+-- Sockets of nodes that died: they ended when their node was last heard.
+UPDATE socket s
+   SET closed_at = coalesce((SELECT n.heard_at FROM node n WHERE n.id = s.node), s.opened_at),
+       close_reason = 'node lost'
+ WHERE s.closed_at IS NULL
+   AND NOT EXISTS (SELECT FROM node n WHERE n.id = s.node AND n.heard_at > now() - :patience::interval);
+
+-- name: delete_dead_nodes
+-- Nodes that nobody has heard for long.
+DELETE FROM node WHERE heard_at < now() - :patience::interval;
+
+-- name: live_nodes
+-- Nodes that serve, the oldest first.
+SELECT id, pid, host, started_at, heard_at, ocpp_url, http_url
+  FROM node WHERE heard_at > now() - :patience::interval ORDER BY started_at;
+
+-- name: insert_socket
+-- A socket was opened.
+INSERT INTO socket (id, charge_point, node, protocol, remote, opened_at)
+VALUES (:id::uuid, :charge_point::text, :node::uuid, :protocol::text, :remote::text, :opened_at::timestamptz)
+    ON CONFLICT DO NOTHING;
+
+-- name: close_socket
+-- A socket was closed.
+UPDATE socket SET closed_at = :at::timestamptz, close_code = :code::integer, close_reason = :reason::text
+ WHERE id = :id::uuid AND closed_at IS NULL;
+
+-- name: supersede_sockets
+-- Tell the nodes that hold older sockets of this charge point.
+SELECT DISTINCT node FROM socket
+ WHERE charge_point = :charge_point::text AND closed_at IS NULL AND id <> :id::uuid AND node <> :node::uuid;
+
+-- name: insert_command
+-- A command on its way; whoever holds the socket takes it.
+INSERT INTO command (id, charge_point, body, actor, expires_at)
+VALUES (:id::uuid, :charge_point::text, :body::jsonb, :actor::text, now() + :patience::interval);
+
+-- name: notify
+-- Wake whoever listens.
+SELECT pg_notify(:channel::text, :payload::text);
+
+-- name: take_commands
+-- Commands for charge points whose sockets we hold.
+UPDATE command SET node = :node::uuid, taken_at = now()
+ WHERE id IN (SELECT id FROM command
+               WHERE done_at IS NULL AND taken_at IS NULL AND expires_at > now()
+                 AND charge_point = ANY (:charge_points::text[])
+               FOR UPDATE SKIP LOCKED)
+RETURNING id, charge_point, body, extract(epoch FROM expires_at - now())::double precision AS patience_s;
+
+-- name: finish_command
+-- What the charge point made of it.
+UPDATE command SET outcome = :outcome::jsonb, done_at = now() WHERE id = :id::uuid AND done_at IS NULL;
+
+-- name: command_outcome
+-- What became of a command so far.
+SELECT outcome, taken_at, done_at FROM command WHERE id = :id::uuid;
+
+-- name: give_up_commands
+-- Commands that nobody could deliver in time.
+UPDATE command
+   SET done_at = now(),
+       outcome = jsonb_build_object('accepted', false, 'status',
+                                    CASE WHEN taken_at IS NULL THEN 'offline' ELSE 'timeout' END,
+                                    'data', '{}'::jsonb, 'detail', NULL)
+ WHERE done_at IS NULL AND expires_at <= now() - :grace::interval;

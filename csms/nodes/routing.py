@@ -1,0 +1,93 @@
+"""Commands to charge points, routed through Postgres to the node that holds the socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, get_args
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from billing import Queries
+from csms.protocol import vocabulary
+from csms.protocol.vocabulary import Command, Outcome
+
+SQL = Queries.load(__package__)
+COMMANDS = "csms_command"
+OUTCOMES = "csms_outcome"
+GRACE = timedelta(seconds=2)
+"""So much longer than the charge point the asker waits for the node."""
+
+_COMMAND_TYPES: dict[str, type[Any]] = {each.__name__: each for each in get_args(Command)}
+
+
+def command_to_json(command: Command) -> dict[str, Any]:
+    """A command as it travels through the database."""
+    body = {name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(command).items()}
+    return {"command": type(command).__name__, **body}
+
+
+def command_from_json(body: Mapping[str, Any]) -> Command:
+    """The inverse; a command of another version of csms raises."""
+    kind = _COMMAND_TYPES[body["command"]]
+    values: dict[str, Any] = {each.name: body[each.name] for each in fields(kind) if each.name in body}
+    if kind is vocabulary.ShowCost:
+        values["total_cost"] = Decimal(values["total_cost"])
+    if kind is vocabulary.GetSettings:
+        values["names"] = tuple(values["names"])
+    if kind is vocabulary.SetSettings:
+        values["values"] = tuple((name, value) for name, value in values["values"])
+    command: Command = kind(**values)
+    return command
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    return asdict(outcome)
+
+
+def outcome_from_json(body: Mapping[str, Any]) -> Outcome:
+    return Outcome(accepted=body["accepted"], status=body["status"], data=body["data"], detail=body["detail"])
+
+
+async def ask(
+    connection: asyncpg.Connection[Any], charge_point: str, command: Command, *, actor: str, timeout_s: float
+) -> Outcome:
+    """Have the node that holds the socket send a command; its outcome, `offline` where no node does."""
+    id_ = uuid4()
+    done = asyncio.Event()
+
+    def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload == str(id_):
+            done.set()
+
+    await connection.add_listener(OUTCOMES, heard)
+    try:
+        await SQL.insert_command.execute(
+            connection, id=id_, charge_point=charge_point, body=command_to_json(command), actor=actor,
+            patience=timedelta(seconds=timeout_s),
+        )  # fmt: skip
+        await SQL.notify.execute(connection, channel=COMMANDS, payload=charge_point)
+        return await _outcome(connection, id_, done, timeout_s=timeout_s)
+    finally:
+        await connection.remove_listener(OUTCOMES, heard)
+
+
+async def _outcome(connection: asyncpg.Connection[Any], id_: UUID, done: asyncio.Event, *, timeout_s: float) -> Outcome:
+    deadline = asyncio.get_running_loop().time() + timeout_s + GRACE.total_seconds()
+    while True:
+        row = await SQL.command_outcome.fetchrow(connection, id=id_)
+        if row is not None and row["done_at"] is not None:
+            return outcome_from_json(row["outcome"])
+        left_s = deadline - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            taken = row is not None and row["taken_at"] is not None
+            return Outcome(accepted=False, status="timeout" if taken else "offline")
+        try:
+            async with asyncio.timeout(min(left_s, 1.0)):
+                await done.wait()
+        except TimeoutError:
+            continue

@@ -1,0 +1,166 @@
+"""This process as one node among equals: its lease, its sockets, and the commands it delivers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket as sockets
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import structlog
+
+from billing import Queries
+from csms.charge_points.service import NODE_PATIENCE
+from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, outcome_to_json
+from csms.protocol.vocabulary import Command, Outcome
+
+SQL = Queries.load(__package__)
+BEAT_S = 3.0
+FORGET = timedelta(hours=1)
+
+log = structlog.get_logger()
+
+Deliver = Callable[[str, Command, float], Awaitable[Outcome]]
+
+
+class Node:
+    """Presence is a lease: a node that stops beating loses its sockets in everybody's eyes.
+
+    `deliver` sends a command on a socket that this process holds; `held` names the charge points of such sockets;
+    `superseded` is told of charge points that have come to another node.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[Any], dsn: str) -> None:
+        self.id: UUID = uuid4()
+        self._pool = pool
+        self._dsn = dsn
+        self._wake = asyncio.Event()
+        self._deliver: Deliver | None = None
+        self._held: Callable[[], Iterable[str]] = tuple
+        self._superseded: Callable[[str, str], Awaitable[None]] | None = None
+        self._heard: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
+
+    def attach(
+        self,
+        *,
+        deliver: Deliver,
+        held: Callable[[], Iterable[str]],
+        superseded: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        self._deliver, self._held, self._superseded = deliver, held, superseded
+
+    async def enter(self, *, ocpp_url: str, http_url: str) -> None:
+        """Take the lease, and close in the books what dead nodes left open."""
+        async with self._pool.acquire() as connection:
+            await SQL.close_orphaned_sockets.execute(connection, patience=NODE_PATIENCE)
+            await SQL.insert_node.execute(
+                connection, id=self.id, pid=os.getpid(), host=sockets.gethostname(), ocpp_url=ocpp_url,
+                http_url=http_url,
+            )  # fmt: skip
+
+    async def leave(self) -> None:
+        async with self._pool.acquire() as connection:
+            await SQL.close_sockets_of_node.execute(connection, id=self.id)
+            await SQL.delete_node.execute(connection, id=self.id)
+
+    async def opened(self, socket: UUID, *, charge_point: str, protocol: str, remote: str, at: datetime) -> None:
+        """Book a socket, and tell other nodes that theirs of the same charge point is the older one."""
+        async with self._pool.acquire() as connection:
+            await SQL.insert_socket.execute(
+                connection, id=socket, charge_point=charge_point, node=self.id, protocol=protocol, remote=remote,
+                opened_at=at,
+            )  # fmt: skip
+            elsewhere = await SQL.supersede_sockets.fetch(
+                connection, charge_point=charge_point, id=socket, node=self.id
+            )
+            for row in elsewhere:
+                await SQL.notify.execute(
+                    connection, channel=f"csms_node_{row['node'].hex}", payload=f"{socket} {charge_point}"
+                )
+
+    async def closed(self, socket: UUID, *, at: datetime, code: int, reason: str) -> None:
+        async with self._pool.acquire() as connection:
+            await SQL.close_socket.execute(connection, id=socket, at=at, code=code, reason=reason[:500])
+
+    async def run(self) -> None:
+        """Beat, listen and deliver until cancelled; a database that is away is waited for."""
+        while True:
+            try:
+                async with AsyncExitStack() as stack:
+                    connection = await asyncpg.connect(self._dsn)
+                    stack.push_async_callback(connection.close, timeout=1)
+                    await connection.add_listener(COMMANDS, lambda *_: self._wake.set())
+                    await connection.add_listener(f"csms_node_{self.id.hex}", self._on_superseded)
+                    await self._serve(connection)
+            except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as lost:
+                log.warning("node_lost_database", error=str(lost.exceptions[0]))
+            await asyncio.sleep(1)
+
+    def _on_superseded(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if not self._heard.full():
+            self._heard.put_nowait(str(payload))
+
+    async def _serve(self, connection: asyncpg.Connection[Any]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            tasks.create_task(self._make_way())
+            tasks.create_task(self._watch(connection))
+            while True:
+                try:
+                    async with asyncio.timeout(1.0):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+                for id_, charge_point, command, patience_s in await self._take():
+                    tasks.create_task(self._carry_out(id_, charge_point, command, patience_s))
+
+    async def _watch(self, connection: asyncpg.Connection[Any]) -> None:
+        """Fail when the listening connection does: notifications would be lost in silence."""
+        while True:
+            await connection.execute("SELECT 1", timeout=5)
+            await asyncio.sleep(BEAT_S)
+
+    async def _beat(self) -> None:
+        while True:
+            async with self._pool.acquire() as connection:
+                await SQL.beat.execute(connection, id=self.id)
+                await SQL.close_orphaned_sockets.execute(connection, patience=NODE_PATIENCE)
+                await SQL.delete_dead_nodes.execute(connection, patience=FORGET)
+                await SQL.give_up_commands.execute(connection, grace=GRACE)
+            await asyncio.sleep(BEAT_S)
+
+    async def _make_way(self) -> None:
+        while True:
+            socket, charge_point = (await self._heard.get()).split(" ", 1)
+            if self._superseded is not None:
+                await self._superseded(charge_point, socket)
+
+    async def _take(self) -> list[tuple[UUID, str, Command, float]]:
+        held = list(self._held())
+        if not held or self._deliver is None:
+            return []
+        async with self._pool.acquire() as connection:
+            rows = await SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
+        return [(row["id"], row["charge_point"], command_from_json(row["body"]), row["patience_s"]) for row in rows]
+
+    async def _carry_out(self, id_: UUID, charge_point: str, command: Command, patience_s: float) -> None:
+        if self._deliver is None:
+            return
+        try:
+            outcome = await self._deliver(charge_point, command, max(patience_s, 0.1))
+        except ValueError as wrong:  # a command that cannot be written in this version
+            outcome = Outcome(accepted=False, status="invalid", detail=str(wrong))
+        async with self._pool.acquire() as connection:
+            await SQL.finish_command.execute(connection, id=id_, outcome=outcome_to_json(outcome))
+            await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(id_))
+
+
+async def live_nodes(connection: Any) -> list[dict[str, Any]]:
+    """Servers that run on this database."""
+    return [dict(row) for row in await SQL.live_nodes.fetch(connection, patience=NODE_PATIENCE)]

@@ -1,0 +1,187 @@
+"""Every fact that comes in through the gateway, brought to the room that it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, assert_never
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from csms.charge_points import service as charge_points
+from csms.charge_points.charge_point import ChargePoint
+from csms.database.errors import DatabaseUnavailable
+from csms.database.group_commit import GroupCommit
+from csms.database.pool import is_unavailable
+from csms.gateway.application import SocketInfo
+from csms.nodes.service import Node
+from csms.protocol.vocabulary import (
+    BootAnswer,
+    Booted,
+    ChargingEvent,
+    Decision,
+    Fact,
+    FirmwareStatusReported,
+    HeartbeatReceived,
+    LogStatusReported,
+    MonitoringReported,
+    ReadingsReported,
+    Registration,
+    SecurityEventReported,
+    SettingsReported,
+    StatusReported,
+    TimeAnswer,
+    TokenAnswer,
+    TokenPresented,
+    VendorDataAnswer,
+    VendorDataReceived,
+)
+from csms.sessions.frames import FrameLog
+from csms.sessions.ingest import Arrival
+from csms.settings import Settings
+from csms.tokens.service import verdicts_at
+from csms.tokens.token import canonical
+
+log = structlog.get_logger()
+
+FIRST_CONTACT_INTERVAL_S = 60
+"""How soon a charge point that is Pending or Rejected asks again."""
+
+
+class Reception:
+    """The gateway's application: answers what needs no memory, and has everything else committed first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: asyncpg.Pool[Any],
+        node: Node,
+        writer: GroupCommit[Arrival, Decision],
+        frames: FrameLog,
+        *,
+        accepted: Callable[[SocketInfo], Awaitable[None]],
+    ) -> None:
+        """`accepted` is started after each accepted boot (metering template)."""
+        self._settings = settings
+        self._pool = pool
+        self._node = node
+        self._writer = writer
+        self._frames = frames
+        self._accepted = accepted
+        self._follow_ups: asyncio.Queue[SocketInfo] = asyncio.Queue(maxsize=10_000)
+
+    async def run(self) -> None:
+        """Set up charge points after their boots, one after the other per worker."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(16):
+                tasks.create_task(self._follow_up())
+
+    async def _follow_up(self) -> None:
+        while True:
+            socket = await self._follow_ups.get()
+            try:
+                await self._accepted(socket)
+            except Exception:
+                log.exception("follow_up_failed", charge_point=socket.charge_point.id)
+
+    async def find(self, identity: str) -> ChargePoint | None:
+        try:
+            async with self._pool.acquire() as connection:
+                return await charge_points.find(connection, identity)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+
+    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:
+        now = datetime.now(UTC)
+        match fact:
+            case HeartbeatReceived():
+                return TimeAnswer(now=now)
+            case Booted():
+                return await self._boot(socket, fact, now)
+            case TokenPresented():
+                return await self._authorise(fact, now)
+            case VendorDataReceived():
+                await self._write(socket, fact, frame, now)
+                return VendorDataAnswer()
+            case (
+                ChargingEvent()
+                | ReadingsReported()
+                | StatusReported()
+                | SecurityEventReported()
+                | FirmwareStatusReported()
+                | LogStatusReported()
+                | SettingsReported()
+                | MonitoringReported()
+            ):
+                return await self._write(socket, fact, frame, now)
+            case _:
+                assert_never(fact)
+
+    async def _write(self, socket: SocketInfo, fact: Any, frame: str, now: datetime) -> Decision:
+        return await self._writer.submit(
+            Arrival(
+                charge_point=socket.charge_point.id,
+                fact=fact,
+                frame=frame,
+                socket=UUID(socket.id),
+                received_at=now,
+            )
+        )
+
+    async def _boot(self, socket: SocketInfo, boot: Booted, now: datetime) -> Decision:
+        try:
+            async with self._pool.acquire() as connection:
+                await charge_points.record_boot(connection, socket.charge_point.id, boot, at=now)
+                known = await charge_points.get(connection, socket.charge_point.id)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+        accepted = known.registration is Registration.ACCEPTED
+        if accepted and known.template and not self._follow_ups.full():
+            self._follow_ups.put_nowait(socket)
+        interval_s = self._settings.heartbeat_interval_s if accepted else FIRST_CONTACT_INTERVAL_S
+        return BootAnswer(registration=known.registration, now=now, interval_s=interval_s)
+
+    async def _authorise(self, presented: TokenPresented, now: datetime) -> Decision:
+        try:
+            async with self._pool.acquire() as connection:
+                verdicts = await verdicts_at(connection, [(presented.token, now)])
+        except Exception as error:
+            raise _as_unavailable(error) from error
+        return TokenAnswer(verdict=verdicts[canonical(presented.token), now])
+
+    async def opened(self, socket: SocketInfo) -> None:
+        await self._node.opened(
+            UUID(socket.id),
+            charge_point=socket.charge_point.id,
+            protocol=str(socket.protocol),
+            remote=socket.remote,
+            at=socket.opened_at,
+        )
+
+    async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
+        try:
+            await self._node.closed(UUID(socket.id), at=datetime.now(UTC), code=code, reason=reason)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            # The books are put right by the next node's start or beat.
+            log.warning("socket_close_not_booked", charge_point=socket.charge_point.id, error=str(error))
+
+    def observed(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
+        self._frames.observe(socket, direction, frame, action)
+
+    async def quarantined(self, socket: SocketInfo, frame: str, reason: str) -> None:
+        try:
+            await self._frames.quarantine(socket, frame, reason)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+
+
+def _as_unavailable(error: Exception) -> Exception:
+    """Trouble of the database by the name that the gateway knows; anything else as it is."""
+    if isinstance(error, DatabaseUnavailable) or not is_unavailable(error):
+        return error
+    return DatabaseUnavailable(f"the database does not answer: {error or type(error).__name__}")
