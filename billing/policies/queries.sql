@@ -1,0 +1,16 @@
+-- name: newest_policies
+-- The version in use of each kind.
+SELECT DISTINCT ON (kind) kind, version, body::text AS body
+  FROM policy
+ ORDER BY kind, version DESC;
+
+-- name: insert_policy
+-- A new version; does nothing where the version exists, so that two who seed the first do not collide.
+INSERT INTO policy (kind, version, body)
+VALUES (:kind, :version, :body::text::jsonb)
+ON CONFLICT DO NOTHING
+RETURNING version;
+
+-- name: rating_policy
+-- One version of the rating policy, as a bill names it.
+SELECT body::text FROM policy WHERE kind = 'rating' AND version = :version;

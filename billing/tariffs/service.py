@@ -1,0 +1,208 @@
+"""Entering, assigning and resolving tariffs. Callers hold the connection; every edit is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from billing.errors import NotFound, Refused
+from billing.sql import Connection
+from billing.tariffs import store
+from billing.tariffs.assignment import (
+    Assignment,
+    Place,
+    Resolved,
+    Scope,
+    TariffVersion,
+    Unresolved,
+    by_target,
+    resolve,
+)
+from billing.tariffs.lint import refusals
+from billing.tariffs.ocpi_json import load_json
+from billing.tariffs.store import SQL, TariffCache
+from billing.tariffs.tariff import Tariff, TariffInvalid, parse_tariff
+
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+"""From when a tariff's first version holds unless told: it prices nothing before it is assigned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """The version that stands for the document. `existed`: the newest version is the same, nothing was stored."""
+
+    id: str
+    version: int
+    valid_from: datetime
+    existed: bool
+
+
+def this_minute(now: datetime) -> datetime:
+    """From when an edit holds unless told: charge points write whole seconds and their clocks differ a little."""
+    return now.replace(second=0, microsecond=0)
+
+
+def read_tariff(text: str | bytes) -> Tariff:
+    """A tariff file that may be stored.
+
+    Raises:
+        Refused: it is no JSON, no OCPI tariff, or cannot mean what it says; `details` has every problem.
+    """
+    try:
+        tariff = parse_tariff(load_json(text))
+    except TariffInvalid as wrong:
+        problems = [{"path": each.path, "message": each.message, "next": each.next_step} for each in wrong.problems]
+        raise Refused("this is no usable tariff", "correct what is listed", details={"problems": problems}) from wrong
+    except (ValueError, RecursionError) as wrong:
+        raise Refused(f"this is no JSON: {wrong}", "give a file with one OCPI tariff object") from wrong
+    found = [{"path": each.path, "message": each.message, "next": each.next_step} for each in refusals(tariff)]
+    if found:
+        raise Refused("the tariff contradicts itself", "correct what is listed", details={"problems": found})
+    return tariff
+
+
+async def create(
+    connection: Connection, document: str | bytes, *, now: datetime, valid_from: datetime | None = None
+) -> Created:
+    """Store a tariff, or the next version where its id exists.
+
+    The same body as the newest version is that version: nothing is stored, so that a script may run again. Unless
+    told, a first version holds always, a later one from this minute.
+
+    Raises:
+        Refused: unusable document (see `read_tariff`), or another currency than the versions before.
+    """
+    tariff = read_tariff(document)
+    body = store.canonical_body(tariff)
+    async with connection.transaction():
+        await SQL.lock_for_editing.execute(connection, key=store.LOCK_KEY)
+        newest = await SQL.newest_version.fetchrow(connection, id=tariff.id)
+        if newest is not None:
+            same_body = newest["sha256"] == store.sha256_of(body)
+            if same_body and (valid_from is None or valid_from >= newest["valid_from"]):
+                return Created(id=tariff.id, version=newest["version"], valid_from=newest["valid_from"], existed=True)
+            _require_same_currency(tariff, newest["currency"])
+        number = 1 if newest is None else newest["version"] + 1
+        begin = valid_from or (ALWAYS if newest is None else this_minute(now))
+        stored = parse_tariff(load_json(body), version=number)
+        await store.insert_version(
+            connection, TariffVersion(tariff=stored, valid_from=begin, entered_at=now), body=body
+        )
+        await SQL.wake_sessions_without_tariff.execute(connection)
+    return Created(id=tariff.id, version=number, valid_from=begin, existed=False)
+
+
+def _require_same_currency(tariff: Tariff, currency: str) -> None:
+    if tariff.currency != currency:
+        raise Refused(
+            f"tariff {tariff.id} is in {currency}; a version in {tariff.currency} would change what its assignments mean",
+            "give the new tariff another id and assign that",
+        )
+
+
+async def assign(
+    connection: Connection,
+    tariff: str,
+    *,
+    scope: Scope,
+    target: str | None,
+    now: datetime,
+    valid_from: datetime | None = None,
+) -> Assignment:
+    """Let `target` (None for the default) charge by `tariff` from `valid_from` on, this minute unless told.
+
+    The entry that is there already is not entered twice.
+
+    Raises:
+        NotFound: no such tariff, charge point or site.
+        Refused: the tariff is in another currency than the site.
+    """
+    async with connection.transaction():
+        await SQL.lock_for_editing.execute(connection, key=store.LOCK_KEY)
+        newest = await SQL.newest_version.fetchrow(connection, id=tariff)
+        if newest is None:
+            raise NotFound(f"no tariff {tariff}", "list them with csms tariff list, or add it with csms tariff create")
+        target = await _check_target(connection, tariff, newest["currency"], scope, target)
+        begin = valid_from or this_minute(now)
+        same = await store.same_assignment(connection, scope=scope, target=target, valid_from=begin)
+        if same is not None and same.tariff == tariff:
+            return same
+        stored = await store.insert_assignment(
+            connection, tariff=tariff, scope=scope, target=target, valid_from=begin, entered_at=now
+        )
+        await SQL.wake_sessions_without_tariff.execute(connection)
+    return stored
+
+
+async def _check_target(
+    connection: Connection, tariff: str, currency: str, scope: Scope, target: str | None
+) -> str | None:
+    """The target as it is stored; refuses one that does not exist or has another currency."""
+    match scope:
+        case Scope.DEFAULT:
+            currencies = [row["currency"] for row in await SQL.site_currencies.fetch(connection)]
+            if currencies and currency not in currencies:
+                raise _other_currency(tariff, currency, "every site", ", ".join(currencies))
+            return None
+        case Scope.SITE:
+            site = await SQL.find_site.fetchrow(connection, id=target)
+            if site is None:
+                raise NotFound(f"no site {target}", "list them with csms site list")
+            if site["currency"] != currency:
+                raise _other_currency(tariff, currency, f"site {target}", site["currency"])
+            return str(site["id"])
+        case Scope.CHARGE_POINT:
+            point = await SQL.find_charge_point.fetchrow(connection, id=target)
+            if point is None:
+                raise NotFound(f"no charge point {target}", "list them with csms cp list")
+            if point["currency"] != currency:
+                raise _other_currency(tariff, currency, f"charge point {target} at {point['site']}", point["currency"])
+            return str(point["id"])
+
+
+def _other_currency(tariff: str, currency: str, where: str, theirs: str) -> Refused:
+    return Refused(f"tariff {tariff} is in {currency}, {where} in {theirs}", f"assign a tariff in {theirs}")
+
+
+async def resolve_places(
+    connection: Connection, places: Mapping[int, Place], cache: TariffCache
+) -> dict[int, Resolved | Unresolved]:
+    """The tariff of each session, by session. Until the transaction ends nobody can enter another."""
+    if not places:
+        return {}
+    await SQL.lock_for_resolving.execute(connection, key=store.LOCK_KEY)
+    assignments = await store.assignments_for(
+        connection,
+        charge_points={place.charge_point for place in places.values()},
+        sites={place.site for place in places.values()},
+        until=max(place.at for place in places.values()),
+    )
+    versions = await cache.all_of(connection, {each.tariff for each in assignments})
+    grouped = by_target(assignments)
+    return {session: resolve(place, grouped, versions) for session, place in places.items()}
+
+
+async def list_tariffs(connection: Connection) -> list[dict[str, Any]]:
+    """Each tariff's newest version, and how often it is assigned."""
+    return [dict(row) for row in await SQL.list_tariffs.fetch(connection)]
+
+
+async def show(connection: Connection, tariff: str, *, version: int | None = None) -> TariffVersion:
+    """A version of a tariff, the newest unless told.
+
+    Raises:
+        NotFound: no such tariff or version.
+    """
+    versions = (await TariffCache().all_of(connection, [tariff]))[tariff]
+    chosen = [each for each in versions if version in (None, each.number)]
+    if not chosen:
+        named = f"no tariff {tariff}" if version is None else f"tariff {tariff} has no version {version}"
+        raise NotFound(named, "list them with csms tariff list")
+    return chosen[-1]
+
+
+async def assignments_of(connection: Connection, tariff: str) -> Collection[Assignment]:
+    """Where a tariff holds, in the order in which it was entered."""
+    return await store.assignments_of(connection, tariff)
