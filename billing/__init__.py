@@ -15,6 +15,7 @@ from billing.cli_output import (
 )
 from billing.cli_parameters import INSTANT
 from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
+from billing.rating.usage import Period, PeriodKind, Usage
 from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
 
 __all__ = [
@@ -28,11 +29,14 @@ __all__ = [
     "NotDone",
     "NotFound",
     "Output",
+    "Period",
+    "PeriodKind",
     "Queries",
     "Query",
     "QueryFileInvalid",
     "Refused",
     "Unavailable",
+    "Usage",
     "async_command",
     "bind_names",
     "cell",

@@ -1,0 +1,230 @@
+"""The rating engine: a usage, a tariff and a policy in, a rating out. Pure; knows no clock, no database and no OCPP.
+
+Interim and final differ in two things only: a final rating rounds quantities up to whole steps and raises the total
+to min_price. So for the same facts: interim before max_price + step surplus, then both limits = final. max_price and
+waiving act on both, so that a display never shows more than the bill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from billing.money import Money, allocate, micro_decimal
+from billing.rating import limits, steps
+from billing.rating.limits import Amount, BucketKey, Buckets
+from billing.rating.matching import MICRO, Phase, menu_of, restrictions_of
+from billing.rating.policy import RatingPolicy
+from billing.rating.rating import (
+    ENGINE_VERSION,
+    PER_PRICE,
+    UNITS,
+    Adjustment,
+    ComponentAmount,
+    ComponentName,
+    Note,
+    Rating,
+    Segment,
+    TaxGroup,
+    component_of,
+)
+from billing.rating.spans import Span, instant, spans_of
+from billing.rating.usage import PeriodKind, Usage
+from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
+from billing.tariffs.tariff import Component, Tariff, TaxIncluded
+
+_OCCUPANCY: Final = frozenset({ComponentName.TIME, ComponentName.PARKING})
+
+
+def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool) -> Rating:
+    """What the usage costs; raises UsageInvalid where it cannot be rated.
+
+    Waiving (`policy.waive_below_wh`) acts on interim ratings too: below the threshold both are 0.00, and once it is
+    reached the interim shows everything since the start. It leaves the reservation due and needs a session to waive;
+    min_price does not lift a waived session.
+    """
+    problems = check_usage(usage)
+    if problems:
+        raise UsageInvalid(problems)
+    spans = spans_of(usage, tariff)
+    if final:
+        spans = steps.with_surplus(spans)
+    segments = tuple(_segment(span, tariff.tax_included) for span in spans)
+    energy = sum((Fraction(period.energy_wh or 0) for period in usage.periods), Fraction(0))
+    waived = _waived(usage, policy, energy)
+    buckets, lines = _adjusted(usage, tariff, policy, segments, waived=waived, final=final)
+    total = limits.add_up(buckets.values())
+    notes = {line.note for line in lines} | set(_notes(usage, tariff, segments, waived=waived))
+    total_excl = Money.round_from(total.net, tariff.currency, policy.rounding)
+    total_incl = Money.round_from(total.gross, tariff.currency, policy.rounding)
+    return Rating(
+        engine_version=ENGINE_VERSION,
+        policy=policy,
+        tariff_id=tariff.id,
+        tariff_version=tariff.version,
+        tax_included=tariff.tax_included,
+        currency=tariff.currency,
+        final=final,
+        energy_wh=micro_decimal(int(energy * MICRO)),
+        segments=segments,
+        adjustments=tuple(lines),
+        components=_components(buckets, total_excl),
+        tax_groups=_tax_groups(buckets, total_excl, total_incl - total_excl),
+        excl_tax=total.net,
+        incl_tax=total.gross,
+        total_excl=total_excl,
+        total_tax=total_incl - total_excl,
+        total_incl=total_incl,
+        notes=tuple(note for note in Note if note in notes),
+    )
+
+
+def _segment(span: Span, tax_included: TaxIncluded) -> Segment:
+    component = span.component
+    amount = Amount() if component is None else _price(span.billed, span, component, tax_included)
+    taxed = component is not None and tax_included is not TaxIncluded.NOT_APPLICABLE
+    return Segment(
+        phase=span.phase,
+        dimension=span.dimension,
+        element=span.element,
+        start=instant(span.start),
+        end=instant(span.end),
+        quantity_used=micro_decimal(span.used),
+        quantity_billed=micro_decimal(span.billed),
+        unit_price=None if component is None else component.price,
+        vat=component.vat if component is not None and taxed else None,
+        excl_tax=amount.net,
+        incl_tax=amount.gross,
+        note=Note.FREE if component is None else Note.STEP_SURPLUS if span.billed > span.used else None,
+    )
+
+
+def _price(billed: int, span: Span, component: Component, tax_included: TaxIncluded) -> Amount:
+    """Quantity times price; tax on top, taken out of the price, or none, exactly."""
+    amount = Fraction(billed, MICRO * PER_PRICE[UNITS[span.dimension]]) * Fraction(component.price)
+    return _split_tax(amount, component.vat, tax_included)
+
+
+def _split_tax(amount: Fraction, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
+    """An amount at the tariff's prices as net and tax."""
+    factor = limits.rate_of(vat)
+    match tax_included:
+        case TaxIncluded.NO:
+            return Amount(amount, amount * factor)
+        case TaxIncluded.YES:
+            net = amount / (1 + factor)
+            return Amount(net, amount - net)
+        case TaxIncluded.NOT_APPLICABLE:
+            return Amount(amount)
+
+
+def _adjusted(
+    usage: Usage,
+    tariff: Tariff,
+    policy: RatingPolicy,
+    segments: tuple[Segment, ...],
+    *,
+    waived: bool,
+    final: bool,
+) -> tuple[Buckets, list[Adjustment]]:
+    """The segments by component and rate, after waiving, min_price and max_price in this order, with their lines."""
+    buckets: Buckets = {}
+    for segment in segments:
+        if segment.unit_price is not None:
+            key = (segment.component, segment.vat)
+            amount = Amount(segment.excl_tax, segment.incl_tax - segment.excl_tax)
+            buckets[key] = buckets.get(key, Amount()) + amount
+    taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets, tariff)
+    lines: list[Adjustment] = []
+    if waived:
+        kept = limits.waive(buckets, _kept(policy))
+        lines += limits.adjustments(Note.WAIVED, buckets, kept)
+        buckets = kept
+    if final and tariff.min_price and usage.periods and not waived:
+        raised = limits.raise_to(tariff.min_price, buckets, fallback, taxed=taxed)
+        lines += limits.adjustments(Note.MIN_PRICE, buckets, raised)
+        buckets = raised
+    if tariff.max_price:
+        cut = limits.cut_to(tariff.max_price, buckets, fallback, taxed=taxed)
+        lines += limits.adjustments(Note.MAX_PRICE, buckets, cut)
+        buckets = cut
+    return buckets, lines
+
+
+def _waived(usage: Usage, policy: RatingPolicy, energy: Fraction) -> bool:
+    in_session = any(period.kind not in RESERVED for period in usage.periods)
+    return policy.waive_below_wh is not None and in_session and energy < Fraction(policy.waive_below_wh)
+
+
+def _kept(policy: RatingPolicy) -> frozenset[ComponentName]:
+    reservation = frozenset({ComponentName.RESERVATION})
+    return reservation if policy.waive_occupancy else reservation | _OCCUPANCY
+
+
+def _fallback(buckets: Buckets, tariff: Tariff) -> BucketKey:
+    """Where a limit goes if there is nothing to scale: the first component used, else the tariff's first one."""
+    for name in ComponentName:
+        for component, vat in buckets:
+            if component is name:
+                return component, vat
+    element = tariff.elements[0]
+    phase = Phase.SESSION if element.restrictions.reservation is None else Phase.RESERVATION
+    first = element.components[0]
+    return component_of(phase, first.type), first.vat
+
+
+def _components(buckets: Buckets, total: Money) -> tuple[ComponentAmount, ...]:
+    exact = [limits.add_up(amount for (own, _), amount in buckets.items() if own is name).net for name in ComponentName]
+    parts = allocate(total.minor, exact)
+    return tuple(
+        ComponentAmount(name=name, excl_tax=Money(part, total.currency), excl_tax_exact=net)
+        for name, part, net in zip(ComponentName, parts, exact, strict=True)
+    )
+
+
+def _tax_groups(buckets: Buckets, total_excl: Money, total_tax: Money) -> tuple[TaxGroup, ...]:
+    groups = limits.by_rate(buckets)
+    if not groups:
+        return ()
+    nets = allocate(total_excl.minor, [amount.net for amount in groups.values()])
+    taxes = allocate(total_tax.minor, [amount.tax for amount in groups.values()])
+    return tuple(
+        TaxGroup(
+            vat=vat,
+            net=Money(net, total_excl.currency),
+            tax=Money(tax, total_excl.currency),
+            net_exact=amount.net,
+            tax_exact=amount.tax,
+        )
+        for (vat, amount), net, tax in zip(groups.items(), nets, taxes, strict=True)
+    )
+
+
+def _notes(usage: Usage, tariff: Tariff, segments: tuple[Segment, ...], *, waived: bool) -> Iterator[Note]:
+    """What happened to the session, what was not known and what does not fit."""
+    yield from (segment.note for segment in segments if segment.note)
+    if waived:
+        yield Note.WAIVED
+    if tariff.tax_included is not TaxIncluded.NOT_APPLICABLE and any(
+        segment.vat is None and segment.excl_tax for segment in segments
+    ):
+        yield Note.TAX_UNKNOWN
+    rules = list(restrictions_of(menu_of(tariff, Phase.SESSION)))
+    charging = [period for period in usage.periods if period.kind is PeriodKind.CHARGING]
+    by_power = any(rule.min_power is not None or rule.max_power is not None for rule in rules)
+    if by_power and any(period.power_w is None and period.energy_wh is None for period in charging):
+        yield Note.POWER_UNKNOWN
+    by_current = any(rule.min_current is not None or rule.max_current is not None for rule in rules)
+    if by_current and any(period.current_a is None for period in charging):
+        yield Note.CURRENT_UNKNOWN
+    if usage.periods and not _valid_at_start(usage, tariff):
+        yield Note.OUTSIDE_VALIDITY
+
+
+def _valid_at_start(usage: Usage, tariff: Tariff) -> bool:
+    start = usage.periods[0].start
+    return (tariff.valid_from is None or start >= tariff.valid_from) and (
+        tariff.valid_to is None or start < tariff.valid_to
+    )

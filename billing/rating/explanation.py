@@ -1,0 +1,183 @@
+"""Shows how a rating came about, line by line, and recomputes it from those lines alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from billing.money import Money, exact_decimal
+from billing.rating.matching import Phase
+from billing.rating.rating import PER_PRICE, Adjustment, Note, Rating, Segment, Unit
+from billing.tariffs.tariff import TaxIncluded
+
+_SENTENCES: Final = {
+    Note.WAIVED: "waived: less energy than the policy's threshold",
+    Note.STEP_SURPLUS: "rounded up to a whole step_size",
+    Note.MIN_PRICE: "raised to min_price",
+    Note.MAX_PRICE: "cut to max_price",
+    Note.FREE: "free: no element of the tariff matched",
+    Note.TAX_UNKNOWN: "the tariff names no VAT rate: tax is 0 until the seller's rules say otherwise",
+    Note.POWER_UNKNOWN: "power was not known for some time: power restrictions did not match there",
+    Note.CURRENT_UNKNOWN: "current was not known for some time: current restrictions did not match there",
+    Note.OUTSIDE_VALIDITY: "the session began outside the tariff's validity",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedLine:
+    """A row of the explanation; `what` names it, the others are empty where they do not apply."""
+
+    what: str
+    since: datetime | None = None
+    until: datetime | None = None
+    quantity: str = ""
+    unit_price: str = ""
+    tariff: str = ""
+    rule: str = ""
+    tax: str = ""
+    excl_tax: str = ""
+    incl_tax: str = ""
+
+
+def sentence(note: Note) -> str:
+    """A note in words."""
+    return _SENTENCES[note]
+
+
+def explain(rating: Rating) -> tuple[ExplainedLine, ...]:
+    """Quantity x unit price x tariff version x rule x tax, then the sum, its tax per rate and its rounding."""
+    lines = [_segment_line(rating, segment) for segment in rating.segments]
+    lines += [_adjustment_line(rating, adjustment) for adjustment in rating.adjustments]
+    lines.append(
+        ExplainedLine(
+            what="sum",
+            rule="exact",
+            excl_tax=_amount(rating.excl_tax),
+            incl_tax=_amount(rating.incl_tax),
+        )
+    )
+    lines += [
+        ExplainedLine(
+            what="tax group",
+            tax=_vat(group.vat, rating.tax_included),
+            rule=f"tax {group.tax.text}",
+            excl_tax=group.net.text,
+            incl_tax=(group.net + group.tax).text,
+        )
+        for group in rating.tax_groups
+    ]
+    lines.append(
+        ExplainedLine(
+            what="total",
+            rule=f"rounded once, {rating.policy.rounding.value} to {rating.currency} (policy {rating.policy.version}, "
+            f"engine {rating.engine_version}, {'final' if rating.final else 'interim'})",
+            tax=rating.total_tax.text,
+            excl_tax=rating.total_excl.text,
+            incl_tax=rating.total_incl.text,
+        )
+    )
+    seen = {line.note for line in rating.segments} | {line.note for line in rating.adjustments}
+    lines += [ExplainedLine(what="note", rule=sentence(note)) for note in rating.notes if note not in seen]
+    return tuple(lines)
+
+
+def _segment_line(rating: Rating, segment: Segment) -> ExplainedLine:
+    name = segment.dimension.value if segment.phase is Phase.SESSION else f"{segment.phase.value} {segment.dimension}"
+    return ExplainedLine(
+        what=name,
+        since=segment.start.astimezone(UTC),
+        until=segment.end.astimezone(UTC),
+        quantity=_quantities(segment),
+        unit_price="" if segment.unit_price is None else _price(segment, segment.unit_price, rating.currency),
+        tariff=_tariff(rating),
+        rule=_rule(segment),
+        tax=_vat(segment.vat, rating.tax_included),
+        excl_tax=_amount(segment.excl_tax),
+        incl_tax=_amount(segment.incl_tax),
+    )
+
+
+def _adjustment_line(rating: Rating, adjustment: Adjustment) -> ExplainedLine:
+    return ExplainedLine(
+        what=adjustment.note.value,
+        tariff=_tariff(rating),
+        rule=sentence(adjustment.note),
+        tax=_vat(adjustment.vat, rating.tax_included),
+        excl_tax=_amount(adjustment.excl_tax),
+        incl_tax=_amount(adjustment.incl_tax),
+    )
+
+
+def _tariff(rating: Rating) -> str:
+    return rating.tariff_id if rating.tariff_version is None else f"{rating.tariff_id} v{rating.tariff_version}"
+
+
+def _rule(segment: Segment) -> str:
+    if segment.note is Note.FREE or segment.element is None:
+        return sentence(Note.FREE)
+    rule = f"element {segment.element}"
+    if segment.note is Note.STEP_SURPLUS:
+        return f"{rule}, {_quantity(segment.quantity_used, segment.unit)} used, {sentence(Note.STEP_SURPLUS)}"
+    return rule
+
+
+def _quantities(segment: Segment) -> str:
+    return _quantity(segment.quantity_billed, segment.unit)
+
+
+def _quantity(value: Decimal, unit: Unit) -> str:
+    match unit:
+        case Unit.WATT_HOUR:
+            return f"{value.scaleb(-3):.3f} kWh" if value == round(value) else f"{value.scaleb(-3):f} kWh"
+        case Unit.SECOND:
+            minutes, seconds = divmod(value, 60)
+            return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{seconds:0>2f} h ({value:f} s)"
+        case Unit.ONCE:
+            return "1"
+
+
+def _price(segment: Segment, price: Decimal, currency: str) -> str:
+    per = {Unit.WATT_HOUR: "/kWh", Unit.SECOND: "/h", Unit.ONCE: ""}[segment.unit]
+    return f"{price:f} {currency}{per}"
+
+
+def _vat(vat: Decimal | None, tax_included: TaxIncluded) -> str:
+    if tax_included is TaxIncluded.NOT_APPLICABLE:
+        return "no tax applies"
+    rate = "no rate named" if vat is None else f"{vat:f} %"
+    return f"{rate}, {'included' if tax_included is TaxIncluded.YES else 'on top'}"
+
+
+def _amount(value: Fraction) -> str:
+    shown = exact_decimal(value)
+    return f"{shown:f}" if Fraction(shown) == value else f"{shown:f}..."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputed:
+    """The totals as they follow from the lines alone."""
+
+    total_excl: Money
+    total_tax: Money
+    total_incl: Money
+
+
+def recompute(rating: Rating) -> Recomputed:
+    """Work the totals out again from quantity, unit price, VAT rate and adjustments; no amount of a segment is read."""
+    net, gross = Fraction(0), Fraction(0)
+    for segment in rating.segments:
+        if segment.unit_price is None:
+            continue
+        amount = Fraction(segment.quantity_billed) / PER_PRICE[segment.unit] * Fraction(segment.unit_price)
+        factor = 1 + Fraction(segment.vat or 0) / 100
+        inclusive = rating.tax_included is TaxIncluded.YES
+        net += amount / factor if inclusive else amount
+        gross += amount if inclusive else amount * factor
+    net += sum((line.excl_tax for line in rating.adjustments), Fraction(0))
+    gross += sum((line.incl_tax for line in rating.adjustments), Fraction(0))
+    excl = Money.round_from(net, rating.currency, rating.policy.rounding)
+    incl = Money.round_from(gross, rating.currency, rating.policy.rounding)
+    return Recomputed(total_excl=excl, total_tax=incl - excl, total_incl=incl)

@@ -1,0 +1,184 @@
+"""What a session costs, as a frozen value with everything needed to explain and recompute it. Computes nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final
+
+from billing.money import Money, exact_decimal
+from billing.rating.matching import Phase
+from billing.rating.policy import RatingPolicy
+from billing.tariffs.tariff import Dimension, TaxIncluded
+
+ENGINE_VERSION: Final = 1
+"""Raised with every change that can change an amount."""
+
+
+class Note(StrEnum):
+    """Why an amount is not just quantity times price."""
+
+    WAIVED = "waived"
+    """Too little energy: the session costs nothing."""
+    STEP_SURPLUS = "step_surplus"
+    """The quantity was rounded up to a whole step_size."""
+    MIN_PRICE = "min_price"
+    """Raised to the tariff's min_price."""
+    MAX_PRICE = "max_price"
+    """Cut to the tariff's max_price."""
+    FREE = "free"
+    """No element with this dimension matched."""
+    TAX_UNKNOWN = "tax_unknown"
+    """A priced component names no VAT rate; tax is 0 until the seller's rules say otherwise."""
+    POWER_UNKNOWN = "power_unknown"
+    """Neither power nor energy is known for some time, so power restrictions did not match there."""
+    CURRENT_UNKNOWN = "current_unknown"
+    """Current is not known for some time, so current restrictions did not match there."""
+    OUTSIDE_VALIDITY = "outside_validity"
+    """The session began outside the tariff's start_date_time and end_date_time."""
+
+
+class Unit(StrEnum):
+    """The unit of a quantity; prices are per kWh, per hour and each."""
+
+    WATT_HOUR = "Wh"
+    SECOND = "s"
+    ONCE = "1"
+
+
+UNITS: Final = {
+    Dimension.ENERGY: Unit.WATT_HOUR,
+    Dimension.TIME: Unit.SECOND,
+    Dimension.PARKING_TIME: Unit.SECOND,
+    Dimension.FLAT: Unit.ONCE,
+}
+PER_PRICE: Final = {Unit.WATT_HOUR: 1000, Unit.SECOND: 3600, Unit.ONCE: 1}
+"""How many of the unit one price is for."""
+
+
+class ComponentName(StrEnum):
+    """The parts of a total, in the order in which leftover cents are given."""
+
+    ENERGY = "energy"
+    TIME = "time"
+    PARKING = "parking"
+    FLAT = "flat"
+    RESERVATION = "reservation"
+
+
+_COMPONENTS: Final = {
+    Dimension.ENERGY: ComponentName.ENERGY,
+    Dimension.TIME: ComponentName.TIME,
+    Dimension.PARKING_TIME: ComponentName.PARKING,
+    Dimension.FLAT: ComponentName.FLAT,
+}
+
+
+def component_of(phase: Phase, dimension: Dimension) -> ComponentName:
+    """Which part of the total a span belongs to; everything about a reservation is one part (total_reservation_cost)."""
+    return _COMPONENTS[dimension] if phase is Phase.SESSION else ComponentName.RESERVATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A line: one component over a stretch of time. Amounts are exact, in the currency's major unit.
+
+    `element`, `unit_price` are None where nothing matched (free). `quantity_billed` exceeds `quantity_used` by the step
+    surplus, on one line per rounding and only in a final rating.
+    """
+
+    phase: Phase
+    dimension: Dimension
+    element: int | None
+    start: datetime
+    end: datetime
+    quantity_used: Decimal
+    quantity_billed: Decimal
+    unit_price: Decimal | None
+    vat: Decimal | None
+    excl_tax: Fraction
+    incl_tax: Fraction
+    note: Note | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of both quantities."""
+        return UNITS[self.dimension]
+
+    @property
+    def component(self) -> ComponentName:
+        """The part of the total this line belongs to."""
+        return component_of(self.phase, self.dimension)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A line without a quantity: what waiving, min_price or max_price adds to one tax group, exactly."""
+
+    note: Note
+    vat: Decimal | None
+    excl_tax: Fraction
+    incl_tax: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentAmount:
+    """A part of the total before tax, after adjustments; the rounded parts add up to the rounded total."""
+
+    name: ComponentName
+    excl_tax: Money
+    excl_tax_exact: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaxGroup:
+    """Net and tax of one VAT rate (None: the tariff names none); over all groups they add up to the totals."""
+
+    vat: Decimal | None
+    net: Money
+    tax: Money
+    net_exact: Fraction
+    tax_exact: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """A rated session. `final` has step surplus and min_price; an interim has neither."""
+
+    engine_version: int
+    policy: RatingPolicy
+    tariff_id: str
+    tariff_version: int | None
+    tax_included: TaxIncluded
+    currency: str
+    final: bool
+    energy_wh: Decimal
+    """Everything delivered in the session, priced or not."""
+    segments: tuple[Segment, ...]
+    adjustments: tuple[Adjustment, ...]
+    components: tuple[ComponentAmount, ...]
+    tax_groups: tuple[TaxGroup, ...]
+    excl_tax: Fraction
+    incl_tax: Fraction
+    """The exact totals; what is printed of them is `total_excl_exact` and `total_incl_exact`."""
+    total_excl: Money
+    total_tax: Money
+    total_incl: Money
+    notes: tuple[Note, ...]
+
+    @property
+    def total_excl_exact(self) -> Decimal:
+        """The unrounded net total (12 decimals where it has no end)."""
+        return exact_decimal(self.excl_tax)
+
+    @property
+    def total_incl_exact(self) -> Decimal:
+        """The unrounded gross total (12 decimals where it has no end)."""
+        return exact_decimal(self.incl_tax)
+
+    def component(self, name: ComponentName) -> ComponentAmount:
+        """One part of the total; every rating has all five."""
+        return next(part for part in self.components if part.name is name)

@@ -1,0 +1,168 @@
+"""A rating as JSON values and back, losing nothing: amounts and quantities are text, fractions such as `1/3` included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from billing.money import Money, exact_text
+from billing.rating.matching import Phase
+from billing.rating.policy import RatingPolicy
+from billing.rating.rating import (
+    Adjustment,
+    ComponentAmount,
+    ComponentName,
+    Note,
+    Rating,
+    Segment,
+    TaxGroup,
+)
+from billing.tariffs.tariff import Dimension, TaxIncluded
+
+
+def rating_to_json(rating: Rating) -> dict[str, Any]:
+    """The rating as JSON values."""
+    return {
+        "engine_version": rating.engine_version,
+        "policy": rating.policy.to_dict(),
+        "tariff_id": rating.tariff_id,
+        "tariff_version": rating.tariff_version,
+        "tax_included": rating.tax_included.value,
+        "currency": rating.currency,
+        "final": rating.final,
+        "energy_wh": _decimal_text(rating.energy_wh),
+        "segments": [_segment_to_json(segment) for segment in rating.segments],
+        "adjustments": [
+            {
+                "note": line.note.value,
+                "vat": _decimal_text(line.vat),
+                "excl_tax": exact_text(line.excl_tax),
+                "incl_tax": exact_text(line.incl_tax),
+            }
+            for line in rating.adjustments
+        ],
+        "components": {
+            part.name.value: {"excl_tax": part.excl_tax.text, "excl_tax_exact": exact_text(part.excl_tax_exact)}
+            for part in rating.components
+        },
+        "tax_groups": [
+            {
+                "vat": _decimal_text(group.vat),
+                "net": group.net.text,
+                "tax": group.tax.text,
+                "net_exact": exact_text(group.net_exact),
+                "tax_exact": exact_text(group.tax_exact),
+            }
+            for group in rating.tax_groups
+        ],
+        "excl_tax": exact_text(rating.excl_tax),
+        "incl_tax": exact_text(rating.incl_tax),
+        "total_excl": rating.total_excl.text,
+        "total_tax": rating.total_tax.text,
+        "total_incl": rating.total_incl.text,
+        "notes": [note.value for note in rating.notes],
+    }
+
+
+def _segment_to_json(segment: Segment) -> dict[str, Any]:
+    return {
+        "phase": segment.phase.value,
+        "dimension": segment.dimension.value,
+        "element": segment.element,
+        "start": time_text(segment.start),
+        "end": time_text(segment.end),
+        "quantity_used": _decimal_text(segment.quantity_used),
+        "quantity_billed": _decimal_text(segment.quantity_billed),
+        "unit": segment.unit.value,
+        "unit_price": _decimal_text(segment.unit_price),
+        "vat": _decimal_text(segment.vat),
+        "excl_tax": exact_text(segment.excl_tax),
+        "incl_tax": exact_text(segment.incl_tax),
+        "note": None if segment.note is None else segment.note.value,
+    }
+
+
+def rating_from_json(body: Mapping[str, Any]) -> Rating:
+    """The rating that `rating_to_json` wrote. It reads what we stored, so a malformed body is a bug and raises."""
+    currency = body["currency"]
+
+    def money(text: str) -> Money:
+        return Money.round_from(Decimal(text), currency)
+
+    return Rating(
+        engine_version=body["engine_version"],
+        policy=RatingPolicy.from_dict(body["policy"]),
+        tariff_id=body["tariff_id"],
+        tariff_version=body["tariff_version"],
+        tax_included=TaxIncluded(body["tax_included"]),
+        currency=currency,
+        final=body["final"],
+        energy_wh=Decimal(body["energy_wh"]),
+        segments=tuple(_segment_from_json(segment) for segment in body["segments"]),
+        adjustments=tuple(
+            Adjustment(
+                note=Note(line["note"]),
+                vat=_decimal(line["vat"]),
+                excl_tax=Fraction(line["excl_tax"]),
+                incl_tax=Fraction(line["incl_tax"]),
+            )
+            for line in body["adjustments"]
+        ),
+        components=tuple(
+            ComponentAmount(
+                name=name,
+                excl_tax=money(body["components"][name.value]["excl_tax"]),
+                excl_tax_exact=Fraction(body["components"][name.value]["excl_tax_exact"]),
+            )
+            for name in ComponentName
+        ),
+        tax_groups=tuple(
+            TaxGroup(
+                vat=_decimal(group["vat"]),
+                net=money(group["net"]),
+                tax=money(group["tax"]),
+                net_exact=Fraction(group["net_exact"]),
+                tax_exact=Fraction(group["tax_exact"]),
+            )
+            for group in body["tax_groups"]
+        ),
+        excl_tax=Fraction(body["excl_tax"]),
+        incl_tax=Fraction(body["incl_tax"]),
+        total_excl=money(body["total_excl"]),
+        total_tax=money(body["total_tax"]),
+        total_incl=money(body["total_incl"]),
+        notes=tuple(Note(note) for note in body["notes"]),
+    )
+
+
+def _segment_from_json(body: Mapping[str, Any]) -> Segment:
+    return Segment(
+        phase=Phase(body["phase"]),
+        dimension=Dimension(body["dimension"]),
+        element=body["element"],
+        start=datetime.fromisoformat(body["start"]),
+        end=datetime.fromisoformat(body["end"]),
+        quantity_used=Decimal(body["quantity_used"]),
+        quantity_billed=Decimal(body["quantity_billed"]),
+        unit_price=_decimal(body["unit_price"]),
+        vat=_decimal(body["vat"]),
+        excl_tax=Fraction(body["excl_tax"]),
+        incl_tax=Fraction(body["incl_tax"]),
+        note=None if body["note"] is None else Note(body["note"]),
+    )
+
+
+def time_text(moment: datetime) -> str:
+    """RFC 3339 in UTC: `2026-03-01T20:00:00Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _decimal_text(value: Decimal | None) -> str | None:
+    return None if value is None else format(value, "f")
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,252 @@
+"""Cuts a usage at every instant that matters for its price and finds the price of each part. Knows no money and no tax.
+
+Exact without fractions in the result: instants are whole microseconds and running totals whole µWh, both read off the
+straight line between two readings and rounded down. A total depends on the line and the instant alone, so cutting a
+period on its line changes nothing, and parts are differences of totals, so they always add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from billing.rating.matching import (
+    MICRO,
+    MICRO_PER_KWH,
+    MIDNIGHT,
+    Candidate,
+    Menu,
+    Moment,
+    Phase,
+    choose,
+    menu_of,
+    restrictions_of,
+)
+from billing.rating.usage import Period, PeriodKind, Usage
+from billing.rating.wall_clock import wall_cuts
+from billing.tariffs.tariff import Component, Dimension, Restrictions, Tariff
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+_PHASES: Final = {
+    PeriodKind.CHARGING: Phase.SESSION,
+    PeriodKind.PARKING: Phase.SESSION,
+    PeriodKind.RESERVATION: Phase.RESERVATION,
+    PeriodKind.RESERVATION_EXPIRED: Phase.RESERVATION_EXPIRED,
+}
+_DIMENSIONS: Final = {
+    PeriodKind.CHARGING: (Dimension.ENERGY, Dimension.TIME),
+    PeriodKind.PARKING: (Dimension.ENERGY, Dimension.PARKING_TIME),
+    PeriodKind.RESERVATION: (Dimension.TIME,),
+    PeriodKind.RESERVATION_EXPIRED: (Dimension.TIME,),
+}
+_ORDER: Final = {dimension: rank for rank, dimension in enumerate(Dimension)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch in which one component (None: none, free) prices one dimension; µs since 1970, quantities in µ-units."""
+
+    phase: Phase
+    dimension: Dimension
+    element: int | None
+    component: Component | None
+    start: int
+    end: int
+    used: int
+    billed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A period as a straight line of the running energy over time, with its wall clock readings."""
+
+    period: Period
+    start: int
+    end: int
+    energy_start: int
+    energy_end: int
+    exact_start: Fraction
+    exact_delta: Fraction
+    power_w: Fraction | None
+
+    def energy_at(self, instant: int) -> int:
+        """Running total at an instant inside the period, in µWh, rounded down."""
+        if instant <= self.start:
+            return self.energy_start
+        if instant >= self.end:
+            return self.energy_end
+        return int(self.exact_start + self.exact_delta * (instant - self.start) / (self.end - self.start))
+
+    def instant_of(self, energy: int) -> int:
+        """The instant at which the running total reaches `energy`, in µs, rounded down."""
+        return self.start + int((energy - self.exact_start) * (self.end - self.start) / self.exact_delta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cuts:
+    """Where a phase must be cut, whatever its periods are."""
+
+    instants: tuple[int, ...]
+    energies: tuple[int, ...]
+
+
+def spans_of(usage: Usage, tariff: Tariff) -> list[Span]:
+    """The usage as priced spans, neighbours of equal price merged: reservation first, then by start and dimension."""
+    zone = ZoneInfo(usage.time_zone)
+    phases: dict[Phase, list[Period]] = {}
+    for period in usage.periods:
+        phases.setdefault(_PHASES[period.kind], []).append(period)
+    return [span for phase, periods in phases.items() for span in _phase_spans(phase, periods, tariff, zone)]
+
+
+def instant(micro: int) -> datetime:
+    """The UTC time of an instant in µs since 1970."""
+    return EPOCH + timedelta(microseconds=micro)
+
+
+def _micro_of(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND
+
+
+def _phase_spans(phase: Phase, periods: list[Period], tariff: Tariff, zone: ZoneInfo) -> list[Span]:
+    menu = menu_of(tariff, phase)
+    cuts = _cuts(menu, periods, zone)
+    start = _micro_of(periods[0].start)
+    # An instant without energy prices nothing and knows no power, so it must not choose the FLAT either.
+    lines = list(_lines([period for period in periods if period.end > period.start or period.energy_wh] or periods[:1]))
+    growing: dict[Dimension, Span] = {}
+    done: list[Span] = []
+    if Dimension.FLAT in menu:
+        found = choose(menu[Dimension.FLAT], _moment(lines[0], start, start, 0, zone))
+        done.append(_span(phase, Dimension.FLAT, found, (start, start), MICRO))
+    for line, since, until, energy_since, energy_until in _parts(lines, cuts):
+        moment = _moment(line, start, since, energy_since, zone)
+        for dimension in _DIMENSIONS[line.period.kind]:
+            if dimension in menu:
+                found = choose(menu[dimension], moment)
+                used = energy_until - energy_since if dimension is Dimension.ENERGY else until - since
+                _grow(growing, done, _span(phase, dimension, found, (since, until), used))
+    return sorted([*done, *growing.values()], key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
+
+
+def _span(phase: Phase, dimension: Dimension, found: Candidate | None, reach: tuple[int, int], used: int) -> Span:
+    return Span(
+        phase=phase,
+        dimension=dimension,
+        element=None if found is None else found.element,
+        component=None if found is None else found.component,
+        start=reach[0],
+        end=reach[1],
+        used=used,
+        billed=used,
+    )
+
+
+def _grow(growing: dict[Dimension, Span], done: list[Span], span: Span) -> None:
+    """Lengthen the dimension's last span where this one continues it at the same price, else begin a new one."""
+    last = growing.get(span.dimension)
+    if last is not None and last.end == span.start and last.component is span.component:
+        used = last.used + span.used
+        growing[span.dimension] = replace(last, end=span.end, used=used, billed=used)
+        return
+    if last is not None:
+        done.append(last)
+    growing[span.dimension] = span
+
+
+def _lines(periods: Iterable[Period]) -> Iterator[_Line]:
+    total = Fraction(0)
+    for period in periods:
+        energy = Fraction(period.energy_wh or 0) * MICRO
+        start, end = _micro_of(period.start), _micro_of(period.end)
+        yield _Line(
+            period=period,
+            start=start,
+            end=end,
+            energy_start=int(total),
+            energy_end=int(total + energy),
+            exact_start=total,
+            exact_delta=energy,
+            power_w=_power(period, end - start),
+        )
+        total += energy
+
+
+def _power(period: Period, micros: int) -> Fraction | None:
+    """Measured power in W, else energy over time; a vehicle that requests nothing takes 0; None where unknown."""
+    if period.power_w is not None:
+        return Fraction(period.power_w)
+    if period.energy_wh is not None and micros:
+        return Fraction(period.energy_wh) * 3600 * MICRO / micros
+    return None if period.kind is PeriodKind.CHARGING else Fraction(0)
+
+
+def _cuts(menu: Menu, periods: list[Period], zone: ZoneInfo) -> _Cuts:
+    rules = list(restrictions_of(menu))
+    start, end = periods[0].start.astimezone(UTC), periods[-1].end.astimezone(UTC)
+    first = _micro_of(start)
+    instants = {_micro_of(moment) for moment in wall_cuts(start, end, _clock_times(rules), zone)}
+    instants.update(
+        first + bound * MICRO for rule in rules for bound in (rule.min_duration, rule.max_duration) if bound is not None
+    )
+    energies = {
+        int(bound * MICRO_PER_KWH) for rule in rules for bound in (rule.min_kwh, rule.max_kwh) if bound is not None
+    }
+    return _Cuts(instants=tuple(sorted(instants)), energies=tuple(sorted(energies)))
+
+
+def _clock_times(rules: list[Restrictions]) -> frozenset[time]:
+    """Times of day at which any restriction can begin or cease to match; days and dates turn at midnight."""
+    times = {moment for rule in rules for moment in (rule.start_time, rule.end_time) if moment is not None}
+    if times or any(rule.start_date or rule.end_date or rule.day_of_week for rule in rules):
+        times.add(MIDNIGHT)
+    return frozenset(times)
+
+
+def _parts(lines: list[_Line], cuts: _Cuts) -> Iterator[tuple[_Line, int, int, int, int]]:
+    """Each line cut into parts (line, start, end, energy at start, energy at end) within which no match can change.
+
+    Instants and energies are sorted, so one pointer into each runs along with the lines.
+    """
+    next_instant, next_energy = 0, 0
+    for line in lines:
+        points = [(line.start, line.energy_start), (line.end, line.energy_end)]
+        while next_instant < len(cuts.instants) and cuts.instants[next_instant] < line.end:
+            cut = cuts.instants[next_instant]
+            if cut > line.start:
+                points.append((cut, line.energy_at(cut)))
+            next_instant += 1
+        while next_energy < len(cuts.energies) and cuts.energies[next_energy] < line.energy_end:
+            limit = cuts.energies[next_energy]
+            if limit > line.energy_start:
+                points.append((line.instant_of(limit), limit))
+            next_energy += 1
+        points.sort()
+        for (since, energy_since), (until, energy_until) in pairwise(points):
+            yield line, since, until, energy_since, energy_until
+
+
+def _moment(line: _Line, phase_start: int, since: int, energy: int, zone: ZoneInfo) -> Moment:
+    clock, day = _wall_clock(since, zone)
+    current = line.period.current_a
+    idle = current is None and line.period.kind is not PeriodKind.CHARGING
+    return Moment(
+        clock=clock,
+        day=day,
+        energy=energy,
+        elapsed=since - phase_start,
+        power_w=line.power_w,
+        current_a=Decimal(0) if idle else current,
+    )
+
+
+def _wall_clock(since: int, zone: ZoneInfo) -> tuple[time, date]:
+    local = instant(since).astimezone(zone)
+    return local.time(), local.date()
