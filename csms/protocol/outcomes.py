@@ -1,0 +1,55 @@
+"""What charge points answer to commands, read leniently; the parts that both versions share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from csms.protocol.repair import Fields
+from csms.protocol.vocabulary import Outcome
+
+INVALID_ANSWER = "invalid_answer"
+_STATUS_LENGTH_MAX = 50
+_REASON_LENGTH_MAX = 600
+
+# A command is accepted if the charge point does it now, or will as soon as it can.
+ACCEPTED = frozenset({"Accepted", "Scheduled", "Unlocked", "RebootRequired"})
+
+
+def status_outcome(payload: object, data: Mapping[str, object] | None = None) -> Outcome:
+    """The outcome of an answer that carries `status`, and statusInfo in 2.0.1."""
+    fields = Fields(payload, set())
+    status = fields.text("status", _STATUS_LENGTH_MAX)
+    if not status:
+        return invalid_answer("the answer has no status")
+    canonical = next((word for word in ACCEPTED if word.casefold() == status.casefold()), status)
+    return Outcome(
+        accepted=canonical in ACCEPTED,
+        status=canonical,
+        data=dict(data or {}),
+        detail=status_detail(fields.child("statusInfo")),
+    )
+
+
+def status_detail(info: Fields | None) -> str | None:
+    """StatusInfoType in one line."""
+    if info is None:
+        return None
+    words = (info.description("reasonCode", _STATUS_LENGTH_MAX), info.description("additionalInfo", _REASON_LENGTH_MAX))
+    return ": ".join(word for word in words if word) or None
+
+
+def invalid_answer(detail: str) -> Outcome:
+    return Outcome(accepted=False, status=INVALID_ANSWER, detail=detail)
+
+
+def statuses_outcome(statuses: Mapping[str, str], data: Mapping[str, object]) -> Outcome:
+    """The outcome of an answer with one status for each setting: accepted if every one is."""
+    if not statuses:
+        return invalid_answer("the answer has no results")
+    refused = [status for status in statuses.values() if status not in ACCEPTED]
+    pending = [status for status in statuses.values() if status != "Accepted"]
+    status = next(iter([*refused, *pending]), "Accepted")
+    named = [f"{name}: {word}" for name, word in statuses.items() if word != "Accepted"]
+    return Outcome(
+        accepted=not refused, status=status, data=dict(data), detail=", ".join(named)[:_REASON_LENGTH_MAX] or None
+    )

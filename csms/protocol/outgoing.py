@@ -1,0 +1,56 @@
+"""Strict out: every call that leaves is checked against the schema, and a mistake names the field and the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from csms.protocol.repair import INTEGER_MAX
+from csms.protocol.validation import violations
+from csms.protocol.vocabulary import Protocol
+
+
+class CommandInvalid(ValueError):
+    """A command cannot be sent as it stands; the message names the field and the rule."""
+
+    def __init__(self, action: str, problem: str) -> None:
+        self.action = action
+        self.problem = problem
+        super().__init__(f"{action} cannot be sent: {problem}")
+
+
+def checked_call(protocol: Protocol, action: str, payload: dict[str, object]) -> tuple[str, dict[str, object]]:
+    """The call as it is, or CommandInvalid."""
+    found = violations(protocol, action, payload)
+    if found:
+        raise CommandInvalid(action, str(found[0]))
+    path = _oversized_integer(payload)
+    if path:
+        raise CommandInvalid(action, f"{path} exceeds the 32 bits of an OCPP integer")
+    try:
+        orjson.dumps(payload)
+    except (TypeError, ValueError) as error:
+        raise CommandInvalid(action, f"payload is not JSON ({error})") from error
+    return action, payload
+
+
+def require(action: str, holds: bool, problem: str) -> None:
+    """CommandInvalid unless `holds`."""
+    if not holds:
+        raise CommandInvalid(action, problem)
+
+
+def _oversized_integer(payload: Mapping[str, object], path: str = "") -> str | None:
+    """Where a field that we fill holds an integer beyond 32 bits (`data` is the vendor's own)."""
+    for name, value in payload.items():
+        if name == "data":
+            continue
+        if isinstance(value, int) and not -INTEGER_MAX - 1 <= value <= INTEGER_MAX:
+            return f"{path}{name}"
+        children = value if isinstance(value, list) else [value]
+        for child in children:
+            found = _oversized_integer(child, f"{path}{name}.") if isinstance(child, Mapping) else None
+            if found:
+                return found
+    return None

@@ -1,0 +1,44 @@
+"""Meter values of either version read into readings; what one sample looks like is the version's business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from csms.protocol import keys
+from csms.protocol.quirks import Quirk
+from csms.protocol.repair import Fields, Message
+from csms.protocol.vocabulary import Reading, Sample
+
+SampleReader = Callable[[Fields], Sample | None]
+
+
+def read_readings(message: Message, name: str, read_sample: SampleReader, *, fallback: datetime) -> tuple[Reading, ...]:
+    """The `meterValue` elements under `name`, in the order sent.
+
+    Elements and samples that say nothing are left out, and noted. `fallback` stands in for an unreadable timestamp.
+    """
+    readings = (_reading(message, element, read_sample, fallback) for element in message.fields.items(name))
+    return tuple(reading for reading in readings if reading is not None)
+
+
+def _reading(message: Message, element: object, read_sample: SampleReader, fallback: datetime) -> Reading | None:
+    quirks: set[str] = set()
+    inner = Message(fields=Fields(element, quirks), quirks=quirks, zone=message.zone, received_at=message.received_at)
+    stamp = inner.stamp(inner.fields.raw("timestamp"), fallback=fallback)
+    samples = tuple(_samples(inner.fields.items("sampledValue"), read_sample, quirks))
+    if not samples:
+        quirks.add(Quirk.EMPTY_SAMPLES)
+    message.quirks |= quirks
+    if not samples:
+        return None
+    return Reading(at=stamp.at, samples=samples, key=keys.reading_key(stamp.key, samples), quirks=inner.noted())
+
+
+def _samples(items: Iterable[object], read_sample: SampleReader, quirks: set[str]) -> Iterable[Sample]:
+    for item in items:
+        sample = read_sample(Fields(item, quirks))
+        if sample is None:
+            quirks.add(Quirk.SAMPLE_DROPPED)
+        else:
+            yield sample

@@ -1,0 +1,192 @@
+"""The edge between one OCPP version and the vocabulary: calls to facts, decisions to answers, commands to calls.
+
+Lenient in, strict out: a deviation that leaves the meaning clear is repaired and named; whatever leaves here fits the
+official schema. Knows no socket and no policy.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from csms.charge_points.charge_point import ChargePoint
+from csms.protocol import v16, v201
+from csms.protocol.keys import malformed_key
+from csms.protocol.outgoing import CommandInvalid, checked_call
+from csms.protocol.quirks import Quirk
+from csms.protocol.repair import Fields, Message
+from csms.protocol.salvage import salvage
+from csms.protocol.validation import Fault, Refusal, Violation, actions, is_valid, refusal, refuse, violations
+from csms.protocol.vocabulary import ChargingEvent, Command, Decision, Fact, Outcome, Protocol, ReadingsReported
+
+__all__ = ["ALLOWED_BEFORE_ACCEPTED", "TRANSACTION_ACTIONS", "CommandInvalid", "Refusal", "Translator", "translator"]
+
+TRANSACTION_ACTIONS = frozenset({"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"})
+# 1.6-J errata 3.10; 2.0.1 B01.FR.10, B02.FR.09, B03.FR.07. What we trigger ourselves may come besides.
+ALLOWED_BEFORE_ACCEPTED = frozenset({"BootNotification"})
+
+
+class Translator(typing.Protocol):
+    """What the gateway and the command router use of one OCPP version."""
+
+    @property
+    def protocol(self) -> Protocol: ...
+
+    def read(self, action: str, payload: object, *, charge_point: ChargePoint, received_at: datetime) -> Fact | Refusal:
+        """The fact that a call tells, or why it is refused. A transaction message is refused only in strict mode."""
+
+    def read_broken(self, action: str, text: str, *, charge_point: ChargePoint, received_at: datetime) -> Fact | None:
+        """The malformed fact of a transaction message whose frame is not JSON; None for other actions and in strict mode."""
+
+    def answer(self, action: str, decision: Decision, *, fact: Fact | None = None) -> dict[str, object]:
+        """The CALLRESULT payload. With `fact` given, one that came in the other version's shape is answered in it."""
+
+    def command(self, command: Command) -> tuple[str, dict[str, object]] | None:
+        """Action and payload, None where the version has no such message. Raises CommandInvalid."""
+
+    def outcome(self, command: Command, payload: object) -> Outcome:
+        """What a CALLRESULT payload says, read leniently."""
+
+
+Reader = Callable[[Message], Fact | None]
+AnswerWriter = Callable[[Decision], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """One version as tables."""
+
+    protocol: Protocol
+    readers: Mapping[str, Reader]
+    answers: Mapping[str, AnswerWriter]
+    marks: Mapping[str, frozenset[str]]
+    call: Callable[[Command], tuple[str, dict[str, object]] | None]
+    outcome: Callable[[Command, object], Outcome]
+
+
+_VERSIONS = {
+    Protocol.V16: _Version(
+        protocol=Protocol.V16,
+        readers=v16.READERS,
+        answers=v16.ANSWERS,
+        marks=v16.MARKS,
+        call=v16.call,
+        outcome=v16.outcome,
+    ),
+    Protocol.V201: _Version(
+        protocol=Protocol.V201,
+        readers=v201.READERS,
+        answers=v201.ANSWERS,
+        marks=v201.MARKS,
+        call=v201.call,
+        outcome=v201.outcome,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Translator:
+    own: _Version
+    other: _Version
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.own.protocol
+
+    def read(self, action: str, payload: object, *, charge_point: ChargePoint, received_at: datetime) -> Fact | Refusal:
+        reader = self.own.readers.get(action)
+        if reader is None:
+            return self._read_foreign(action, payload, charge_point, received_at)
+        found = violations(self.protocol, action, payload)
+        if found and charge_point.strict:
+            return refusal(self.protocol, found)
+        if found and self._is_other_shape(action, payload):
+            return self._read_as_other(action, payload, charge_point, received_at)
+        fact = reader(_message(payload, _quirks(found), charge_point, received_at))
+        return _unreadable(self.protocol, found) if fact is None else fact
+
+    def read_broken(self, action: str, text: str, *, charge_point: ChargePoint, received_at: datetime) -> Fact | None:
+        if action not in TRANSACTION_ACTIONS or charge_point.strict:
+            return None
+        reader = self.own.readers.get(action) or self.other.readers[action]
+        payload = salvage(text)
+        message = _message(payload, {Quirk.NOT_JSON}, charge_point, received_at)
+        fact = reader(message)
+        assert isinstance(fact, ChargingEvent | ReadingsReported), f"{action} is a transaction message"
+        return _malformed(fact, action, payload)
+
+    def answer(self, action: str, decision: Decision, *, fact: Fact | None = None) -> dict[str, object]:
+        version = self.own
+        if action not in version.answers or Quirk.WRONG_VERSION_SHAPE in getattr(fact, "quirks", ()):
+            version = self.other
+        payload = version.answers[action](decision)
+        assert is_valid(version.protocol, action, payload, response=True), f"{action} answer fits the schema: {payload}"
+        return payload
+
+    def command(self, command: Command) -> tuple[str, dict[str, object]] | None:
+        call = self.own.call(command)
+        return None if call is None else checked_call(self.protocol, *call)
+
+    def outcome(self, command: Command, payload: object) -> Outcome:
+        return self.own.outcome(command, payload)
+
+    def _read_foreign(
+        self, action: str, payload: object, charge_point: ChargePoint, received_at: datetime
+    ) -> Fact | Refusal:
+        """An action that this version does not have, or has, yet not in this direction."""
+        if action in self.other.readers and not charge_point.strict:
+            return self._read_as_other(action, payload, charge_point, received_at)
+        if action in actions(self.protocol):
+            return refuse(self.protocol, Fault.UNSUPPORTED_ACTION, "this central system does not take this action")
+        return refuse(self.protocol, Fault.UNKNOWN_ACTION, f"{self.protocol} has no such action")
+
+    def _is_other_shape(self, action: str, payload: object) -> bool:
+        """Fields that only the other version has in this action, and none of this version's own."""
+        if not isinstance(payload, Mapping) or action not in self.other.readers:
+            return False
+        marks = self.own.marks.get(action, frozenset())
+        return payload.keys().isdisjoint(marks) and not payload.keys().isdisjoint(
+            self.other.marks.get(action, frozenset())
+        )
+
+    def _read_as_other(
+        self, action: str, payload: object, charge_point: ChargePoint, received_at: datetime
+    ) -> Fact | Refusal:
+        found = violations(self.other.protocol, action, payload)
+        quirks = {*_quirks(found), Quirk.WRONG_VERSION_SHAPE}
+        fact = self.other.readers[action](_message(payload, quirks, charge_point, received_at))
+        return _unreadable(self.protocol, found) if fact is None else fact
+
+
+def translator(protocol: Protocol) -> Translator:
+    return _TRANSLATORS[protocol]
+
+
+_TRANSLATORS: dict[Protocol, Translator] = {
+    Protocol.V16: _Translator(_VERSIONS[Protocol.V16], _VERSIONS[Protocol.V201]),
+    Protocol.V201: _Translator(_VERSIONS[Protocol.V201], _VERSIONS[Protocol.V16]),
+}
+
+
+def _message(payload: object, quirks: set[str], charge_point: ChargePoint, received_at: datetime) -> Message:
+    fields = Fields(payload, quirks)
+    return Message(fields=fields, quirks=quirks, zone=charge_point.time_zone, received_at=received_at)
+
+
+def _quirks(found: list[Violation]) -> set[str]:
+    return {violation.quirk for violation in found}
+
+
+def _unreadable(protocol: Protocol, found: list[Violation]) -> Refusal:
+    """Even read leniently, the message has no meaning: for what the schema finds, else for a number without sense."""
+    if found:
+        return refusal(protocol, found)
+    return refuse(protocol, Fault.PROPERTY, "a number is negative or exceeds 32 bits")
+
+
+def _malformed(fact: ChargingEvent | ReadingsReported, action: str, payload: object) -> Fact:
+    if isinstance(fact, ReadingsReported):
+        return replace(fact, malformed=True)
+    return replace(fact, malformed=True, key=malformed_key(action, payload))

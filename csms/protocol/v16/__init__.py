@@ -1,0 +1,16 @@
+"""OCPP 1.6J: its calls read, its answers and calls written."""
+
+from csms.protocol.v16.answers import ANSWERS
+from csms.protocol.v16.commands import call
+from csms.protocol.v16.facts import READERS
+from csms.protocol.v16.outcomes import outcome
+
+__all__ = ["ANSWERS", "MARKS", "READERS", "call", "outcome"]
+
+# Fields that tell a 1.6 shape from a 2.0.1 shape in actions that both versions have.
+MARKS = {
+    "Authorize": frozenset({"idTag"}),
+    "BootNotification": frozenset({"chargePointVendor", "chargePointModel"}),
+    "MeterValues": frozenset({"connectorId"}),
+    "StatusNotification": frozenset({"status", "errorCode"}),
+}

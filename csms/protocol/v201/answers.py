@@ -1,0 +1,66 @@
+"""Decisions written as OCPP 2.0.1 results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from csms.protocol import vocabulary
+from csms.protocol.times import print_time
+from csms.protocol.v16.answers import acknowledgement, boot_answer, time_answer, vendor_data_answer
+from csms.protocol.vocabulary import Decision, TokenVerdict
+
+_TOKEN_LENGTH_MAX = 36  # IdTokenType.idToken
+
+AnswerWriter = Callable[[Decision], dict[str, object]]
+
+
+def token_answer(decision: Decision) -> dict[str, object]:
+    assert isinstance(decision, vocabulary.TokenAnswer), "an Authorize is answered with a verdict"
+    return {"idTokenInfo": id_token_info(decision.verdict)}
+
+
+def transaction_answer(decision: Decision) -> dict[str, object]:
+    """A verdict only where a token was presented, a cost only where there is one: 0.00 is free, absent is not."""
+    answer: dict[str, object] = {}
+    if isinstance(decision, vocabulary.ChargingAnswer):
+        if decision.total_cost is not None:
+            answer["totalCost"] = json_number(decision.total_cost)
+        if decision.verdict is not None:
+            answer["idTokenInfo"] = id_token_info(decision.verdict)
+    return answer
+
+
+def json_number(amount: Decimal) -> float:
+    """The one place where an amount becomes a float: JSON has no other number.
+
+    Exact on the wire: the shortest text of the float nearest to an amount of up to 15 digits is that amount again.
+    """
+    assert len(amount.as_tuple().digits) <= 15, f"{amount} has more digits than a JSON number keeps"  # noqa: PLR2004
+    return float(amount)
+
+
+def id_token_info(verdict: TokenVerdict) -> dict[str, object]:
+    """IdTokenInfoType. A group longer than an idToken can be is left out: a cut one would be another group."""
+    info: dict[str, object] = {"status": verdict.status.value}
+    if verdict.group is not None and len(verdict.group) <= _TOKEN_LENGTH_MAX:
+        info["groupIdToken"] = {"idToken": verdict.group, "type": "Central"}
+    if verdict.expires_at is not None:
+        info["cacheExpiryDateTime"] = print_time(verdict.expires_at)
+    return info
+
+
+ANSWERS: dict[str, AnswerWriter] = {
+    "Authorize": token_answer,
+    "BootNotification": boot_answer,
+    "DataTransfer": vendor_data_answer,
+    "FirmwareStatusNotification": acknowledgement,
+    "Heartbeat": time_answer,
+    "LogStatusNotification": acknowledgement,
+    "MeterValues": acknowledgement,
+    "NotifyEvent": acknowledgement,
+    "NotifyReport": acknowledgement,
+    "SecurityEventNotification": acknowledgement,
+    "StatusNotification": acknowledgement,
+    "TransactionEvent": transaction_answer,
+}

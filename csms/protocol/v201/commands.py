@@ -1,0 +1,128 @@
+"""Commands written as OCPP 2.0.1 calls: one command, one small function."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from csms.protocol import vocabulary
+from csms.protocol.outgoing import CommandInvalid, require
+from csms.protocol.v201.answers import json_number
+from csms.protocol.v201.setting_name import SettingName, SettingNameInvalid, parse_setting_name
+from csms.protocol.vocabulary import Command
+
+Call = tuple[str, dict[str, object]]
+
+_COST_DIGITS_MAX = 15
+
+
+def call(command: Command) -> Call | None:  # noqa: C901, PLR0911, PLR0912  # one line for each command
+    """Action and payload. Raises CommandInvalid."""
+    match command:
+        case vocabulary.StartCharging():
+            return request_start(command)
+        case vocabulary.StopCharging():
+            return "RequestStopTransaction", {"transactionId": command.transaction}
+        case vocabulary.Reset():
+            return reset(command)
+        case vocabulary.UnlockConnector():
+            evse = _evse_id("UnlockConnector", command.evse)
+            return "UnlockConnector", {"evseId": evse, "connectorId": command.connector}
+        case vocabulary.ChangeAvailability():
+            return change_availability(command)
+        case vocabulary.GetSettings():
+            return get_variables(command)
+        case vocabulary.SetSettings():
+            return set_variables(command)
+        case vocabulary.GetFullReport():
+            return "GetBaseReport", {"requestId": command.request, "reportBase": "FullInventory"}
+        case vocabulary.TriggerMessage():
+            return trigger_message(command)
+        case vocabulary.SendVendorData():
+            return data_transfer(command)
+        case vocabulary.AskTransactionStatus():
+            asked = {} if command.transaction is None else {"transactionId": command.transaction}
+            return "GetTransactionStatus", dict(asked)
+        case vocabulary.ShowCost():
+            return cost_updated(command)
+        case _:
+            assert_never(command)
+
+
+def request_start(command: vocabulary.StartCharging) -> Call:
+    """The token's type is Central: the start comes from here, not from a reader (IdTokenEnumType)."""
+    require("RequestStartTransaction", command.token != "", "idToken is empty")  # an id token, no secret
+    payload: dict[str, object] = {
+        "idToken": {"idToken": command.token, "type": "Central"},
+        "remoteStartId": command.remote_start,
+    }
+    if command.evse is not None:
+        payload["evseId"] = _evse_id("RequestStartTransaction", command.evse)
+    return "RequestStartTransaction", payload
+
+
+def reset(command: vocabulary.Reset) -> Call:
+    payload: dict[str, object] = {"type": "Immediate" if command.hard else "OnIdle"}
+    if command.evse is not None:
+        payload["evseId"] = _evse_id("Reset", command.evse)
+    return "Reset", payload
+
+
+def change_availability(command: vocabulary.ChangeAvailability) -> Call:
+    payload: dict[str, object] = {"operationalStatus": "Operative" if command.operative else "Inoperative"}
+    if command.evse is not None:
+        payload["evse"] = {"id": _evse_id("ChangeAvailability", command.evse)}
+    return "ChangeAvailability", payload
+
+
+def get_variables(command: vocabulary.GetSettings) -> Call:
+    require("GetVariables", bool(command.names), "name the settings, or ask for the full report")
+    names = [_setting_name("GetVariables", name) for name in command.names]
+    return "GetVariables", {"getVariableData": [_variable(name) for name in names]}
+
+
+def set_variables(command: vocabulary.SetSettings) -> Call:
+    named = [(_setting_name("SetVariables", name), value) for name, value in command.values]
+    return "SetVariables", {"setVariableData": [{"attributeValue": value, **_variable(name)} for name, value in named]}
+
+
+def trigger_message(command: vocabulary.TriggerMessage) -> Call:
+    require("TriggerMessage", command.connector is None or command.evse is not None, "a connector needs its EVSE")
+    payload: dict[str, object] = {"requestedMessage": command.message}
+    if command.evse is not None:
+        evse = {"id": _evse_id("TriggerMessage", command.evse)}
+        if command.connector is not None:
+            evse["connectorId"] = command.connector
+        payload["evse"] = evse
+    return "TriggerMessage", payload
+
+
+def data_transfer(command: vocabulary.SendVendorData) -> Call:
+    payload: dict[str, object] = {"vendorId": command.vendor}
+    if command.message is not None:
+        payload["messageId"] = command.message
+    if command.data is not None:
+        payload["data"] = command.data
+    return "DataTransfer", payload
+
+
+def cost_updated(command: vocabulary.ShowCost) -> Call:
+    digits = len(command.total_cost.as_tuple().digits)
+    fits = command.total_cost.is_finite() and digits <= _COST_DIGITS_MAX
+    require("CostUpdated", fits, f"totalCost {command.total_cost} has more digits than a JSON number keeps")
+    return "CostUpdated", {"totalCost": json_number(command.total_cost), "transactionId": command.transaction}
+
+
+def _variable(name: SettingName) -> dict[str, object]:
+    return {"component": name.component_payload(), "variable": name.variable_payload()}
+
+
+def _setting_name(action: str, text: str) -> SettingName:
+    try:
+        return parse_setting_name(text)
+    except SettingNameInvalid as error:
+        raise CommandInvalid(action, str(error)) from error
+
+
+def _evse_id(action: str, evse: int) -> int:
+    require(action, evse > 0, f"EVSE ids count from 1, not {evse}")
+    return evse

@@ -1,0 +1,67 @@
+"""OCPP 2.0.1 results of our calls, read leniently into outcomes."""
+
+from __future__ import annotations
+
+from csms.protocol import vocabulary
+from csms.protocol.outcomes import invalid_answer, status_outcome, statuses_outcome
+from csms.protocol.redaction import redact
+from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields, clean_data
+from csms.protocol.v201.setting_name import read_setting_name
+from csms.protocol.vocabulary import Command, Outcome
+
+_VALUE_LENGTH_MAX = 2500
+
+
+def outcome(command: Command, payload: object) -> Outcome:  # noqa: PLR0911  # one line for each kind of answer
+    """What the charge point made of `command`. Never raises, whatever `payload` is."""
+    if not isinstance(payload, dict):
+        return invalid_answer("the answer is no object")
+    match command:
+        case vocabulary.GetSettings():
+            return get_outcome(payload)
+        case vocabulary.SetSettings():
+            return set_outcome(payload)
+        case vocabulary.AskTransactionStatus():
+            return transaction_status_outcome(payload)
+        case vocabulary.ShowCost():
+            return Outcome(accepted=True, status="Accepted")
+        case vocabulary.SendVendorData():
+            return status_outcome(payload, {"data": clean_data(payload["data"])} if "data" in payload else None)
+        case vocabulary.StartCharging():
+            transaction = Fields(payload, set()).text("transactionId", IDENTIFIER_LENGTH_MAX)
+            return status_outcome(payload, {"transaction": transaction} if transaction else None)
+        case _:
+            return status_outcome(payload)
+
+
+def get_outcome(payload: dict[str, object]) -> Outcome:
+    """Values by setting; those of secrets are hidden."""
+    statuses, settings = {}, {}
+    for name, entry in _results(payload, "getVariableResult"):
+        statuses[name] = entry.text("attributeStatus", 50) or "invalid_answer"
+        if statuses[name] == "Accepted":
+            settings[name] = redact(name, entry.text("attributeValue", _VALUE_LENGTH_MAX))
+    unknown = [name for name, status in statuses.items() if status in ("UnknownComponent", "UnknownVariable")]
+    return statuses_outcome(statuses, {"settings": settings, "statuses": statuses, "unknown": unknown})
+
+
+def set_outcome(payload: dict[str, object]) -> Outcome:
+    results = _results(payload, "setVariableResult")
+    statuses = {name: entry.text("attributeStatus", 50) or "invalid_answer" for name, entry in results}
+    return statuses_outcome(statuses, {"statuses": statuses})
+
+
+def transaction_status_outcome(payload: dict[str, object]) -> Outcome:
+    """`ongoing` None: the charge point was asked for no transaction, or does not say."""
+    fields = Fields(payload, set())
+    in_queue = fields.boolean("messagesInQueue")
+    if in_queue is None:
+        return invalid_answer("the answer has no messagesInQueue")
+    data = {"ongoing": fields.boolean("ongoingIndicator"), "messages_in_queue": in_queue}
+    return Outcome(accepted=True, status="Accepted", data=data)
+
+
+def _results(payload: dict[str, object], name: str) -> list[tuple[str, Fields]]:
+    entries = [Fields(item, set()) for item in Fields(payload, set()).items(name)]
+    named = [(read_setting_name(entry), entry) for entry in entries]
+    return [(str(setting), entry) for setting, entry in named if setting is not None]
