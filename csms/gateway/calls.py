@@ -1,0 +1,142 @@
+"""Our own calls to one charge point: who waits for which answer. The rules of one-at-a-time are the conversation's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from csms.gateway.handshake import shown
+from csms.protocol.conversation import Answered, Conversation, Refused, TimedOut, TooManyCalls
+from csms.protocol.translator import Translator
+from csms.protocol.vocabulary import Command, GetFullReport, Outcome, TriggerMessage
+
+NOT_SUPPORTED_CODES = frozenset({"NotImplemented", "NotSupported"})
+LOST = Outcome(accepted=False, status="offline", detail="the socket closed before the answer")
+
+log = structlog.get_logger()
+
+Happened = Answered | Refused | TimedOut
+
+
+class Calls:
+    """`flush` writes what the conversation wants written; `now` is the clock of the conversation.
+
+    `triggered` are actions that the charge point may send before it is accepted, because we asked for them.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        *,
+        flush: Callable[[], Awaitable[None]],
+        first_call_delay_s: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._conversation = conversation
+        self._flush = flush
+        self._now = now
+        self._hold_until = now() + first_call_delay_s
+        self._held: asyncio.Event | None = None
+        self._answers: dict[int, asyncio.Future[Happened | None]] = {}
+        self._is_lost = False
+        self.triggered: frozenset[str] = frozenset()
+
+    def boot_answered(self) -> None:
+        """Calls need not be held any longer."""
+        self._hold_until = self._now()
+        if self._held is not None:
+            self._held.set()
+
+    def happened(self, event: Happened) -> None:
+        """One of our calls is over."""
+        future = self._answers.pop(event.ticket, None)
+        if future is not None and not future.done():
+            future.set_result(event)
+
+    def lost(self) -> None:
+        """The socket is gone: nobody will be answered."""
+        self._is_lost = True
+        if self._held is not None:
+            self._held.set()
+        for future in self._answers.values():
+            if not future.done():
+                future.set_result(None)
+        self._answers.clear()
+
+    async def command(self, translator: Translator, command: Command, timeout_s: float) -> Outcome:
+        """Call, and say what the charge point made of it."""
+        written = translator.command(command)
+        if written is None:
+            detail = f"{translator.protocol} has no message for {type(command).__name__}"
+            return Outcome(accepted=False, status="not_supported", detail=detail)
+        await self._hold(timeout_s)
+        if self._is_lost:
+            return LOST
+        self._expect_trigger(command)
+        try:
+            event = await self._call(*written, timeout_s)
+        except TooManyCalls as refused:
+            return Outcome(accepted=False, status="timeout", detail=str(refused))
+        return self._outcome(translator, command, event)
+
+    async def _hold(self, timeout_s: float) -> None:
+        """Wallbox models loop when called before their boot is answered; one that never boots is called a bit later."""
+        wait_s = min(self._hold_until - self._now(), timeout_s)
+        if wait_s <= 0 or self._is_lost:
+            return
+        self._held = self._held or asyncio.Event()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._held.wait()
+        except TimeoutError:
+            pass
+
+    def _expect_trigger(self, command: Command) -> None:
+        match command:
+            case TriggerMessage():
+                self.triggered |= {command.message}
+            case GetFullReport():
+                self.triggered |= {"NotifyReport"}
+            case _:
+                pass
+
+    async def _call(self, action: str, payload: dict[str, object], timeout_s: float) -> Happened | None:
+        """The answer, None if the socket closed. Each waiter drives the conversation's clock, for itself and the others."""
+        ticket = self._conversation.call(action, payload, timeout_s=timeout_s, now=self._now())
+        future: asyncio.Future[Happened | None] = asyncio.get_running_loop().create_future()
+        self._answers[ticket] = future
+        try:
+            await self._pass_on()
+            while not future.done():
+                deadline = self._conversation.deadline
+                wait_s = None if deadline is None else max(0.0, deadline - self._now())
+                await asyncio.wait((future,), timeout=wait_s)
+                self._conversation.tick(self._now())
+                await self._pass_on()
+            return future.result()
+        finally:
+            self._answers.pop(ticket, None)
+            self._conversation.withdraw(ticket)
+
+    async def _pass_on(self) -> None:
+        for event in self._conversation.events():
+            assert isinstance(event, TimedOut), "frames are received by the reader, which takes its events at once"
+            self.happened(event)
+        await self._flush()
+
+    def _outcome(self, translator: Translator, command: Command, event: Happened | None) -> Outcome:
+        match event:
+            case None:
+                return LOST
+            case TimedOut(sent=True):
+                return Outcome(accepted=False, status="timeout", detail="no answer in time")
+            case TimedOut():
+                return Outcome(accepted=False, status="timeout", detail="not sent: an earlier call was not answered")
+            case Refused(code=code) if code in NOT_SUPPORTED_CODES:
+                return Outcome(accepted=False, status="not_supported", detail=code)
+            case Refused(code=code, description=description):
+                return Outcome(accepted=False, status="call_error", detail=shown(f"{code}: {description}"))
+            case Answered(payload=payload):
+                return translator.outcome(command, payload)

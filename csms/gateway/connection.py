@@ -1,0 +1,389 @@
+"""The loop of one socket: frames in, facts to the application, answers out. Decides nothing about what a fact means.
+
+One task reads, so that answers to our own calls are never stuck behind a slow commit; one worker handles calls in the
+order in which they came, and exists only while there are any. Whoever sends faster than we commit is not read
+(`queue_length_max`); nobody is disconnected for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+import structlog
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+from csms.charge_points.charge_point import ChargePoint
+from csms.database.errors import DatabaseUnavailable
+from csms.gateway import metrics
+from csms.gateway.application import Application, SocketInfo
+from csms.gateway.calls import Calls
+from csms.gateway.damper import Damper
+from csms.gateway.handshake import shown
+from csms.gateway.websocket import ChargePointSocket
+from csms.protocol import frames
+from csms.protocol.conversation import (
+    AnswerDropped,
+    Answered,
+    CallReceived,
+    Conversation,
+    Event,
+    FrameIgnored,
+    Refused,
+    TimedOut,
+)
+from csms.protocol.translator import ALLOWED_BEFORE_ACCEPTED, TRANSACTION_ACTIONS, Refusal, Translator
+from csms.protocol.validation import actions
+from csms.protocol.vocabulary import (
+    Acknowledged,
+    BootAnswer,
+    ChargingAnswer,
+    Command,
+    Decision,
+    Outcome,
+    Registration,
+    TokenStatus,
+    TokenVerdict,
+)
+from csms.settings import Settings
+
+REPLACED_CLOSE_S = 1.0
+NOT_ACCEPTED = Refusal(code="SecurityError", description="not accepted yet: only BootNotification is allowed")
+INTERNAL = Refusal(code="InternalError", description="the central system failed; it has logged why")
+
+Answer = dict[str, object] | Refusal
+
+log = structlog.get_logger()
+_tracebacks = Damper()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A call of theirs, read and not yet answered. `read_at` is the loop's clock."""
+
+    frame: frames.Call | frames.Broken
+    text: str
+    received_at: datetime
+    read_at: float
+
+
+class Connection:
+    """One authenticated socket, from its opening until its last call is done."""
+
+    def __init__(
+        self,
+        websocket: ChargePointSocket,
+        socket: SocketInfo,
+        *,
+        application: Application,
+        settings: Settings,
+        translator: Translator,
+        first_call_delay_s: float,
+    ) -> None:
+        self.socket = socket
+        self.closed_with: tuple[int, str] | None = None
+        self._websocket = websocket
+        self._application = application
+        self._settings = settings
+        self._translator = translator
+        self._loop = asyncio.get_running_loop()
+        self._registration = socket.charge_point.registration
+        self._conversation = Conversation(
+            new_id=_new_id,
+            calls_waiting_max=settings.queue_length_max,
+            has_answer=lambda fault: frames.error_code(fault, socket.protocol) is not None,
+        )
+        self._calls = Calls(
+            self._conversation, flush=self._flush, first_call_delay_s=first_call_delay_s, now=self._loop.time
+        )
+        self._waiting: list[_Waiting] = []
+        self._tasks = asyncio.TaskGroup()
+        self._working = False
+        self._room: asyncio.Future[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._deaf = False
+        self._limit_message_size()
+
+    # --- for the gateway ---
+
+    async def run(self) -> None:
+        """Until the socket is closed and everything that was read from it is handled."""
+        async with self._tasks:
+            await self._read()
+            self._calls.lost()
+
+    async def command(self, command: Command, timeout_s: float) -> Outcome:
+        """Ask the charge point to do something; waits at most twice `timeout_s`. Raises CommandInvalid."""
+        if self._registration is Registration.REJECTED:  # OCPP 2.0.1 B03.FR.03: neither side sends anything
+            return Outcome(accepted=False, status="offline", detail="its registration is Rejected")
+        return await self._calls.command(self._translator, command, timeout_s)
+
+    def update(self, charge_point: ChargePoint) -> None:
+        """The operator changed something about it."""
+        self.socket = replace(self.socket, charge_point=charge_point)
+        self._register(charge_point.registration)
+
+    async def close(self, code: int, reason: str, within_s: float | None = None) -> None:
+        """Close the socket; what was read from it is still handled."""
+        if self.closed_with is None:
+            self.closed_with = (code, reason)
+        await self._websocket.close_within(code, reason, within_s or self._settings.close_timeout_s)
+
+    async def give_way(self) -> None:
+        """Another socket of this charge point has taken over: calls for it go there, this one ends."""
+        await self.close(CloseCode.POLICY_VIOLATION, "replaced by a newer connection", REPLACED_CLOSE_S)
+
+    async def finish(self, code: int, reason: str, within_s: float) -> None:
+        """Hear no new calls, finish those in flight in both directions, then close."""
+        self._deaf = True
+        if self._is_busy():
+            self._idle = self._loop.create_future()
+            await asyncio.wait((self._idle,), timeout=within_s)
+        await self.close(code, reason)
+
+    # --- reading ---
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                message = await self._websocket.recv()
+            except ConnectionClosed:
+                return
+            if isinstance(message, bytes):
+                await self.close(CloseCode.UNSUPPORTED_DATA, "OCPP-J is text")
+                return
+            self._receive(message)
+            await self._flush()
+            if self._conversation.calls_unanswered >= self._settings.queue_length_max:
+                self._room = self._loop.create_future()
+                await self._room
+
+    def _receive(self, text: str) -> None:
+        action: str | None = None
+        self._conversation.receive(text, now=self._loop.time())
+        for event in self._conversation.events():
+            action = self._happened(event) or action
+        self._application.observed(self.socket, "in", text, action)
+        self._note_idle()
+
+    def _happened(self, event: Event) -> str | None:
+        """Pass an event on; returns the action that the frame was about."""
+        match event:
+            case CallReceived():
+                self._take(event)
+                return event.frame.action
+            case Answered() | Refused():
+                metrics.message(event.action, "out", "answered" if isinstance(event, Answered) else "call_error").inc()
+                self._calls.happened(event)
+                return event.action
+            case TimedOut():
+                self._calls.happened(event)
+            case AnswerDropped():
+                metrics.ANSWERS_DROPPED.labels("late" if event.late else "unknown").inc()
+                log.debug("answer_dropped", charge_point=self.socket.charge_point.id, late=event.late)
+            case FrameIgnored():
+                metrics.message("other", "in", "ignored").inc()
+                log.debug("frame_ignored", charge_point=self.socket.charge_point.id, fault=event.fault.value)
+            case _:
+                assert_never(event)
+        return None
+
+    def _take(self, event: CallReceived) -> None:
+        if self._deaf:  # the socket is about to be closed; unanswered, the charge point sends it again
+            self._conversation.leave_unanswered()
+            return
+        self._waiting.append(_Waiting(event.frame, event.text, datetime.now(UTC), self._loop.time()))
+        if not self._working:
+            self._working = True
+            self._tasks.create_task(self._work())
+
+    # --- handling, in order ---
+
+    async def _work(self) -> None:
+        while self._waiting:
+            await self._handle(self._waiting.pop(0))
+            if self._room is not None and not self._room.done():
+                self._room.set_result(None)
+            self._note_idle()
+        self._working = False
+
+    async def _handle(self, waiting: _Waiting) -> None:
+        try:
+            answer = await self._answer(waiting)
+        except DatabaseUnavailable as failure:
+            await self._give_up(str(failure))
+            return
+        call = waiting.frame
+        if isinstance(answer, Refusal):
+            self._conversation.refuse(call, answer.code, answer.description)
+        else:
+            self._conversation.answer(call, answer)
+        await self._flush()
+        if call.action in ALLOWED_BEFORE_ACCEPTED:
+            self._calls.boot_answered()
+        known = call.action if call.action in actions(self.socket.protocol) else None
+        result = answer.code if isinstance(answer, Refusal) else "answered"
+        metrics.message(known or "other", "in", result).inc()
+        metrics.ANSWER_SECONDS.observe(self._loop.time() - waiting.read_at)
+
+    async def _give_up(self, why: str) -> None:
+        """Nothing can be committed: no answer at all, and no socket on which an answer could be missed.
+
+        Charge points count both as failed attempts and then throw the message away; offline they keep it (1.6 3.7.1,
+        OCPP 2.0.1 E13.FR.04).
+        """
+        log.warning("socket_given_up", charge_point=self.socket.charge_point.id, reason=why)
+        self._deaf = True
+        for _ in range(1 + len(self._waiting)):
+            self._conversation.leave_unanswered()
+        self._waiting.clear()
+        await self.close(CloseCode.TRY_AGAIN_LATER, "the database is unavailable")
+
+    async def _answer(self, waiting: _Waiting) -> Answer:
+        """What to answer; a failure of ours never becomes a CALLERROR of a transaction message, nor silence.
+
+        Raises:
+            DatabaseUnavailable: nothing may be answered.
+        """
+        frame = waiting.frame
+        if not self._may_send(frame.action):
+            return NOT_ACCEPTED
+        try:
+            if isinstance(frame, frames.Call):
+                return await self._decide(frame.action, frame.payload, waiting)
+            return await self._answer_broken(frame, waiting)
+        except DatabaseUnavailable:
+            raise
+        except Exception as failure:  # noqa: BLE001 - the socket and its other messages must survive any bug of ours
+            self._log_failure(frame.action, failure)
+            if frame.action is None or frame.action not in TRANSACTION_ACTIONS:
+                return INTERNAL
+            return await self._quarantine(frame.action, waiting, f"{type(failure).__name__}: {failure}")
+
+    async def _decide(self, action: str, payload: Any, waiting: _Waiting) -> Answer:
+        fact = self._translator.read(
+            action, payload, charge_point=self.socket.charge_point, received_at=waiting.received_at
+        )
+        if isinstance(fact, Refusal):
+            return fact
+        decision = await self._application.receive(self.socket, fact, waiting.text)
+        if isinstance(decision, BootAnswer):
+            self._register(decision.registration)
+        return self._translator.answer(action, decision, fact=fact)
+
+    async def _answer_broken(self, broken: frames.Broken, waiting: _Waiting) -> Answer:
+        """A frame that is no message: a transaction message is kept all the same (rules.md 7), others are refused."""
+        action, charge_point = broken.action, self.socket.charge_point
+        if action is None or action not in TRANSACTION_ACTIONS or charge_point.strict:
+            code = frames.error_code(broken.fault, self.socket.protocol)
+            assert code is not None, "a fault without code is ignored by the conversation"
+            return Refusal(code=code, description=broken.fault.value)
+        if broken.fault is frames.Fault.FORMATION:
+            return await self._decide(action, broken.payload, waiting)
+        fact = self._translator.read_broken(
+            action, waiting.text, charge_point=charge_point, received_at=waiting.received_at
+        )
+        if fact is None:
+            return await self._quarantine(action, waiting, broken.fault.value)
+        decision = await self._application.receive(self.socket, fact, waiting.text)
+        return self._translator.answer(action, decision, fact=fact)
+
+    async def _quarantine(self, action: str, waiting: _Waiting, reason: str) -> Answer:
+        """Keep the frame and answer as if all were well; somebody will look at it."""
+        try:
+            await self._application.quarantined(self.socket, waiting.text, reason)
+            return self._translator.answer(action, _generic_decision(action))
+        except DatabaseUnavailable:
+            raise
+        except Exception as failure:
+            self._log_failure(action, failure)
+            raise DatabaseUnavailable("a transaction message could not be kept") from failure
+
+    def _log_failure(self, action: str | None, failure: Exception) -> None:
+        """Each bug with its traceback once a minute, however often a charge point triggers it."""
+        where = failure.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        kind = (
+            f"{type(failure).__name__} {where.tb_frame.f_code.co_filename if where else ''}:{where and where.tb_lineno}"
+        )
+        if (since := _tracebacks.admit(kind, now=self._loop.time())) is not None:
+            log.error(
+                "message_failed",
+                charge_point=self.socket.charge_point.id,
+                action=shown(action or ""),
+                count=since,
+                exc_info=failure,
+            )
+
+    # --- registration ---
+
+    def _may_send(self, action: str | None) -> bool:
+        """1.6-J errata 3.10, OCPP 2.0.1 B02.FR.09: before Accepted only the boot and what we asked for."""
+        if self._registration is Registration.ACCEPTED or action is None:
+            return True
+        return action in ALLOWED_BEFORE_ACCEPTED or action in self._calls.triggered
+
+    def _register(self, registration: Registration) -> None:
+        self._registration = registration
+        self._limit_message_size()
+
+    def _limit_message_size(self) -> None:
+        accepted = self._registration is Registration.ACCEPTED
+        settings = self._settings
+        self._websocket.allow_message_bytes(
+            settings.message_bytes_max if accepted else settings.message_bytes_max_unaccepted
+        )
+
+    # --- writing ---
+
+    async def _flush(self) -> None:
+        for text, action in self._conversation.to_send():
+            if self._websocket.is_open:
+                self._application.observed(self.socket, "out", text, action)
+                await self._send(text)
+
+    async def _send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(self._settings.send_timeout_s):
+                await self._websocket.send(text)
+        except ConnectionClosed:
+            pass  # the reader notices, and the charge point asks again
+        except TimeoutError:
+            metrics.SEND_TIMEOUTS.inc()
+            log.warning("charge_point_does_not_read", charge_point=self.socket.charge_point.id)
+            self._websocket.transport.abort()
+
+    # --- draining ---
+
+    def _is_busy(self) -> bool:
+        return self._conversation.calls_unanswered > 0 or self._conversation.call_in_flight
+
+    def _note_idle(self) -> None:
+        if self._idle is not None and not self._idle.done() and not self._is_busy():
+            self._idle.set_result(None)
+
+
+def _new_id() -> str:
+    """Unique for ever, 32 characters: the standard allows 36."""
+    return secrets.token_hex(16)
+
+
+def _generic_decision(action: str) -> Decision:
+    """A valid answer to a transaction message that we could not understand.
+
+    A start gets a number far beyond those that sessions get, so that what follows becomes an orphan to reconcile
+    instead of a stranger's session; the vehicle charges on.
+    """
+    match action:
+        case "StartTransaction":
+            number = 2**30 + secrets.randbelow(2**30)
+            return ChargingAnswer(transaction=number, verdict=TokenVerdict(status=TokenStatus.ACCEPTED))
+        case "MeterValues":
+            return Acknowledged()
+        case _:
+            return ChargingAnswer()

@@ -1,0 +1,185 @@
+"""Who may come in: path, credentials, Origin and subprotocol of one handshake, decided without a socket. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from csms.charge_points.charge_point import IDENTITY_LENGTH_MAX, ChargePoint, password_matches
+from csms.protocol.vocabulary import Protocol
+
+PATH = "ocpp"
+SHOWN_LENGTH_MAX = 100
+DEFAULT_PROTOCOL = Protocol.V16  # who offers no subprotocol is an old 1.6 stack (Grizzl-E's TinyWebsockets)
+
+_PASTED_URL = re.compile(r"wss?:/+[^/]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The handshake ends with an HTTP answer. `guess`: it may have been an attempt to find an identity or password."""
+
+    status: HTTPStatus
+    reason: str
+    text: str
+    guess: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """`warnings` are log event names: how it was admitted is not how it should be."""
+
+    charge_point: ChargePoint
+    warnings: tuple[str, ...] = ()
+
+
+UNKNOWN = Rejected(
+    status=HTTPStatus.NOT_FOUND,
+    reason="unknown_identity",
+    text="no such charge point; path is /ocpp/IDENTITY",
+    guess=True,
+)
+UNAUTHORIZED = Rejected(
+    status=HTTPStatus.UNAUTHORIZED,
+    reason="bad_credentials",
+    text="Basic authentication with the identity as user name is required",
+    guess=True,
+)
+
+
+def shown(text: str) -> str:
+    """`text` as it may stand in a log line: escaped and short, whatever a peer put into it."""
+    escaped = text[:SHOWN_LENGTH_MAX].encode("unicode_escape").decode("ascii")
+    return escaped if len(text) <= SHOWN_LENGTH_MAX else escaped + "..."
+
+
+def identity_of(path: str) -> str | Rejected:
+    """The identity in a request path `/ocpp/IDENTITY`.
+
+    Borne: doubled and trailing slashes, and a whole URL pasted where the identity belongs (openems#1401,
+    ioBroker.ocpp#60). Percent-encoding is decoded once.
+    """
+    try:
+        text = unquote_to_bytes(re.split(r"[?#]", path, maxsplit=1)[0]).decode()
+    except UnicodeDecodeError:
+        return _bad_path("not UTF-8")
+    if not text.isprintable():
+        return _bad_path("control characters")
+    *pasted, rest = _PASTED_URL.split(text)
+    segments = [segment for segment in rest.split("/") if segment]
+    if segments and segments[0].lower() == PATH:
+        segments = segments[1:]
+    elif not pasted:
+        return UNKNOWN
+    if len(segments) != 1 or segments[0] in {".", ".."}:
+        return UNKNOWN
+    identity = segments[0]
+    if ":" in identity:  # OCPP 2.0.1 Part 4 3.1.1: it could not be told from the password in Basic auth
+        return _bad_path("an identity has no colon")
+    return identity if len(identity) <= IDENTITY_LENGTH_MAX else UNKNOWN
+
+
+def _bad_path(why: str) -> Rejected:
+    return Rejected(status=HTTPStatus.BAD_REQUEST, reason="bad_path", text=f"path is /ocpp/IDENTITY: {why}", guess=True)
+
+
+def basic_credentials(headers: Sequence[str]) -> tuple[bytes, bytes] | None:
+    """User name and password of the Authorization header, byte for byte: a 1.6 key may hold 0x00, 0x3A and 0xFF."""
+    if len(headers) != 1:
+        return None
+    scheme, _, encoded = headers[0].strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip().encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        return None
+    name, colon, password = decoded.partition(b":")
+    return (name, password) if colon else None
+
+
+def admit(
+    charge_point: ChargePoint | None,
+    *,
+    authorization: Sequence[str],
+    origin: Sequence[str],
+    public_hosts: Iterable[str],
+    password_key: bytes,
+) -> Admitted | Rejected:
+    """May this peer, on a plain socket, speak as `charge_point`?"""
+    if charge_point is None:
+        return UNKNOWN
+    if charge_point.security_profile >= 2:  # noqa: PLR2004 - profiles 2 and 3 are the ones with TLS (A00.FR.002)
+        return Rejected(
+            status=HTTPStatus.FORBIDDEN,
+            reason="needs TLS",
+            text=f"this charge point has security profile {charge_point.security_profile}: it needs TLS, use wss://",
+        )
+    credentials = basic_credentials(authorization)
+    if charge_point.security_profile == 0:
+        return _admit_without_password(charge_point, credentials, bool(authorization), origin, public_hosts)
+    if credentials is None or not _is_name_of(charge_point, credentials[0]):
+        return UNAUTHORIZED
+    if not password_matches(charge_point, credentials[1], key=password_key):
+        return UNAUTHORIZED
+    return Admitted(charge_point=charge_point)
+
+
+def _admit_without_password(
+    charge_point: ChargePoint,
+    credentials: tuple[bytes, bytes] | None,
+    credentials_sent: bool,
+    origin: Sequence[str],
+    public_hosts: Iterable[str],
+) -> Admitted | Rejected:
+    """Profile 0. A browser sends Origin: a page of somebody else's must not speak for a charge point (rules.md 24)."""
+    ours = {host.lower() for host in public_hosts}
+    if any(_host(each) not in ours for each in origin):
+        return Rejected(
+            status=HTTPStatus.FORBIDDEN, reason="foreign_origin", text="Origin is none of ours (public_hosts)"
+        )
+    if credentials_sent and (credentials is None or not _is_name_of(charge_point, credentials[0])):
+        return UNAUTHORIZED
+    return Admitted(charge_point=charge_point, warnings=("charge_point_without_password",))
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).hostname
+    except ValueError:
+        return None
+
+
+def _is_name_of(charge_point: ChargePoint, name: bytes) -> bool:
+    """A00.FR.204: the user name is the identity; DBT charge points write it in lower case."""
+    try:
+        return name.decode().casefold() == charge_point.id.casefold()
+    except UnicodeDecodeError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Subprotocol:
+    """`protocol` None: nothing in common, the handshake is completed and the socket closed (OCPP 2.0.1 Part 4 3.2).
+
+    `echo` is what the answer's header says, None for no header.
+    """
+
+    protocol: Protocol | None
+    echo: str | None
+
+
+def choose_subprotocol(offered: Sequence[str], charge_point: ChargePoint) -> Subprotocol:
+    """The first supported one in the client's order; if none was offered, what the charge point is registered with."""
+    for each in offered:
+        for protocol in Protocol:
+            if each.lower() == protocol:
+                return Subprotocol(protocol, each)
+    if offered:
+        return Subprotocol(None, None)
+    return Subprotocol(charge_point.protocol or DEFAULT_PROTOCOL, None)

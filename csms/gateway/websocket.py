@@ -1,0 +1,99 @@
+"""The websocket of one charge point: what we change about websockets' own connection. Knows no OCPP.
+
+Liveness is any complete frame, not only a pong: some charge points never answer pings (ev-server#1918, steve#245), and
+bytes that never become a frame prove nothing (W8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.frames import CloseCode, Frame
+from websockets.protocol import Event, State
+from websockets.server import ServerProtocol
+
+from csms.gateway.handshake import Admitted
+from csms.protocol.vocabulary import Protocol
+
+REASON_BYTES_MAX = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two of them the code
+ABORT_DELAY_S = 0.5  # beyond websockets' own deadline, which does not cover a full write buffer
+
+
+class ChargePointSocket(ServerConnection):
+    """`admitted` and `ocpp` are set by the handshake; `ocpp` stays None where no subprotocol is in common."""
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        server: Server,
+        *,
+        ping_interval_s: float,
+        ping_timeout_s: float,
+        on_lost: Callable[[], None],
+        **options: Any,
+    ) -> None:
+        super().__init__(protocol, server, **options)
+        self.admitted: Admitted | None = None
+        self.ocpp: Protocol | None = None
+        self._ping_interval_s = ping_interval_s
+        self._ping_timeout_s = ping_timeout_s
+        self._on_lost = on_lost
+        self._heard_at = self.loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Frames can still be sent."""
+        return self.protocol.state is State.OPEN
+
+    def allow_message_bytes(self, bytes_max: int) -> None:
+        """Limit inbound messages, after inflation."""
+        self.protocol.max_message_size = bytes_max
+
+    async def close_within(self, code: int, reason: str, within_s: float) -> None:
+        """Close, and be closed after `within_s` even if the peer neither reads nor answers."""
+        self.close_timeout = within_s
+        try:
+            async with asyncio.timeout(within_s + ABORT_DELAY_S):
+                await self.close(code, reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore"))
+        except TimeoutError:
+            self.transport.abort()
+
+    # --- hooks of websockets ---
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_lost()
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.fin:
+            self._heard_at = self.loop.time()
+        super().process_event(event)
+
+    def start_keepalive(self) -> None:
+        """A timer instead of websockets' task: it costs an idle connection a tenth of the memory."""
+        self._heard_at = self.loop.time()
+        self._timer = self.loop.call_later(self._ping_interval_s, self._ping)
+
+    def _ping(self) -> None:
+        if not self.is_open:
+            return
+        self.protocol.send_ping(b"")
+        self.send_data()
+        self._timer = self.loop.call_later(self._ping_timeout_s, self._check_heard, self.loop.time())
+
+    def _check_heard(self, pinged_at: float) -> None:
+        """While we ourselves have paused reading, silence is our own doing."""
+        if not self.is_open:
+            return
+        if self._heard_at < pinged_at and not self.recv_messages.paused:
+            self.protocol.fail(CloseCode.GOING_AWAY, f"no frame for {self.loop.time() - self._heard_at:.0f} s")
+            self.send_data()
+            self._timer = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
+            return
+        self._timer = self.loop.call_later(max(0.0, self._ping_interval_s - self._ping_timeout_s), self._ping)
