@@ -1,5 +1,8 @@
 """Turns sessions into money. Knows no OCPP; what csms may use is named here."""
 
+from billing.bills.bill import CommittedBill
+from billing.bills.billable import BillableSession, SessionSource
+from billing.bills.service import BillingService
 from billing.cli_output import (
     CliError,
     CommandGroup,
@@ -15,17 +18,23 @@ from billing.cli_output import (
 )
 from billing.cli_parameters import INSTANT
 from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
+from billing.money import MINOR_DIGITS, Money
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
 
 __all__ = [
     "INSTANT",
+    "MINOR_DIGITS",
     "AlreadyDone",
+    "BillableSession",
+    "BillingService",
     "CliError",
     "CommandGroup",
+    "CommittedBill",
     "Connection",
     "ExitCode",
     "Format",
+    "Money",
     "NotDone",
     "NotFound",
     "Output",
@@ -35,6 +44,7 @@ __all__ = [
     "Query",
     "QueryFileInvalid",
     "Refused",
+    "SessionSource",
     "Unavailable",
     "Usage",
     "async_command",

@@ -46,6 +46,9 @@ class Settings(BaseModel):
     http_port: int = Field(default=9080, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
+    password_key: str | None = None
+    """Key of the stored password hashes; unset: a file in `data_dir`. Nodes on one Postgres share it."""
+
     heartbeat_interval_s: int = Field(default=300, ge=1)
     ping_interval_s: float = Field(default=60, gt=0)
     ping_timeout_s: float = Field(default=30, gt=0)

@@ -217,14 +217,15 @@ UPDATE session s
        energy_source = p.energy_source, dropped = p.dropped,
        holds = coalesce(string_to_array(nullif(p.holds, ''), ','), '{}'),
        flags = coalesce(string_to_array(nullif(p.flags, ''), ','), '{}'),
-       last_fact_at = p.last_fact_at, inputs_hash = p.inputs_hash, projected_at = now()
+       last_fact_at = p.last_fact_at, inputs_hash = p.inputs_hash, findings = p.findings, projected_at = now()
   FROM unnest(:sessions::integer[], :evses::integer[], :connectors::integer[], :tokens::text[],
               :started_ats::timestamptz[], :ended_ats::timestamptz[], :released_ats::timestamptz[],
               :complete_ats::timestamptz[], :energies_wh::numeric[], :register_begins_wh::numeric[],
               :register_ends_wh::numeric[], :energy_sources::text[], :droppeds::text[], :holds::text[],
-              :flags::text[], :last_fact_ats::timestamptz[], :inputs_hashes::bytea[])
+              :flags::text[], :last_fact_ats::timestamptz[], :inputs_hashes::bytea[], :findings::jsonb[])
     AS p (session, evse, connector, token, started_at, ended_at, released_at, complete_at, energy_wh,
-          register_begin_wh, register_end_wh, energy_source, dropped, holds, flags, last_fact_at, inputs_hash)
+          register_begin_wh, register_end_wh, energy_source, dropped, holds, flags, last_fact_at, inputs_hash,
+          findings)
  WHERE s.id = p.session;
 
 -- name: mark_rating_due
@@ -319,3 +320,50 @@ SELECT session, ongoing, messages_in_queue, asked_at
 -- What a charge point said of a transaction.
 INSERT INTO transaction_status (session, ongoing, messages_in_queue)
 VALUES (:session::integer, :ongoing::boolean, :messages_in_queue::boolean);
+
+-- name: findings_of
+-- What the rules noticed about a session, with the figures compared.
+SELECT findings FROM session WHERE id = :session::integer;
+
+-- name: count_sessions
+-- Sessions that run, and ended ones that wait for a person.
+SELECT count(*) FILTER (WHERE ended_at IS NULL AND dropped IS NULL) AS open,
+       count(*) FILTER (WHERE ended_at IS NOT NULL AND dropped IS NULL AND holds <> '{}'
+                          AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final')) AS held
+  FROM session s
+ WHERE s.ended_at IS NULL OR s.holds <> '{}';
+
+-- name: started_since
+-- The session that a remote start brought about: by its remote start id (2.x), else by token and EVSE (1.6).
+SELECT e.session
+  FROM charging_event e
+ WHERE e.charge_point = :charge_point::text AND e.received_at >= :since::timestamptz AND e.session IS NOT NULL
+   AND (e.remote_start = :remote_start::bigint
+        OR (e.kind = 'started' AND e.remote_start IS NULL AND e.token = :token::text
+            AND (:evse::integer IS NULL OR e.evse = :evse)))
+ ORDER BY e.id LIMIT 1;
+
+-- name: sessions_to_ask
+-- 2.x transactions that ended but miss events, or have been silent on an Available EVSE: ask them again after each delay.
+SELECT s.id, s.charge_point, s.transaction
+  FROM session s
+  LEFT JOIN LATERAL (SELECT count(*) AS times FROM transaction_status t WHERE t.session = s.id) asked ON true
+  LEFT JOIN LATERAL (SELECT min(e.received_at) AS at FROM charging_event e
+                      WHERE e.session = s.id AND e.kind = 'ended') stop ON true
+ WHERE s.charge_point = ANY (:charge_points::text[])
+   AND s.dropped IS NULL AND s.transaction <> s.id::text
+   AND asked.times < cardinality(:delays::interval[])
+   AND ((s.ended_at IS NOT NULL AND s.complete_at > :now::timestamptz
+         AND stop.at + (:delays::interval[])[asked.times + 1] <= :now)
+        OR (s.ended_at IS NULL AND s.last_fact_at < :now - :silence::interval
+            AND EXISTS (SELECT FROM connector c WHERE c.charge_point = s.charge_point AND c.evse = s.evse
+                           AND c.status = 'Available' AND c.reported_at > s.last_fact_at)))
+ ORDER BY s.id LIMIT 100;
+
+-- name: display_of
+-- Where a session's cost can be shown: its charge point, if that speaks a version with running cost and is online.
+SELECT s.charge_point, s.transaction, k.protocol
+  FROM session s
+  JOIN LATERAL (SELECT * FROM socket k WHERE k.charge_point = s.charge_point AND k.closed_at IS NULL
+                 ORDER BY k.opened_at DESC LIMIT 1) k ON true
+ WHERE s.id = :session::integer;

@@ -252,6 +252,7 @@ class Projection:
     flags: frozenset[str]
     last_fact_at: datetime | None
     inputs_hash: bytes
+    findings: list[dict[str, str]]
 
 
 async def project(connection: Any, projections: Sequence[Projection]) -> None:
@@ -278,6 +279,7 @@ async def project(connection: Any, projections: Sequence[Projection]) -> None:
         columns["flags"].append(",".join(sorted(each.flags)))
         columns["last_fact_ats"].append(each.last_fact_at)
         columns["inputs_hashes"].append(each.inputs_hash)
+        columns["findings"].append(each.findings)
     await SQL.project_sessions.execute(connection, **columns)
     await SQL.mark_rating_due.execute(connection, sessions=columns["sessions"])
 

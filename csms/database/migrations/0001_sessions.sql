@@ -84,6 +84,7 @@ CREATE TABLE session (
     flags           text[] NOT NULL DEFAULT '{}',
     last_fact_at    timestamptz,
     inputs_hash     bytea,
+    findings        jsonb NOT NULL DEFAULT '[]',
     projected_at    timestamptz,
     UNIQUE (charge_point, transaction, generation)
 );

@@ -1,0 +1,193 @@
+"""The composition root: builds every part once, runs them in one TaskGroup, drains on stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import asyncpg
+import structlog
+
+from billing import BillingService, CommittedBill
+from csms.api.health import HttpServer, build
+from csms.charge_points.service import load_password_key
+from csms.charge_points.set_up import apply_template
+from csms.database.group_commit import GroupCommit
+from csms.database.health import DatabaseHealth
+from csms.database.migrate import migrate
+from csms.database.partitions import drop_frame_partitions, ensure_frame_partitions
+from csms.database.pool import connect_once, is_unavailable, open_pool
+from csms.gateway.application import SocketInfo
+from csms.gateway.gateway import Gateway
+from csms.nodes.routing import ask
+from csms.nodes.service import Node
+from csms.protocol.vocabulary import Command, Decision, Outcome
+from csms.reception import Reception
+from csms.sessions.display import Display
+from csms.sessions.frames import FrameLog
+from csms.sessions.ingest import Arrival, Ingest
+from csms.sessions.inquiry import Inquiry
+from csms.sessions.service import Sessions
+from csms.settings import Settings
+
+log = structlog.get_logger()
+
+HOUSEKEEPING_S = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server that accepts sockets. `stop` drains it; `run_server` returns then."""
+
+    ocpp_url: str
+    http_url: str
+    version: str
+    stop: Callable[[], None]
+
+
+class Server:
+    """One node: everything between the sockets and Postgres."""
+
+    def __init__(self, settings: Settings, dsn: str, pool: asyncpg.Pool[Any]) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        self._pool = pool
+        self._stop = asyncio.Event()
+        self.health = DatabaseHealth(dsn, patience_s=settings.database_patience_s)
+        self.node = Node(pool, dsn)
+        self.sessions = Sessions(pool, settings, projected=self._projected)
+        self.billing = BillingService(pool, self.sessions, on_bill=self._billed)
+        self.ingest = Ingest(pool, committed=self.sessions.wake)
+        self.writer: GroupCommit[Arrival, Decision] = GroupCommit(
+            self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health
+        )
+        self.frames = FrameLog(pool)
+        self.reception = Reception(settings, pool, self.node, self.writer, self.frames, accepted=self._set_up)
+        key = load_password_key(settings.data_dir, settings.password_key)
+        self.gateway = Gateway(settings, self.reception, key, self.health)
+        self.display = Display(pool, self._send)
+        self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
+        self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
+        self.node.attach(deliver=self.gateway.command, held=self._held, superseded=self._give_way)
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stop.set()
+
+    async def run(self, *, started: Callable[[Running], None]) -> None:
+        """Serve until `stop`. What begins first ends last: sockets close before the writer, the writer before the pool."""
+        await self.sessions.prepare()
+        await self._keep_house()
+        async with asyncio.TaskGroup() as inner:
+            background = [
+                inner.create_task(each)
+                for each in (
+                    self.health.run(), self.writer.run(), self.frames.run(), self.sessions.run(), self.billing.run(),
+                    self.reception.run(), self.display.run(), self.inquiry.run(), self._keep_house_regularly(),
+                )
+            ]  # fmt: skip
+            try:
+                await self._serve(started)
+            finally:
+                await self.writer.close()
+                for task in background:
+                    task.cancel()
+
+    async def _serve(self, started: Callable[[Running], None]) -> None:
+        async with asyncio.TaskGroup() as outer:
+            gateway = outer.create_task(self.gateway.run())
+            http = outer.create_task(self.http.serve())
+            port = await self.gateway.started()
+            await self.http.listening()
+            host = "127.0.0.1" if self._settings.ocpp_host in {"0.0.0.0", "::"} else self._settings.ocpp_host  # noqa: S104 - compared, not bound
+            running = Running(
+                ocpp_url=f"ws://{host}:{port}/ocpp", http_url=self.http.url, version=version("csms"), stop=self.stop
+            )
+            await self.node.enter(ocpp_url=running.ocpp_url, http_url=running.http_url)
+            node = outer.create_task(self.node.run())
+            started(running)
+            await self._stop.wait()
+            log.info("draining")
+            await self.gateway.drain()
+            await gateway
+            self.http.should_exit = True
+            await http
+            node.cancel()
+        try:
+            await self.node.leave()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("lease_not_returned", error=str(error))
+
+    def _held(self) -> list[str]:
+        return list(self.gateway.connected())
+
+    def _ready(self) -> dict[str, bool]:
+        return {"database": self.health.available, "accepting": not self._stop.is_set()}
+
+    def _projected(self) -> None:
+        self.billing.wake()
+
+    def _billed(self, bill: CommittedBill) -> None:
+        self.display.show(bill.bill.session, bill.bill.total_incl.decimal)
+
+    async def _set_up(self, socket: SocketInfo) -> None:
+        charge_point = socket.charge_point.id
+
+        async def send(command: Command) -> Outcome:
+            return await self.gateway.command(charge_point, command)
+
+        await apply_template(self._pool, charge_point, socket.protocol, send)
+
+    async def _send(self, charge_point: str, command: Command) -> Outcome:
+        """To the socket here, or through Postgres to the node that holds it."""
+        if charge_point in self.gateway.connected():
+            return await self.gateway.command(charge_point, command)
+        async with connect_once(self._dsn) as connection:
+            return await ask(connection, charge_point, command, actor="system", timeout_s=self._settings.call_timeout_s)
+
+    async def _give_way(self, charge_point: str, socket: str) -> None:
+        """A newer socket of the charge point is on another node."""
+        here = self.gateway.connected().get(charge_point)
+        if here is not None and here.id != socket:
+            await self.gateway.disconnect(charge_point, 1008, "replaced by a newer connection")
+
+    async def _keep_house(self) -> None:
+        async with connect_once(self._dsn, as_owner=True) as connection:
+            await ensure_frame_partitions(connection)
+            await drop_frame_partitions(connection, self._settings.frame_retention_days)
+
+    async def _keep_house_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                await self._keep_house()
+            except Exception as error:
+                if not is_unavailable(error):
+                    log.exception("housekeeping_failed")
+
+
+async def run_server(
+    settings: Settings, dsn: str, *, started: Callable[[Running], None], handle_signals: bool = False
+) -> None:
+    """Migrate, serve on the database of `dsn` until stopped, drain."""
+    await migrate(dsn)
+    pool = await open_pool(dsn, size=settings.database_pool_size)
+    try:
+        server = Server(settings, dsn, pool)
+        if handle_signals:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, server.stop)
+        await server.run(started=started)
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()

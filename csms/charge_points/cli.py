@@ -1,0 +1,210 @@
+"""csms cp: the registry of charge points."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from billing import CliError, ExitCode, Output, async_command, output_options
+from csms.charge_points import service
+from csms.charge_points.charge_point import ChargePoint, Current
+from csms.charge_points.service import SQL, Choices
+from csms.cli.context import connect, settings_of
+from csms.protocol.vocabulary import Protocol, Registration
+
+COLUMNS = ("id", "site", "online", "protocol", "vendor", "model", "firmware", "current", "max_kw", "status")
+TRACE_POLL_S = 0.5
+
+
+@click.group()
+def cp() -> None:
+    """Charge points: register them, watch them, command them."""
+
+
+def _choices(
+    *,
+    site: str | None,
+    password: str | None,
+    security_profile: int | None,
+    protocol: str | None,
+    max_kw: Decimal | None,
+    current: str | None,
+    time_zone: str | None,
+    registration: str | None,
+    strict: bool | None,
+    template: bool | None,
+) -> Choices:
+    return Choices(
+        site=site,
+        registration=None if registration is None else Registration(registration),
+        security_profile=security_profile,
+        password=password,
+        protocol=None if protocol is None else Protocol(protocol),
+        strict=strict,
+        template=template,
+        current=None if current is None else Current(current),
+        max_power_w=None if max_kw is None else max_kw * 1000,
+        time_zone=time_zone,
+    )
+
+
+class _Kilowatts(click.ParamType[Decimal]):
+    name = "kW"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            power = Decimal(str(value))
+        except ArithmeticError:
+            power = Decimal(0)
+        if not power.is_finite() or not 0 < power <= 100_000:
+            self.fail(f"{value!r} is no power in kW, such as 22 or 7.4", param, ctx)
+        return power
+
+
+_OPTIONS = (
+    click.option("--password", help="16 to 40 characters; left out, a random one is made."),
+    click.option("--security-profile", type=click.IntRange(0, 3), help="OCPP security profile; 0 means no password."),
+    click.option(
+        "--protocol", type=click.Choice([each.value for each in Protocol]), help="Spoken where it offers none."
+    ),
+    click.option("--max-kw", type=_Kilowatts(), help="The most it can deliver; the review rules measure by it."),
+    click.option("--current", type=click.Choice([each.value for each in Current]), help="AC unless said."),
+    click.option("--time-zone", metavar="ZONE", help="What its times without zone mean (UTC unless said)."),
+    click.option(
+        "--registration",
+        type=click.Choice([each.value for each in Registration]),
+        help="What its BootNotification is answered; Accepted unless said.",
+    ),
+    click.option("--strict/--lenient", "strict", default=None, help="Refuse what breaks the schema, for conformance."),
+    click.option("--template/--no-template", "template", default=None, help="Set metering up after each boot."),
+)
+
+
+def _with_options(command: Any) -> Any:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _created(known: ChargePoint, password: str | None) -> dict[str, object]:
+    return {
+        "id": known.id,
+        "password": password,
+        "site": known.site,
+        "security_profile": known.security_profile,
+        "registration": str(known.registration),
+    }
+
+
+@cp.command()
+@click.argument("id_", metavar="ID")
+@click.option("--site", required=True, help="Where it stands.")
+@_with_options
+@output_options
+@click.pass_context
+@async_command
+async def create(context: click.Context, id_: str, output: Output, **said: Any) -> None:
+    """Make a charge point known. Its password is shown once, here.
+
+    \b
+    Examples:
+      csms cp create CP-001 --site harbour --max-kw 22
+      csms cp create CP-002 --site harbour --max-kw 150 --current DC -o json
+    """
+    settings = settings_of(context)
+    async with connect(context) as connection:
+        key = service.load_password_key(settings.data_dir, settings.password_key)
+        known, password = await service.create(connection, id_, _choices(**said), key=key)
+    if known.security_profile == 0:
+        output.note(f"warning: {known.id} connects without a password; anybody who knows its id can be it")
+    output.one(_created(known, password))
+
+
+@cp.command("set")
+@click.argument("id_", metavar="ID")
+@click.option("--site", help="Where it stands now.")
+@click.option("--new-password", is_flag=True, help="Make a new random password and show it.")
+@_with_options
+@output_options
+@click.pass_context
+@async_command
+async def set_(context: click.Context, id_: str, new_password: bool, output: Output, **said: Any) -> None:
+    """Change what is known of a charge point; what is not named stays. Sockets that are open stay open.
+
+    \b
+    Examples:
+      csms cp set CP-001 --max-kw 11
+      csms cp set CP-001 --new-password
+    """
+    settings = settings_of(context)
+    async with connect(context) as connection:
+        key = service.load_password_key(settings.data_dir, settings.password_key)
+        known, password = await service.change(connection, id_, _choices(**said), key=key, new_password=new_password)
+    output.one(_created(known, password))
+
+
+@cp.command("list")
+@click.option("--site", help="Only those of this site.")
+@output_options
+@click.pass_context
+@async_command
+async def list_(context: click.Context, site: str | None, output: Output) -> None:
+    """List charge points, who is online and what their connectors say."""
+    async with connect(context) as connection:
+        found = await service.list_charge_points(connection, site=site)
+    rows = [{**each, "status": _statuses(each["evses"])} for each in found]
+    output.rows(rows, columns=COLUMNS)
+
+
+def _statuses(evses: list[dict[str, Any]]) -> str:
+    return " ".join(f"{each['evse']}:{each['status']}" for each in evses if each["evse"])
+
+
+@cp.command()
+@click.argument("id_", metavar="ID")
+@output_options
+@click.pass_context
+@async_command
+async def show(context: click.Context, id_: str, output: Output) -> None:
+    """Show everything about one charge point."""
+    async with connect(context) as connection:
+        output.one(await service.show(connection, id_))
+
+
+@cp.command()
+@click.argument("id_", metavar="ID")
+@click.option("--last", type=click.IntRange(1, 10_000), default=50, show_default=True, help="So many frames back.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until interrupted.")
+@output_options
+@click.pass_context
+@async_command
+async def trace(context: click.Context, id_: str, last: int, follow: bool, output: Output) -> None:
+    """Show the frames between a charge point and us, secrets hidden.
+
+    \b
+    Examples:
+      csms cp trace CP-001
+      csms cp trace CP-001 --follow -o jsonl
+    """
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        newest = await SQL.latest_frames.fetch(connection, charge_point=known.id, most=last)
+        since = datetime.now(UTC) - timedelta(days=1)
+        for row in reversed(newest):
+            output.follow(_framed(row))
+            since = row["received_at"]
+        while follow:
+            await asyncio.sleep(TRACE_POLL_S)
+            for row in await SQL.frames_since.fetch(connection, charge_point=known.id, since=since, most=1000):
+                output.follow(_framed(row))
+                since = row["received_at"]
+    if not newest and not follow:
+        raise CliError(f"no traffic of {known.id} is kept", "wait for it to connect: --follow", ExitCode.NOT_FOUND)
+
+
+def _framed(row: Any) -> dict[str, object]:
+    return {"at": row["received_at"], "direction": row["direction"], "action": row["action"], "frame": row["body"]}

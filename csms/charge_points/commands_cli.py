@@ -1,0 +1,295 @@
+"""csms cp start ... trigger: commands to charge points, through the server that holds the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from billing import CliError, ExitCode, Output, async_command, output_options
+from csms.charge_points import service
+from csms.charge_points.charge_point import ChargePoint
+from csms.charge_points.cli import cp
+from csms.charge_points.set_up import settings_of as settings_in
+from csms.cli.context import connect, default_actor
+from csms.nodes.routing import ask
+from csms.nodes.service import live_nodes
+from csms.protocol.vocabulary import (
+    ChangeAvailability,
+    Command,
+    GetSettings,
+    Outcome,
+    Reset,
+    SetSettings,
+    StartCharging,
+    StopCharging,
+    TriggerMessage,
+    UnlockConnector,
+)
+from csms.sessions import service as sessions
+
+WAIT_POLL_S = 0.3
+
+_timeout = click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(1, 3600), default=30, show_default=True, metavar="SECONDS"
+)
+
+
+async def _send(connection: Any, charge_point: ChargePoint, command: Command, *, timeout_s: float) -> Outcome:
+    """Ask, and let what nobody could deliver be an error that says whose move it is."""
+    if not await live_nodes(connection):
+        raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
+    outcome = await ask(connection, charge_point.id, command, actor=default_actor(), timeout_s=timeout_s)
+    match outcome.status:
+        case "offline":
+            raise CliError(
+                f"{charge_point.id} is offline", f"wait for it: csms cp show {charge_point.id}", ExitCode.FAILED
+            )
+        case "timeout":
+            raise CliError(
+                f"{charge_point.id} did not answer within {timeout_s:g} s",
+                "try again, or look at csms cp trace " + charge_point.id,
+                ExitCode.TIMEOUT,
+            )
+        case "invalid":
+            raise CliError(outcome.detail or "this command cannot be sent", "correct it", ExitCode.USAGE)
+        case _:
+            return outcome
+
+
+def _finish(context: click.Context, outcome: Outcome) -> None:
+    """A charge point that refuses is an outcome for stdout and an exit status for scripts."""
+    if not outcome.accepted:
+        context.exit(int(ExitCode.REFUSED))
+
+
+def _said(outcome: Outcome) -> dict[str, object]:
+    said: dict[str, object] = {"outcome": outcome.status}
+    if outcome.detail:
+        said["detail"] = outcome.detail
+    return said
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.option("--token", required=True, help="On whose account.")
+@click.option("--evse", type=click.IntRange(1), help="Which one; the charge point chooses where left out.")
+@click.option("--wait", is_flag=True, help="Until the session runs.")
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def start(
+    context: click.Context, id_: str, token: str, evse: int | None, wait: bool, timeout_s: float, output: Output
+) -> None:
+    """Have a charge point start a session.
+
+    \b
+    Example:
+      csms cp start CP-001 --token 04AB12CD --evse 1 --wait
+    """
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        since = datetime.now(UTC)
+        command = StartCharging(token=token, evse=evse, remote_start=secrets.randbelow(2**31 - 1) + 1)
+        outcome = await _send(connection, known, command, timeout_s=timeout_s)
+        session: int | None = None
+        if wait and outcome.accepted:
+            session = await _await_session(
+                lambda: sessions.started_since(
+                    connection, known.id, token=token, evse=evse, remote_start=command.remote_start, since=since
+                ),
+                timeout_s=timeout_s,
+                what=f"no session of {token} began on {known.id}",
+            )
+    output.one({**_said(outcome), "session": session})
+    _finish(context, outcome)
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.option("--session", "session", type=int, required=True, help="Which session.")
+@click.option("--wait", is_flag=True, help="Until the session has ended.")
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def stop(context: click.Context, id_: str, session: int, wait: bool, timeout_s: float, output: Output) -> None:
+    """Have a charge point stop a session.
+
+    \b
+    Example:
+      csms cp stop CP-001 --session 42 --wait
+    """
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        transaction = await sessions.transaction_of(connection, session, charge_point=known.id)
+        outcome = await _send(connection, known, StopCharging(transaction=transaction), timeout_s=timeout_s)
+        if wait and outcome.accepted:
+            await _await_session(
+                lambda: sessions.ended(connection, session),
+                timeout_s=timeout_s,
+                what=f"session {session} goes on",
+            )
+    output.one({**_said(outcome), "session": session})
+    _finish(context, outcome)
+
+
+async def _await_session(look: Any, *, timeout_s: float, what: str) -> int:
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                found: int | None = await look()
+                if found is not None:
+                    return found
+                await asyncio.sleep(WAIT_POLL_S)
+    except TimeoutError:
+        raise CliError(f"{what} within {timeout_s:g} s", "look at csms session list", ExitCode.TIMEOUT) from None
+
+
+async def _simple(context: click.Context, id_: str, command: Command, timeout_s: float, output: Output) -> None:
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        outcome = await _send(connection, known, command, timeout_s=timeout_s)
+    output.one(_said(outcome))
+    _finish(context, outcome)
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.option("--hard", is_flag=True, help="At once, sessions or not (1.6 Hard, 2.0.1 Immediate).")
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def reset(context: click.Context, id_: str, hard: bool, timeout_s: float, output: Output) -> None:
+    """Have a charge point restart.
+
+    \b
+    Example:
+      csms cp reset CP-001
+    """
+    await _simple(context, id_, Reset(hard=hard), timeout_s, output)
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.option("--evse", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--connector", type=click.IntRange(1), default=1, show_default=True)
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def unlock(context: click.Context, id_: str, evse: int, connector: int, timeout_s: float, output: Output) -> None:
+    """Have a charge point unlock a cable.
+
+    \b
+    Example:
+      csms cp unlock CP-001 --evse 2
+    """
+    await _simple(context, id_, UnlockConnector(evse=evse, connector=connector), timeout_s, output)
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.argument("state", type=click.Choice(["operative", "inoperative"]))
+@click.option("--evse", type=click.IntRange(1), help="Only this one; the whole charge point where left out.")
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def availability(
+    context: click.Context, id_: str, state: str, evse: int | None, timeout_s: float, output: Output
+) -> None:
+    """Put a charge point, or one EVSE, in or out of service.
+
+    \b
+    Example:
+      csms cp availability CP-001 inoperative --evse 2
+    """
+    await _simple(context, id_, ChangeAvailability(operative=state == "operative", evse=evse), timeout_s, output)
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.argument("message")
+@click.option("--evse", type=click.IntRange(1))
+@click.option("--connector", type=click.IntRange(1))
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def trigger(
+    context: click.Context,
+    id_: str,
+    message: str,
+    evse: int | None,
+    connector: int | None,
+    timeout_s: float,
+    output: Output,
+) -> None:
+    """Have a charge point send a message: BootNotification, StatusNotification, MeterValues, Heartbeat ...
+
+    \b
+    Example:
+      csms cp trigger CP-001 StatusNotification --evse 1
+    """
+    await _simple(context, id_, TriggerMessage(message=message, evse=evse, connector=connector), timeout_s, output)
+
+
+@cp.group()
+def config() -> None:
+    """Settings in the charge point: 1.6 configuration keys, 2.0.1 variables as Component.Variable."""
+
+
+@config.command("get")
+@click.argument("id_", metavar="CP")
+@click.argument("names", nargs=-1)
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def config_get(
+    context: click.Context, id_: str, names: tuple[str, ...], timeout_s: float, output: Output
+) -> None:
+    """Read settings from a charge point; in 1.6 all of them where none is named.
+
+    \b
+    Examples:
+      csms cp config get CP-001
+      csms cp config get CP-002 SampledDataCtrlr.TxUpdatedInterval
+    """
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        outcome = await _send(connection, known, GetSettings(names=names), timeout_s=timeout_s)
+    rows = [
+        {"name": name, "value": value, "mutability": mutability}
+        for name, (value, mutability) in sorted(settings_in(outcome).items())
+    ]
+    unknown = outcome.data.get("unknown", [])
+    output.rows(rows, columns=("name", "value", "mutability"))
+    if unknown:
+        output.note(f"not known to {known.id}: {', '.join(str(each) for each in unknown)}")
+    _finish(context, outcome)
+
+
+@config.command("set")
+@click.argument("id_", metavar="CP")
+@click.argument("name")
+@click.argument("value")
+@_timeout
+@output_options
+@click.pass_context
+@async_command
+async def config_set(context: click.Context, id_: str, name: str, value: str, timeout_s: float, output: Output) -> None:
+    """Change a setting in a charge point.
+
+    \b
+    Examples:
+      csms cp config set CP-001 MeterValueSampleInterval 60
+      csms cp config set CP-002 SampledDataCtrlr.TxUpdatedInterval 60
+    """
+    await _simple(context, id_, SetSettings(values=((name, value),)), timeout_s, output)

@@ -1,0 +1,49 @@
+"""What every command needs: the settings, and a connection to the database they name."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import click
+
+from csms.database.cluster import Mode, open_cluster
+from csms.database.migrate import migrate
+from csms.database.pool import connect_once
+from csms.settings import Settings
+
+
+@asynccontextmanager
+async def database(settings: Settings, mode: Mode) -> AsyncIterator[str]:
+    """The DSN: the one that was named, else the embedded Postgres of the data directory, running."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    async with open_cluster(settings.data_dir, mode) as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection for one command, to a database that has our schema."""
+    settings = context.find_object(Settings)
+    assert settings is not None
+    async with database(settings, "attach_or_own") as dsn:
+        await migrate(dsn)
+        async with connect_once(dsn) as connection:
+            yield connection
+
+
+def settings_of(context: click.Context) -> Settings:
+    settings = context.find_object(Settings)
+    assert settings is not None
+    return settings
+
+
+def default_actor() -> str:
+    """Who gives the command, for the logs that keep it: CSMS_ACTOR, else the account's name."""
+    return os.environ.get("CSMS_ACTOR") or getpass.getuser()

@@ -1,0 +1,198 @@
+"""csms session and csms review: what was charged, and what waits for a person."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from billing import INSTANT, Output, async_command, explain_session, output_options
+from csms.cli.context import connect, default_actor
+from csms.sessions import listing
+from csms.sessions.review import FLAGS, HOLDS
+
+COLUMNS = (
+    "id", "charge_point", "evse", "token", "started_at", "ended_at", "state", "energy_wh", "hold_reasons",
+    "total_incl_tax", "currency",
+)  # fmt: skip
+REVIEW_COLUMNS = ("id", "charge_point", "token", "state", "energy_wh", "hold_reasons", "why")
+WATCH_S = 1.0
+
+
+@click.group()
+def session() -> None:
+    """Sessions: one vehicle's stay and energy."""
+
+
+_FILTERS = (
+    click.option("--cp", "charge_point", metavar="CP", help="Only of this charge point."),
+    click.option("--site", help="Only of this site."),
+    click.option("--state", type=click.Choice(listing.STATES), help="Only in this state."),
+    click.option("--token", help="Only of this token."),
+    click.option("--since", type=INSTANT, help="Started at or after."),
+    click.option("--until", type=INSTANT, help="Started before."),
+)
+
+
+def _filtered(command: Any) -> Any:
+    for each in reversed(_FILTERS):
+        command = each(command)
+    return command
+
+
+@session.command("list")
+@_filtered
+@output_options
+@click.pass_context
+@async_command
+async def list_(context: click.Context, output: Output, **filters: Any) -> None:
+    """List sessions: energy as billed, the newest amount, what holds them.
+
+    \b
+    Examples:
+      csms session list --state held
+      csms session list --cp CP-001 --since 2026-03-01 -o json
+    """
+    async with connect(context) as connection:
+        output.rows(await listing.list_sessions(connection, **filters), columns=COLUMNS)
+
+
+@session.command()
+@click.argument("id_", metavar="ID", type=int)
+@output_options
+@click.pass_context
+@async_command
+async def show(context: click.Context, id_: int, output: Output) -> None:
+    """Show one session: registers, energy source, flags, reviews."""
+    async with connect(context) as connection:
+        output.one(await listing.show(connection, id_))
+
+
+@session.command()
+@_filtered
+@click.option("--every", "every_s", type=click.FloatRange(0.2, 60), default=WATCH_S, show_default=True)
+@output_options
+@click.pass_context
+@async_command
+async def watch(context: click.Context, every_s: float, output: Output, **filters: Any) -> None:
+    """Print a line whenever a session changes, until interrupted.
+
+    \b
+    Example:
+      csms session watch --site harbour -o jsonl
+    """
+    seen: dict[int, dict[str, Any]] = {}
+    async with connect(context) as connection:
+        while True:
+            for row in await listing.list_sessions(connection, **filters):
+                if seen.get(row["id"]) != row:
+                    seen[row["id"]] = row
+                    output.follow(row)
+            await asyncio.sleep(every_s)
+
+
+@session.command()
+@click.argument("id_", metavar="ID", type=int)
+@output_options
+@click.pass_context
+@async_command
+async def explain(context: click.Context, id_: int, output: Output) -> None:
+    """Show how a session's amount came about: quantity x price x tariff version x rule x tax x rounding.
+
+    \b
+    Examples:
+      csms session explain 42
+      csms session explain 42 -o json
+    """
+    async with connect(context) as connection:
+        await listing.get(connection, id_)
+        await explain_session(connection, id_, output)
+
+
+@session.command("orphans")
+@output_options
+@click.pass_context
+@async_command
+async def orphans(context: click.Context, output: Output) -> None:
+    """List stops and events that fit no session, and the session found for them since."""
+    async with connect(context) as connection:
+        output.rows(
+            await listing.orphans(connection),
+            columns=("id", "charge_point", "kind", "transaction", "token", "at", "register_wh", "paired_with"),
+        )
+
+
+@click.group()
+def review() -> None:
+    """Review: sessions that bill nothing until a person has decided."""
+
+
+def _why(row: dict[str, Any]) -> str:
+    return "; ".join(HOLDS.get(reason, FLAGS.get(reason, reason)) for reason in row["hold_reasons"])
+
+
+@review.command("list")
+@_filtered
+@output_options
+@click.pass_context
+@async_command
+async def review_list(context: click.Context, output: Output, **filters: Any) -> None:
+    """List held sessions, and running ones on which a rule fires.
+
+    \b
+    Example:
+      csms review list --site harbour
+    """
+    async with connect(context) as connection:
+        found = await listing.list_sessions(connection, **filters)
+    waiting = [row for row in found if row["hold_reasons"] and row["state"] in {"open", "held"}]
+    output.rows([{**row, "why": _why(row)} for row in waiting], columns=REVIEW_COLUMNS)
+
+
+@review.command("show")
+@click.argument("id_", metavar="SESSION", type=int)
+@output_options
+@click.pass_context
+@async_command
+async def review_show(context: click.Context, id_: int, output: Output) -> None:
+    """Show what holds a session, with the figures that were compared."""
+    async with connect(context) as connection:
+        row = await listing.show(connection, id_)
+        evidence = await listing.evidence(connection, id_)
+    output.one({**row, "why": _why(row), "evidence": evidence})
+
+
+def _decision(action: str) -> Any:
+    @click.argument("id_", metavar="SESSION", type=int)
+    @click.option("--reason", required=True, help="Why; kept for ever.")
+    @click.option("--actor", default=default_actor, help="Who decides; the account's name unless said.")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def decide(context: click.Context, id_: int, reason: str, actor: str, output: Output) -> None:
+        async with connect(context) as connection:
+            decision = await listing.review(connection, id_, action=action, reason=reason, actor=actor)
+        output.one(decision)
+
+    return decide
+
+
+review.command(
+    "release",
+    help="""Bill a held session as it is.
+
+    \b
+    Example:
+      csms review release 42 --reason "driver confirmed 31 kWh by photo of the display"
+    """,
+)(_decision("release"))
+review.command(
+    "drop",
+    help="""Never bill a held session.
+
+    \b
+    Example:
+      csms review drop 43 --reason "technician's test run"
+    """,
+)(_decision("drop"))

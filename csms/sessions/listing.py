@@ -1,0 +1,142 @@
+"""Sessions as operators see them: one row each, with where billing stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from asyncpg import Record
+
+from billing import Money, NotFound, Refused
+from csms.sessions.store import SQL
+
+STATES = ("open", "ended", "held", "rated", "dropped")
+
+
+def state_of(row: Record) -> str:
+    """Open while it runs; then dropped, rated, held or just ended, in this order of what is known.
+
+    A running session on which rules fire stays open: its `hold_reasons` say so, and it bills nothing.
+    """
+    if row["dropped"] is not None:
+        return "dropped"
+    if row["billed"]:
+        return "rated"
+    if row["ended_at"] is None:
+        return "open"
+    return "held" if row["holds"] else "ended"
+
+
+def shown(row: Record) -> dict[str, Any]:
+    """The shape that scripts rely on."""
+    energy_wh: Decimal | None = row["energy_wh"]
+    return {
+        "id": row["id"],
+        "charge_point": row["charge_point"],
+        "evse": row["evse"],
+        "connector": row["connector"],
+        "token": row["token"],
+        "transaction_id": row["transaction_id"],
+        "started_at": row["started_at"],
+        "ended_at": row["ended_at"],
+        "state": state_of(row),
+        "energy_wh": 0 if energy_wh is None else int(energy_wh.quantize(Decimal(1), ROUND_HALF_UP)),
+        "hold_reasons": list(row["holds"]),
+        "total_excl_tax": _amount(row["total_excl_minor"], row["currency"]),
+        "total_incl_tax": _amount(row["total_incl_minor"], row["currency"]),
+        "currency": row["currency"],
+    }
+
+
+def _amount(minor: int | None, currency: str | None) -> str | None:
+    return None if minor is None or currency is None else Money(minor, currency).text
+
+
+async def list_sessions(
+    connection: Any,
+    *,
+    charge_point: str | None = None,
+    site: str | None = None,
+    state: str | None = None,
+    token: str | None = None,
+    session: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """Sessions in the order in which they began."""
+    rows = await SQL.list_sessions.fetch(
+        connection, charge_point=charge_point, site=site, token=token, session=session, since=since, until=until
+    )
+    sessions = [shown(row) for row in rows]
+    return [each for each in sessions if state is None or each["state"] == state]
+
+
+async def get(connection: Any, session: int) -> Record:
+    """One session's row with where billing stands.
+
+    Raises:
+        NotFound: there is none.
+    """
+    rows = await SQL.list_sessions.fetch(
+        connection, charge_point=None, site=None, token=None, session=session, since=None, until=None
+    )
+    if not rows:
+        raise NotFound(f"no session {session}", "see csms session list")
+    return rows[0]
+
+
+async def show(connection: Any, session: int) -> dict[str, Any]:
+    """Everything about a session but its single facts."""
+    row = await get(connection, session)
+    reviews = await SQL.review_log.fetch(connection, session=session)
+    return {
+        **shown(row),
+        "site": row["site"],
+        "released_at": row["released_at"],
+        "complete_at": row["complete_at"],
+        "energy_source": row["energy_source"],
+        "register_begin_wh": row["register_begin_wh"],
+        "register_end_wh": row["register_end_wh"],
+        "flags": sorted({*row["flags"], *row["rating_flags"]}),
+        "notes": list(row["notes"]),
+        "dropped": row["dropped"],
+        "bill": row["bill_kind"],
+        "tariff": row["tariff"],
+        "tariff_version": row["tariff_version"],
+        "reviews": [dict(each) for each in reviews],
+    }
+
+
+async def orphans(connection: Any) -> list[dict[str, Any]]:
+    """Events that fit no session, and the session that was found for them since."""
+    return [dict(row) for row in await SQL.list_orphans.fetch(connection)]
+
+
+async def review(connection: Any, session: int, *, action: str, reason: str, actor: str) -> dict[str, Any]:
+    """Release a held session or drop it. The decision is kept for ever; nothing is undone.
+
+    Raises:
+        NotFound: no such session.
+        Refused: nothing holds it, or it is billed or dropped already.
+    """
+    if not reason.strip():
+        raise Refused("a review decision needs a reason", "say why: --reason TEXT")
+    row = await get(connection, session)
+    state = state_of(row)
+    if state in {"rated", "dropped"}:
+        raise Refused(f"session {session} is {state} already", f"see csms session show {session}")
+    if action == "release" and not row["holds"]:
+        raise Refused(f"nothing holds session {session}", f"see csms session show {session}")
+    async with connection.transaction():
+        await SQL.insert_review.execute(
+            connection, session=session, action=action, holds=list(row["holds"]), reason=reason, actor=actor
+        )
+        await SQL.mark_due.execute(connection, sessions=[session])
+    return {"session": session, "action": action, "holds": list(row["holds"]), "reason": reason, "actor": actor}
+
+
+async def evidence(connection: Any, session: int) -> list[dict[str, str]]:
+    """What the rules noticed about a session, each with the figures that were compared."""
+    row = await SQL.findings_of.fetchrow(connection, session=session)
+    return [] if row is None else list(row["findings"])

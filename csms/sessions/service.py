@@ -1,0 +1,261 @@
+"""Sessions kept folded: takes what is due, folds it, stores the projection and tells billing. Also billing's source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import structlog
+
+from billing import BillableSession, NotFound
+from csms.database.pool import in_transaction, is_unavailable
+from csms.sessions import listing, metrics
+from csms.sessions.fold import fold
+from csms.sessions.periods import as_of, energy_wh_of, usage
+from csms.sessions.policy import ReviewPolicy
+from csms.sessions.session import Session
+from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
+from csms.settings import Settings
+from csms.tokens.token import canonical
+
+log = structlog.get_logger()
+
+BATCH_MAX = 200
+ORPHANS_SINCE = timedelta(days=90)
+URGENT_PAUSE_S = 0.02
+"""Events are folded at once; the pause lets a burst share one fold."""
+
+
+class Sessions:
+    """The projector (`run`) and billing's SessionSource (`load`) over one fold."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[Any], settings: Settings, *, projected: Callable[[], None] = lambda: None
+    ) -> None:
+        """`projected` is called after commits that gave billing something to do."""
+        self._pool = pool
+        self._settings = settings
+        self._projected = projected
+        self._policy = with_waits(ReviewPolicy(), settings)
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    async def prepare(self) -> None:
+        """Read the newest review policy; an installation's first one is the default."""
+        async with self._pool.acquire() as connection:
+            await SQL.insert_policy.execute(connection, version=1, body=ReviewPolicy().to_dict())
+            row = await SQL.review_policies.fetchrow(connection)
+        assert row is not None
+        stored = replace(ReviewPolicy.from_dict(row["body"]), version=row["version"])
+        self._policy = with_waits(stored, self._settings)
+
+    def wake(self, urgent: bool) -> None:
+        """There are new facts; `urgent` ones are not left to wait for the interval."""
+        (self._urgent if urgent else self._wake).set()
+
+    async def run(self) -> None:
+        """Fold what is due, forever. A database that is away is waited for; nothing is lost meanwhile."""
+        swept_at = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() - swept_at >= self._settings.sweep_interval_s:
+                    await self.sweep()
+                    swept_at = loop.time()
+                while await self.project_due():
+                    pass
+            except Exception as error:
+                if not is_unavailable(error):
+                    log.exception("projection_failed")
+                await asyncio.sleep(1)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until something urgent comes, at most one projection interval."""
+        try:
+            async with asyncio.timeout(self._settings.projection_interval_s):
+                await self._urgent.wait()
+            await asyncio.sleep(URGENT_PAUSE_S)
+        except TimeoutError:
+            pass
+        self._urgent.clear()
+        self._wake.clear()
+
+    async def sweep(self) -> None:
+        """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
+        async with self._pool.acquire() as connection:
+            await SQL.sweep_due.execute(
+                connection,
+                now=utc_now(),
+                patience=timedelta(seconds=self._settings.available_patience_s),
+                least=timedelta(seconds=min(60.0, self._settings.available_patience_s)),
+            )
+            counts = await SQL.count_sessions.fetchrow(connection)
+        if counts is not None:
+            metrics.open_sessions.set(counts["open"])
+            metrics.held_sessions.set(counts["held"])
+        await in_transaction(self._pool, _pair_orphans)
+
+    async def project_due(self) -> bool:
+        """Fold one batch; True if there may be more."""
+        taken = await in_transaction(self._pool, self._project, timeout_s=30)
+        if taken:
+            self._projected()
+        return taken >= BATCH_MAX
+
+    async def _project(self, connection: Any) -> int:
+        rows = await SQL.take_due.fetch(connection, most=BATCH_MAX)
+        if not rows:
+            return 0
+        ids = sorted({row["session"] for row in rows})
+        await SQL.lock_sessions.fetch(connection, sessions=ids)
+        now = utc_now()
+        found = await load_facts(connection, ids, now=now)
+        projections = []
+        for facts in found.values():
+            session = self._fold(facts, now=now)
+            projections.append(_projection(facts, session))
+            metrics.folds.inc()
+        await project(connection, projections)
+        return len(rows)
+
+    async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
+        """Sessions as they stand in the caller's transaction, freshly judged (the gate watches running ones too)."""
+        found = await load_facts(connection, sessions, now=now)
+        return {id_: self._billable(facts, now=now) for id_, facts in found.items()}
+
+    def _fold(self, facts: SessionFacts, *, now: datetime) -> Session:
+        return fold(
+            facts.id,
+            facts.events,
+            facts.readings,
+            facts.surroundings(),
+            self._policy,
+            now=now,
+            site_time_zone=facts.time_zone,
+        )
+
+    def _billable(self, facts: SessionFacts, *, now: datetime) -> BillableSession:
+        session = self._fold(facts, now=now)
+        until = as_of(session, facts.surroundings(), now=now) or now
+        used = usage(session, as_of=until)
+        return BillableSession(
+            id=facts.id,
+            charge_point=facts.charge_point,
+            site=facts.site,
+            country=facts.country,
+            currency=facts.currency,
+            time_zone=facts.time_zone,
+            token=None if session.token is None else canonical(session.token),
+            priced_from=session.tariff_at,
+            started_at=session.started_at,
+            ended_at=session.ended_at,
+            complete_at=session.complete_at,
+            closed=session.closed,
+            dropped=_dropped(facts, session) is not None,
+            holds=session.holds - facts.released,
+            released=facts.released,
+            energy_wh=energy_wh_of(used),
+            as_of=until,
+            usage=used,
+            inputs_hash=session.inputs_hash,
+        )
+
+
+def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:
+    """Waits are settings of the installation; everything else is the stored policy's."""
+    return replace(
+        policy,
+        settle_delay_s=Decimal(str(settings.settle_delay_s)),
+        complete_timeout_online_s=Decimal(str(settings.complete_timeout_online_s)),
+        complete_timeout_offline_s=Decimal(str(settings.complete_timeout_offline_s)),
+        available_patience_s=Decimal(str(settings.available_patience_s)),
+    )
+
+
+def _dropped(facts: SessionFacts, session: Session) -> str | None:
+    if facts.dropped_by_review is not None:
+        return f"review: {facts.dropped_by_review}"
+    return session.dropped
+
+
+def _projection(facts: SessionFacts, session: Session) -> Projection:
+    return Projection(
+        session=facts.id,
+        evse=session.evse,
+        connector=session.connector,
+        token=None if session.token is None else canonical(session.token),
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        released_at=session.released_at,
+        complete_at=session.complete_at,
+        energy_wh=session.energy_wh,
+        register_begin_wh=session.begin_wh,
+        register_end_wh=session.end_wh,
+        energy_source=str(session.energy_source),
+        dropped=_dropped(facts, session),
+        holds=session.holds - facts.released,
+        flags=session.flags | ({"transaction_id_reused"} if facts.reused else set()),
+        last_fact_at=session.last_fact_at,
+        inputs_hash=session.inputs_hash,
+        findings=[
+            {"rule": each.rule, "action": str(each.action), "evidence": each.evidence} for each in session.findings
+        ],
+    )
+
+
+async def _pair_orphans(connection: Any) -> None:
+    """A stop without a session belongs to the one open session of its charge point that it fits, if there is just one."""
+    rows = await SQL.orphans_to_pair.fetch(connection, since=utc_now() - ORPHANS_SINCE)
+    by_session: dict[int, list[int]] = {}
+    for row in rows:
+        candidates = row["candidates"] or []
+        if len(candidates) == 1:
+            by_session.setdefault(candidates[0], []).append(row["event"])
+    # Two orphans that fit the same session are no evidence for either.
+    pairs = [(events[0], session) for session, events in sorted(by_session.items()) if len(events) == 1]
+    if not pairs:
+        return
+    await SQL.link_events.execute(
+        connection,
+        events=[event for event, _ in pairs],
+        sessions=[session for _, session in pairs],
+        whys=["the only open session of the charge point that fits by meter and time"] * len(pairs),
+    )
+    await SQL.mark_due.execute(connection, sessions=[session for _, session in pairs])
+    log.info("orphans_paired", sessions=[session for _, session in pairs])
+
+
+async def started_since(
+    connection: Any, charge_point: str, *, token: str, evse: int | None, remote_start: int, since: datetime
+) -> int | None:
+    """The session that a remote start brought about, once it has begun."""
+    found: int | None = await SQL.started_since.fetchval(
+        connection, charge_point=charge_point, token=canonical(token), evse=evse, remote_start=remote_start, since=since
+    )
+    return found
+
+
+async def ended(connection: Any, session: int) -> int | None:
+    """The session's id once its end is known."""
+    row = await listing.get(connection, session)
+    return None if row["ended_at"] is None else session
+
+
+async def transaction_of(connection: Any, session: int, *, charge_point: str) -> str:
+    """The transaction id by which a charge point knows a session.
+
+    Raises:
+        NotFound: the charge point has no such session.
+    """
+    row = await listing.get(connection, session)
+    if row["charge_point"] != charge_point:
+        raise NotFound(
+            f"session {session} is not of {charge_point} but of {row['charge_point']}", "see csms session list"
+        )
+    return str(row["transaction_id"])

@@ -1,0 +1,61 @@
+"""csms site: where charge points stand."""
+
+from __future__ import annotations
+
+import click
+
+from billing import Output, async_command, output_options
+from csms.cli.context import connect
+from csms.sites import service
+
+COLUMNS = ("id", "name", "country", "time_zone", "currency", "charge_points")
+
+
+@click.group()
+def site() -> None:
+    """Sites: time zone and currency of the charge points that stand there."""
+
+
+@site.command()
+@click.argument("id_", metavar="ID")
+@click.option("--name", required=True, help="What people call it.")
+@click.option("--country", required=True, metavar="CC", help="ISO 3166-1, two capital letters.")
+@click.option("--time-zone", required=True, metavar="ZONE", help="IANA name; tariffs' times mean its wall clock.")
+@click.option("--currency", required=True, metavar="CUR", help="ISO 4217; tariffs in another one are refused.")
+@output_options
+@click.pass_context
+@async_command
+async def create(
+    context: click.Context, id_: str, name: str, country: str, time_zone: str, currency: str, output: Output
+) -> None:
+    """Make a site known.
+
+    \b
+    Example:
+      csms site create harbour --name "Harbour Car Park" --country DE --time-zone Europe/Berlin --currency EUR
+    """
+    async with connect(context) as connection:
+        output.one(
+            await service.create(connection, id_, name=name, country=country, time_zone=time_zone, currency=currency)
+        )
+
+
+@site.command("list")
+@output_options
+@click.pass_context
+@async_command
+async def list_(context: click.Context, output: Output) -> None:
+    """List sites."""
+    async with connect(context) as connection:
+        output.rows(await service.list_sites(connection), columns=COLUMNS)
+
+
+@site.command()
+@click.argument("id_", metavar="ID")
+@output_options
+@click.pass_context
+@async_command
+async def show(context: click.Context, id_: str, output: Output) -> None:
+    """Show one site."""
+    async with connect(context) as connection:
+        output.one(await service.get(connection, id_))

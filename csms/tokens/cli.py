@@ -1,0 +1,93 @@
+"""csms token: who may charge."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from billing import INSTANT, Output, async_command, output_options
+from csms.cli.context import connect, default_actor
+from csms.protocol.vocabulary import TokenVerdict
+from csms.tokens import service
+from csms.tokens.token import Token, verdict
+
+COLUMNS = ("id", "status", "group", "expires_at", "since", "reason")
+
+
+@click.group()
+def token() -> None:
+    """Tokens: RFID cards, app contracts. Ids compare case-insensitively."""
+
+
+def _shown(known: Token, at: datetime) -> dict[str, object]:
+    now: TokenVerdict = verdict(known, at=at)
+    return {"id": known.uid, "status": str(now.status), "group": known.group, "expires_at": known.expires_at}
+
+
+@token.command()
+@click.argument("uid")
+@click.option("--group", help="Tokens of one group may stop each other's sessions (OCPP parentIdTag).")
+@click.option("--expires", "expires_at", type=INSTANT, help="From then on the token is Expired.")
+@output_options
+@click.pass_context
+@async_command
+async def issue(
+    context: click.Context, uid: str, group: str | None, expires_at: datetime | None, output: Output
+) -> None:
+    """Let a token charge.
+
+    \b
+    Examples:
+      csms token issue 04AB12CD
+      csms token issue 04AB12CD --group FLEET-7 --expires 2027-12-31T23:00:00Z
+    """
+    async with connect(context) as connection:
+        known = await service.issue(connection, uid, group=group, expires_at=expires_at, actor=default_actor())
+    output.one(_shown(known, known.at))
+
+
+@token.command()
+@click.argument("uid")
+@click.option("--reason", help="Why; kept with the token.")
+@output_options
+@click.pass_context
+@async_command
+async def block(context: click.Context, uid: str, reason: str | None, output: Output) -> None:
+    """Block a token; sessions that it starts offline from now on are held.
+
+    \b
+    Example:
+      csms token block 04AB12CD --reason "reported lost"
+    """
+    async with connect(context) as connection:
+        known = await service.block(connection, uid, reason=reason, actor=default_actor())
+    output.one(_shown(known, known.at))
+
+
+@token.command()
+@click.argument("uid")
+@click.option("--reason", help="Why; kept with the token.")
+@output_options
+@click.pass_context
+@async_command
+async def unblock(context: click.Context, uid: str, reason: str | None, output: Output) -> None:
+    """Let a blocked token charge again.
+
+    \b
+    Example:
+      csms token unblock 04AB12CD
+    """
+    async with connect(context) as connection:
+        known = await service.unblock(connection, uid, reason=reason, actor=default_actor())
+    output.one(_shown(known, known.at))
+
+
+@token.command("list")
+@output_options
+@click.pass_context
+@async_command
+async def list_(context: click.Context, output: Output) -> None:
+    """List tokens as they stand now."""
+    async with connect(context) as connection:
+        output.rows(await service.list_tokens(connection), columns=COLUMNS)
