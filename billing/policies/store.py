@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any, Final
 
 from billing.errors import AlreadyDone
 from billing.policies.interim import DEFAULT_INTERIM, InterimPolicy
+from billing.policies.policies import PRICE_MAX, Policies
 from billing.rating.policy import DEFAULT_POLICY, RatingPolicy
 from billing.sql import Connection, Queries
 from billing.tariffs.ocpi_json import as_decimal, dump_json, load_json
 
 SQL: Final = Queries.load("billing.policies")
-
-PRICE_MAX: Final = Decimal(150)
-"""Major units, tax included; what holds until the review policy (kind `review`, `price_max`) says otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policies:
-    """What billing decides by. `price_max`: a session that costs more is held (price_outlier)."""
-
-    interim: InterimPolicy = DEFAULT_INTERIM
-    rating: RatingPolicy = DEFAULT_POLICY
-    price_max: Decimal = PRICE_MAX
 
 
 async def current(connection: Connection) -> Policies:

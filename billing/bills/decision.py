@@ -1,0 +1,169 @@
+"""What becomes of a session now: nothing yet, a hold, an interim or the final bill. Decides only; knows no database.
+
+rules.md 14 (complete, then final), 16 (a held session bills nothing), 17 (interims) and 22 (one final bill).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from billing.bills.bill import BillInputs, BillKind, BillSummary
+from billing.bills.billable import BillableSession
+from billing.policies.policies import Policies
+from billing.rating.engine import rate
+from billing.rating.rating import Rating
+from billing.rating.usage_check import UsageInvalid
+from billing.tariffs.assignment import Unresolved
+from billing.tariffs.tariff import Tariff
+
+RECHECK: Final = timedelta(hours=1)
+"""How often a session that only a new fact or an operator can move is looked at again, should a signal be lost."""
+
+PRICE_OUTLIER: Final = "price_outlier"
+NOT_RATABLE: Final = "not_ratable"
+"""The engine refuses the session's periods."""
+UNPRICED: Final = "unpriced"
+"""Complete, and token and EVSE were never both known."""
+RATING_FAILED: Final = "rating_failed"
+"""A bug of ours; the log has it."""
+LATE_FACT: Final = "late_fact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What has been billed and chosen for a session so far."""
+
+    interim: BillSummary | None = None
+    final: BillSummary | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to bill now; look again at `next_at` or when a fact arrives."""
+
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Billing itself holds the session: it bills nothing until the reason is gone."""
+
+    reason: str
+    why: str
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """A bill is due."""
+
+    kind: BillKind
+    rating: Rating
+    inputs: BillInputs
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """There is no session to bill; the gate or an operator says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The final bill stands. `late` says what facts that came after it would change (rules.md 14)."""
+
+    late: str | None = None
+
+
+Decision = Wait | Hold | Issue | Dropped | Settled
+
+
+def decide(
+    session: BillableSession, standing: Standing, tariff: Tariff | Unresolved | None, policies: Policies, now: datetime
+) -> Decision:
+    """What becomes of the session. `tariff` is None while it has no instant to be priced from."""
+    if standing.final is not None:
+        return _after_final(session, standing.final, tariff, policies)
+    if session.dropped:
+        return Dropped()
+    complete = session.closed and session.complete_at is not None and session.complete_at <= now
+    match tariff:
+        case Unresolved():
+            return Hold(reason=tariff.hold, why=tariff.why, next_at=now + RECHECK)
+        case Tariff() if not session.holds:
+            return _rated(session, standing, tariff, policies, now, final=complete)
+        case None if complete and not session.holds:
+            return Hold(reason=UNPRICED, why="token and EVSE were never both known", next_at=now + RECHECK)
+        case _:
+            return Wait(next_at=_next_look(session, now))
+
+
+def _rated(
+    session: BillableSession, standing: Standing, tariff: Tariff, policies: Policies, now: datetime, *, final: bool
+) -> Decision:
+    try:
+        rating = rate(session.usage, tariff, policies.rating, final=final)
+    except UsageInvalid as wrong:
+        return Hold(reason=NOT_RATABLE, why=str(wrong), next_at=now + RECHECK)
+    if rating.total_incl.decimal > policies.price_max and PRICE_OUTLIER not in session.released:
+        why = f"{rating.total_incl} is more than {policies.price_max}"
+        return Hold(reason=PRICE_OUTLIER, why=why, next_at=now + RECHECK)
+    inputs = BillInputs.of(session, final=final)
+    if final:
+        return Issue(kind=BillKind.FINAL, rating=rating, inputs=inputs, next_at=None)
+    next_at = _next_look(session, now, interval=policies.interim.every)
+    if _interim_due(session, standing.interim, rating, inputs, policies):
+        return Issue(kind=BillKind.INTERIM, rating=rating, inputs=inputs, next_at=next_at)
+    since = _counted_from(session, standing.interim)
+    if since is not None and since + policies.interim.every > now:
+        next_at = min(next_at, since + policies.interim.every)
+    return Wait(next_at=next_at)
+
+
+def _interim_due(
+    session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, policies: Policies
+) -> bool:
+    """Time, energy or amount have grown enough since the last interim, or it shows too much by now (rules.md 17)."""
+    if last is not None and last.inputs_hash == inputs.hash:
+        return False
+    amount = rating.total_incl.decimal
+    last_amount = Decimal(0) if last is None else last.total_incl.decimal
+    if amount < last_amount:
+        return True
+    since = _counted_from(session, last)
+    energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)
+    return (
+        (since is not None and session.as_of - since >= policies.interim.every)
+        or energy_wh >= policies.interim.every_wh
+        or amount - last_amount >= policies.interim.every_amount
+    )
+
+
+def _counted_from(session: BillableSession, last: BillSummary | None) -> datetime | None:
+    return session.priced_from if last is None else last.as_of
+
+
+def _next_look(session: BillableSession, now: datetime, *, interval: timedelta = RECHECK) -> datetime:
+    """When to look again without a signal: after `interval`, or when the facts count as complete."""
+    later = now + interval
+    if session.closed and session.complete_at is not None and session.complete_at > now:
+        return min(later, session.complete_at)
+    return later
+
+
+def _after_final(
+    session: BillableSession, final: BillSummary, tariff: Tariff | Unresolved | None, policies: Policies
+) -> Settled:
+    """The bill stays as it is; what would differ is said."""
+    if not isinstance(tariff, Tariff) or BillInputs.of(session, final=True).hash == final.inputs_hash:
+        return Settled()
+    energy_kwh = (session.energy_wh - final.energy_wh).scaleb(-3)
+    try:
+        amount = rate(session.usage, tariff, policies.rating, final=True).total_incl - final.total_incl
+    except UsageInvalid:
+        return Settled(late=f"{LATE_FACT}: {energy_kwh:+.3f} kWh, and what is known now cannot be rated")
+    sign = "" if amount.minor < 0 else "+"
+    return Settled(late=f"{LATE_FACT}: {energy_kwh:+.3f} kWh, {sign}{amount.text} {amount.currency}")

@@ -1,0 +1,117 @@
+"""What has been billed: for lists, for explanations, and to recompute a bill from what it stored. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from billing.bills import store
+from billing.bills.bill import BillSummary
+from billing.bills.store import SQL
+from billing.errors import NotFound
+from billing.policies import store as policy_store
+from billing.rating.engine import rate
+from billing.rating.explanation import ExplainedLine, explain, recompute
+from billing.rating.rating import Rating
+from billing.rating.rating_json import rating_from_json
+from billing.sql import Connection
+from billing.tariffs.store import TariffCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRating:
+    """Where billing stands with a session: what it waits for, what is remarkable, and the bill that counts."""
+
+    session: int
+    bill: BillSummary | None
+    tariff: str | None
+    tariff_version: int | None
+    holds: tuple[str, ...]
+    flags: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """How the bill that counts came about, and that its lines alone give its totals."""
+
+    bill: BillSummary
+    rating: Rating
+    lines: tuple[ExplainedLine, ...]
+
+
+async def bills_of(connection: Connection, session: int) -> list[BillSummary]:
+    """All bills of a session, in order.
+
+    Raises:
+        NotFound: there is no such session.
+    """
+    rows = await SQL.bills_of.fetch(connection, session=session)
+    if not rows and not await SQL.session_exists.fetchval(connection, session=session):
+        raise NotFound(f"no session {session}", "list them with csms session list")
+    return [store.summary_of(row) for row in rows]
+
+
+async def newest_of_all(connection: Connection, *, limit: int) -> list[BillSummary]:
+    """The bill that counts of each of the newest `limit` sessions that have one."""
+    return [store.summary_of(row) for row in await SQL.newest_bills_of_all.fetch(connection, limit=limit)]
+
+
+async def newest_bills(connection: Connection, sessions: Collection[int]) -> dict[int, BillSummary]:
+    """The bill that counts of each session that has one: correction or final, else the newest interim."""
+    found = await store.newest_bills(connection, sessions)
+    return {session: each.counting for session, each in found.items() if each.counting is not None}
+
+
+async def session_ratings(connection: Connection, sessions: Collection[int]) -> dict[int, SessionRating]:
+    """Where billing stands with those sessions that it has looked at."""
+    bills = await newest_bills(connection, sessions)
+    return {
+        row["session"]: SessionRating(
+            session=row["session"],
+            bill=bills.get(row["session"]),
+            tariff=row["tariff"],
+            tariff_version=row["tariff_version"],
+            holds=tuple(row["holds"]),
+            flags=tuple(row["flags"]),
+            notes=tuple(row["notes"]),
+        )
+        for row in await SQL.rating_states.fetch(connection, sessions=list(sessions))
+    }
+
+
+async def explain_session(connection: Connection, session: int) -> Explanation:
+    """Quantity x unit price x tariff version x rule x tax x rounding of the bill that counts.
+
+    Raises:
+        NotFound: there is no such session, or it has no bill.
+    """
+    bill = (await newest_bills(connection, [session])).get(session)
+    if bill is None:
+        await bills_of(connection, session)
+        raise NotFound(f"session {session} has no bill yet", f"see csms session show {session} for what it waits for")
+    rating = rating_from_json((await store.bill_body(connection, session, bill.seq))[1])
+    again = recompute(rating)
+    assert (again.total_excl, again.total_incl) == (bill.total_excl, bill.total_incl), "lines give the stored totals"
+    return Explanation(bill=bill, rating=rating, lines=explain(rating))
+
+
+async def recompute_bill(connection: Connection, bill: BillSummary) -> Rating:
+    """Rate again what the bill stored, by the tariff and policy versions that it names."""
+    inputs, _ = await store.bill_body(connection, bill.session, bill.seq)
+    key = (bill.tariff, bill.tariff_version)
+    tariff = (await TariffCache().get(connection, [key]))[key].tariff
+    policy = await policy_store.rating_policy(connection, bill.policy_version)
+    return rate(inputs.usage, tariff, policy, final=inputs.final)
+
+
+async def stored_detail(connection: Connection, bill: BillSummary) -> dict[str, Any]:
+    """The bill's rating as JSON values, as stored."""
+    return (await store.bill_body(connection, bill.session, bill.seq))[1]
+
+
+def lines_to_dicts(lines: Collection[ExplainedLine]) -> list[dict[str, object]]:
+    """Explained lines as rows for printing."""
+    names = ("what", "since", "until", "quantity", "unit_price", "tariff", "rule", "tax", "excl_tax", "incl_tax")
+    return [{name: getattr(line, name) for name in names} for line in lines]

@@ -1,0 +1,113 @@
+-- name: take_due
+-- Sessions that have changed. Taken by DELETE in the transaction that bills them: a crash puts them back, a fact that
+-- is committed later leaves a row of its own. Rows that another worker is taking are skipped.
+DELETE FROM rating_due
+ WHERE id IN (SELECT id FROM rating_due ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING session;
+
+-- name: take_due_of
+-- The same for given sessions.
+DELETE FROM rating_due
+ WHERE id IN (SELECT id FROM rating_due WHERE session = ANY(:sessions::integer[]) FOR UPDATE SKIP LOCKED)
+RETURNING session;
+
+-- name: due_by_time
+-- Sessions for which time alone may have made a bill due.
+SELECT session FROM rating WHERE next_at <= :now ORDER BY next_at LIMIT :limit;
+
+-- name: open_ratings
+-- A row per session that billing has never seen. In the order of their ids, as they are locked.
+INSERT INTO rating (session)
+SELECT s.id FROM session s WHERE s.id = ANY(:sessions::integer[]) ORDER BY s.id
+ON CONFLICT DO NOTHING;
+
+-- name: lock_ratings
+-- From here to the commit nobody else bills these sessions. In the order of their ids, so that workers never wait for
+-- each other in a circle.
+SELECT session, tariff, tariff_version, resolved_at, holds, flags, notes, last_seq, next_at
+  FROM rating
+ WHERE session = ANY(:sessions::integer[])
+ ORDER BY session
+   FOR UPDATE;
+
+-- name: save_ratings
+-- Where billing stands with sessions now.
+UPDATE rating r
+   SET tariff = n.tariff, tariff_version = n.tariff_version, resolved_at = n.resolved_at, holds = n.holds,
+       flags = n.flags, notes = n.notes, last_seq = n.last_seq, next_at = n.next_at
+  FROM jsonb_to_recordset(:rows::text::jsonb) AS n (
+       session integer, tariff text, tariff_version integer, resolved_at timestamptz, holds text[], flags text[],
+       notes text[], last_seq integer, next_at timestamptz)
+ WHERE r.session = n.session;
+
+-- name: insert_bills
+-- A final bill where there is one already is not inserted and not returned: it was done before.
+INSERT INTO bill (session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+                  total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version,
+                  inputs_hash, inputs, detail, created_at)
+SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+       total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version,
+       inputs_hash, inputs::jsonb, detail::jsonb, :created_at
+  FROM unnest(:sessions::integer[], :seqs::integer[], :kinds::text[], :as_ofs::timestamptz[], :energies::numeric[],
+              :currencies::text[], :excl_minors::bigint[], :tax_minors::bigint[], :incl_minors::bigint[],
+              :excl_exacts::numeric[], :incl_exacts::numeric[], :tariffs::text[], :tariff_versions::integer[],
+              :policy_versions::integer[], :engine_versions::text[], :hashes::bytea[], :inputs::text[],
+              :details::text[])
+    AS b (session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+          total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
+          inputs, detail)
+ON CONFLICT DO NOTHING
+RETURNING session, seq;
+
+-- name: newest_bills
+-- The newest bill of each kind of some sessions.
+SELECT DISTINCT ON (session, kind)
+       session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+       total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
+       corrects, created_at
+  FROM bill
+ WHERE session = ANY(:sessions::integer[])
+ ORDER BY session, kind, seq DESC;
+
+-- name: bills_of
+-- All bills of a session, in order.
+SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+       total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
+       corrects, created_at
+  FROM bill
+ WHERE session = :session
+ ORDER BY seq;
+
+-- name: newest_bills_of_all
+-- The bill that counts of each of the newest sessions: final or correction before interim, then the latest.
+SELECT b.*
+  FROM (SELECT DISTINCT session FROM bill ORDER BY session DESC LIMIT :limit) AS s
+ CROSS JOIN LATERAL (
+       SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+              total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
+              corrects, created_at
+         FROM bill
+        WHERE session = s.session
+        ORDER BY kind = 'interim', seq DESC
+        LIMIT 1) AS b
+ ORDER BY b.session;
+
+-- name: bill_body
+-- What a bill was rated from, and its lines.
+SELECT inputs::text AS inputs, detail::text AS detail FROM bill WHERE session = :session AND seq = :seq;
+
+-- name: session_exists
+-- Is there such a session?
+SELECT EXISTS (SELECT FROM session WHERE id = :session);
+
+-- name: rating_states
+-- Where billing stands with some sessions, for those who list them.
+SELECT session, tariff, tariff_version, holds, flags, notes FROM rating WHERE session = ANY(:sessions::integer[]);
+
+-- name: held_by_reason
+-- How many sessions billing itself holds.
+SELECT hold, count(*) AS sessions FROM rating, unnest(holds) AS hold WHERE holds <> '{}' GROUP BY hold;
+
+-- name: unbilled_wh
+-- Energy of sessions that have no final bill yet, held ones included: exactly those that billing still looks at.
+SELECT coalesce(sum(s.energy_wh), 0) FROM rating r JOIN session s ON s.id = r.session WHERE r.next_at IS NOT NULL;

@@ -1,0 +1,323 @@
+"""The billing worker: takes the sessions that are due and bills them, each batch in one transaction with its bills.
+
+A crash anywhere before the commit leaves everything due as it was; after it, everything is billed. Several workers
+on one database share the work: rows that are due are taken by DELETE, and a session's row in `rating` is locked from
+before its facts are read until its bill is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+import asyncpg
+import structlog
+
+from billing.bills import metrics, store
+from billing.bills.bill import CommittedBill
+from billing.bills.billable import BillableSession, SessionSource
+from billing.bills.decision import (
+    LATE_FACT,
+    RATING_FAILED,
+    RECHECK,
+    Decision,
+    Dropped,
+    Hold,
+    Issue,
+    Settled,
+    Standing,
+    Wait,
+    decide,
+)
+from billing.bills.store import BillsOfSession, DraftBill, RatingState
+from billing.bills.transaction import in_transaction
+from billing.policies import store as policy_store
+from billing.policies.policies import Policies
+from billing.sql import Connection
+from billing.tariffs import service as tariffs
+from billing.tariffs.assignment import Place, Resolved, Unresolved
+from billing.tariffs.store import TariffCache
+from billing.tariffs.tariff import Tariff
+
+log = structlog.get_logger(__name__)
+
+DATABASE_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingSettings:
+    """`sweep_interval_s`: how long a bill may wait where the signal was lost. `batch_size`: sessions per transaction."""
+
+    sweep_interval_s: float = 5.0
+    measure_interval_s: float = 30.0
+    batch_size: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """All that is known of one session when it is decided. `session` None: the source has none, or failed on it."""
+
+    state: RatingState
+    bills: BillsOfSession
+    session: BillableSession | None
+    failed: bool
+    tariff: Tariff | Unresolved | None
+
+
+class BillingService:
+    """Turns due sessions into bills. `on_bill` is called once per bill, after its commit, in this loop's thread."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Any],
+        source: SessionSource,
+        settings: BillingSettings | None = None,
+        *,
+        on_bill: Callable[[CommittedBill], None] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._pool = pool
+        self._source = source
+        self._settings = settings or BillingSettings()
+        self._on_bill = on_bill
+        self._clock = clock
+        self._tariffs = TariffCache()
+        self._awake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something is due: do not wait for the next sweep."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Bill whatever is due, until cancelled. Trouble with the database only delays it."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep_forever())
+            group.create_task(self._measure_forever())
+
+    async def drain(self) -> int:
+        """Bill everything that is due now; says how many sessions were looked at."""
+        looked_at = 0
+        while count := await self._batch():
+            looked_at += count
+        return looked_at
+
+    async def settle(self, sessions: Collection[int], now: datetime) -> list[CommittedBill]:
+        """Look at these sessions now, due or not. The bills are committed when this returns."""
+        wanted = sorted(set(sessions))
+
+        async def work(connection: Connection) -> list[CommittedBill]:
+            await store.SQL.take_due_of.execute(connection, sessions=wanted)
+            return await self._bill(connection, wanted, now)
+
+        return self._announce(await in_transaction(self._pool, work))
+
+    async def measure(self) -> None:
+        """Bring the gauges up to date."""
+        async with self._pool.acquire() as connection:
+            held = await store.SQL.held_by_reason.fetch(connection)
+            unbilled_wh = await store.SQL.unbilled_wh.fetchval(connection)
+        metrics.HELD.clear()
+        for row in held:
+            metrics.HELD.labels(reason=row["hold"]).set(row["sessions"])
+        metrics.UNBILLED_KWH.set(unbilled_wh.scaleb(-3))
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            self._awake.clear()
+            try:
+                await self.drain()
+            except Exception:  # whatever it was, the next sweep must come; nothing is lost meanwhile
+                metrics.FAILURES.labels(what="sweep").inc()
+                log.exception("billing_sweep_failed", again_in_s=self._settings.sweep_interval_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.sweep_interval_s):
+                    await self._awake.wait()
+
+    async def _measure_forever(self) -> None:
+        while True:
+            try:
+                await self.measure()
+            except DATABASE_TROUBLE as trouble:
+                log.warning("billing_not_measured", why=str(trouble))
+            await asyncio.sleep(self._settings.measure_interval_s)
+
+    async def _batch(self) -> int:
+        now = self._clock()
+
+        async def work(connection: Connection) -> tuple[int, list[CommittedBill]]:
+            due = await store.take_due(connection, now=now, limit=self._settings.batch_size)
+            return len(due), await self._bill(connection, due, now) if due else []
+
+        count, bills = await in_transaction(self._pool, work)
+        self._announce(bills)
+        return count
+
+    def _announce(self, bills: list[CommittedBill]) -> list[CommittedBill]:
+        for committed in bills:
+            metrics.BILLS.labels(kind=committed.bill.kind.value).inc()
+            self._tell(committed)
+        return bills
+
+    def _tell(self, committed: CommittedBill) -> None:
+        if self._on_bill is None:
+            return
+        try:
+            self._on_bill(committed)
+        except Exception:  # the bill is committed whatever its audience makes of it, and the others want theirs
+            metrics.FAILURES.labels(what="audience").inc()
+            log.exception("bill_not_announced", session=committed.bill.session, seq=committed.bill.seq)
+
+    async def _bill(self, connection: Connection, sessions: Sequence[int], now: datetime) -> list[CommittedBill]:
+        """Decide and store; everything in the caller's transaction."""
+        policies = await policy_store.current(connection)
+        cases = await self._cases(connection, sessions, now)
+        drafts: list[DraftBill] = []
+        states: list[RatingState] = []
+        for case in cases:
+            decision = _decide(case, policies, now)
+            draft = _draft(case, decision, now)
+            drafts += [draft] if draft else []
+            states.append(_next_state(case.state, decision, draft))
+        stored = await store.insert_bills(connection, drafts)
+        await store.save_states(connection, states)
+        charge_points = {case.session.id: case.session.charge_point for case in cases if case.session is not None}
+        return [
+            CommittedBill(bill=draft.summary(), charge_point=charge_points[draft.session], rating=draft.rating)
+            for draft in drafts
+            if (draft.session, draft.seq) in stored
+        ]
+
+    async def _cases(self, connection: Connection, sessions: Sequence[int], now: datetime) -> list[_Case]:
+        """What is known of the sessions, read after nobody else may bill them, with their tariffs resolved."""
+        states = await store.lock_states(connection, sessions)
+        ids = [state.session for state in states]
+        bills = await store.newest_bills(connection, ids)
+        loaded, failed = await self._load(connection, ids, now)
+        states = [_released(state, loaded.get(state.session), bills[state.session]) for state in states]
+        places = {
+            state.session: place
+            for state in states
+            if state.tariff is None and (place := _place(loaded.get(state.session))) is not None
+        }
+        outcomes = await tariffs.resolve_places(connection, places, self._tariffs)
+        states = [_with_tariff(state, outcomes.get(state.session), places.get(state.session)) for state in states]
+        versions = await self._tariffs.get(connection, {state.tariff for state in states if state.tariff})
+        return [
+            _Case(
+                state=state,
+                bills=bills[state.session],
+                session=loaded.get(state.session),
+                failed=state.session in failed,
+                tariff=versions[state.tariff].tariff if state.tariff else _unresolved(outcomes.get(state.session)),
+            )
+            for state in states
+        ]
+
+    async def _load(
+        self, connection: Connection, ids: Sequence[int], now: datetime
+    ) -> tuple[Mapping[int, BillableSession], set[int]]:
+        """The sessions, and those that the source fails on: one bad session must not keep the others from their bills."""
+        try:
+            return await self._source.load(connection, ids, now=now), set()
+        except DATABASE_TROUBLE:
+            raise
+        except Exception:
+            log.exception("sessions_not_loaded", sessions=len(ids))
+        loaded: dict[int, BillableSession] = {}
+        failed: set[int] = set()
+        for each in ids:
+            try:
+                loaded |= await self._source.load(connection, [each], now=now)
+            except DATABASE_TROUBLE:
+                raise
+            except Exception:
+                log.exception("session_not_loaded", session=each)
+                failed.add(each)
+        return loaded, failed
+
+
+def _released(state: RatingState, session: BillableSession | None, bills: BillsOfSession) -> RatingState:
+    """The state without its tariff where new facts have moved the instant that it was resolved for.
+
+    Assignments entered later never do that, and nothing does after the final bill (rules.md 15).
+    """
+    if session is None or bills.final is not None or state.resolved_at == session.priced_from:
+        return state
+    return replace(state, tariff=None, resolved_at=None)
+
+
+def _place(session: BillableSession | None) -> Place | None:
+    if session is None or session.priced_from is None or session.dropped:
+        return None
+    return Place(
+        charge_point=session.charge_point, site=session.site, currency=session.currency, at=session.priced_from
+    )
+
+
+def _with_tariff(state: RatingState, outcome: Resolved | Unresolved | None, place: Place | None) -> RatingState:
+    if not isinstance(outcome, Resolved) or place is None:
+        return state
+    tariff = outcome.tariff
+    assert tariff.version is not None, "a stored tariff has a version"
+    return replace(state, tariff=(tariff.id, tariff.version), resolved_at=place.at)
+
+
+def _unresolved(outcome: Resolved | Unresolved | None) -> Unresolved | None:
+    return outcome if isinstance(outcome, Unresolved) else None
+
+
+def _decide(case: _Case, policies: Policies, now: datetime) -> Decision:
+    """The decision; a session that our own code fails on is held, so that the others get their bills."""
+    if case.failed:
+        return Hold(reason=RATING_FAILED, why="its facts could not be folded; see the log", next_at=now + RECHECK)
+    if case.session is None:
+        return Wait(next_at=now + RECHECK)
+    standing = Standing(interim=case.bills.interim, final=case.bills.final)
+    try:  # a bug that one session meets must not keep the others from their bills
+        return decide(case.session, standing, case.tariff, policies, now)
+    except Exception:
+        metrics.FAILURES.labels(what="session").inc()
+        log.exception("session_not_rated", session=case.session.id)
+        return Hold(reason=RATING_FAILED, why="it could not be rated; see the log", next_at=now + RECHECK)
+
+
+def _draft(case: _Case, decision: Decision, now: datetime) -> DraftBill | None:
+    if not isinstance(decision, Issue) or case.session is None:
+        return None
+    return DraftBill(
+        session=case.session.id,
+        seq=case.bills.last_seq + 1,
+        kind=decision.kind,
+        as_of=case.session.as_of,
+        rating=decision.rating,
+        inputs=decision.inputs,
+        created_at=now,
+    )
+
+
+def _next_state(state: RatingState, decision: Decision, draft: DraftBill | None) -> RatingState:
+    match decision:
+        case Wait():
+            return replace(state, holds=(), flags=(), notes=(), next_at=decision.next_at)
+        case Hold():
+            return replace(state, holds=(decision.reason,), flags=(), notes=(decision.why,), next_at=decision.next_at)
+        case Issue():
+            assert draft is not None, "a bill that is due is drafted"
+            notes = tuple(note.value for note in decision.rating.notes)
+            return replace(state, holds=(), flags=(), notes=notes, last_seq=draft.seq, next_at=decision.next_at)
+        case Dropped():
+            return replace(state, holds=(), flags=(), notes=(), next_at=None)
+        case Settled():
+            kept = tuple(note for note in state.notes if not note.startswith(LATE_FACT))
+            late = () if decision.late is None else (decision.late,)
+            return replace(state, holds=(), flags=(LATE_FACT,) if late else (), notes=kept + late, next_at=None)
+        case _:
+            assert_never(decision)
