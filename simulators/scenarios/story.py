@@ -1,7 +1,7 @@
 """A scenario file: TOML in, checked steps out. Reports every mistake at once. Pure but for reading the file.
 
-Top level: ``title``, ``about``, ``protocol``, ``start``, ``token``, ``evses``, ``register_wh``, ``sample_every``,
-``stop_on_invalid``, ``seq_start``, and ``steps``, a list of tables with ``do`` and that step's own keys.
+Top level: ``title``, ``about``, ``protocol``, ``start``, ``token``, ``identity``, ``password``, ``evses``,
+``register_wh``, ``sample_every``, ``stop_on_invalid``, ``seq_start``, and ``steps``, a list of tables with ``do`` and that step's own keys.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Scenario:
     evses: int = 1
     register_wh: Decimal = Decimal(0)
     sample_every: timedelta | None = None
+    identity: str | None = None
+    password: str | None = None
     stop_on_invalid: bool = True
     seq_start: int = 0
     steps: tuple[Step, ...] = field(default=())
@@ -197,6 +199,8 @@ TOP: dict[str, Parse] = {
     "protocol": protocol_name,
     "start": moment,
     "token": text,
+    "identity": text,
+    "password": text,
     "evses": positive,
     "register_wh": quantity,
     "sample_every": duration,
