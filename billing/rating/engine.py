@@ -28,9 +28,8 @@ from billing.rating.rating import (
     Rating,
     Segment,
     TaxGroup,
-    component_of,
 )
-from billing.rating.spans import Span, instant, spans_of
+from billing.rating.spans import PICO_PER_MICRO, Span, instant, pico_of, spans_of
 from billing.rating.usage import PeriodKind, Usage
 from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
 from billing.tariffs.tariff import Component, Tariff, TaxIncluded
@@ -52,11 +51,13 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool) -> 
     if final:
         spans = steps.with_surplus(spans)
     segments = tuple(_segment(span, tariff.tax_included) for span in spans)
-    energy = sum((Fraction(period.energy_wh or 0) for period in usage.periods), Fraction(0))
+    energy = sum(pico_of(period) for period in usage.periods) // PICO_PER_MICRO
     waived = _waived(usage, policy, energy)
     buckets, lines = _adjusted(usage, tariff, policy, segments, waived=waived, final=final)
     total = limits.add_up(buckets.values())
     notes = {line.note for line in lines} | set(_notes(usage, tariff, segments, waived=waived))
+    if tariff.tax_included is not TaxIncluded.NOT_APPLICABLE and _taxless(buckets):
+        notes.add(Note.TAX_UNKNOWN)
     total_excl = Money.round_from(total.net, tariff.currency, policy.rounding)
     total_incl = Money.round_from(total.gross, tariff.currency, policy.rounding)
     return Rating(
@@ -67,7 +68,7 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool) -> 
         tax_included=tariff.tax_included,
         currency=tariff.currency,
         final=final,
-        energy_wh=micro_decimal(int(energy * MICRO)),
+        energy_wh=micro_decimal(energy),
         segments=segments,
         adjustments=tuple(lines),
         components=_components(buckets, total_excl),
@@ -136,7 +137,7 @@ def _adjusted(
             key = (segment.component, segment.vat)
             amount = Amount(segment.excl_tax, segment.incl_tax - segment.excl_tax)
             buckets[key] = buckets.get(key, Amount()) + amount
-    taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets, tariff)
+    taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets)
     lines: list[Adjustment] = []
     if waived:
         kept = limits.waive(buckets, _kept(policy))
@@ -153,9 +154,9 @@ def _adjusted(
     return buckets, lines
 
 
-def _waived(usage: Usage, policy: RatingPolicy, energy: Fraction) -> bool:
+def _waived(usage: Usage, policy: RatingPolicy, energy: int) -> bool:
     in_session = any(period.kind not in RESERVED for period in usage.periods)
-    return policy.waive_below_wh is not None and in_session and energy < Fraction(policy.waive_below_wh)
+    return policy.waive_below_wh is not None and in_session and energy < policy.waive_below_wh * MICRO
 
 
 def _kept(policy: RatingPolicy) -> frozenset[ComponentName]:
@@ -163,16 +164,17 @@ def _kept(policy: RatingPolicy) -> frozenset[ComponentName]:
     return reservation if policy.waive_occupancy else reservation | _OCCUPANCY
 
 
-def _fallback(buckets: Buckets, tariff: Tariff) -> BucketKey:
-    """Where a limit goes if there is nothing to scale: the first component used, else the tariff's first one."""
+def _fallback(buckets: Buckets) -> BucketKey:
+    """Where a limit goes if there is nothing to scale: the first component that priced anything, even at no cost.
+
+    Where no element matched at all the rate is unknown; taking one from an element that did not match would let a
+    part of the tariff that does not apply change the bill.
+    """
     for name in ComponentName:
         for component, vat in buckets:
             if component is name:
                 return component, vat
-    element = tariff.elements[0]
-    phase = Phase.SESSION if element.restrictions.reservation is None else Phase.RESERVATION
-    first = element.components[0]
-    return component_of(phase, first.type), first.vat
+    return ComponentName.FLAT, None
 
 
 def _components(buckets: Buckets, total: Money) -> tuple[ComponentAmount, ...]:
@@ -202,15 +204,15 @@ def _tax_groups(buckets: Buckets, total_excl: Money, total_tax: Money) -> tuple[
     )
 
 
+def _taxless(buckets: Buckets) -> bool:
+    return any(vat is None and amount.net for (_, vat), amount in buckets.items())
+
+
 def _notes(usage: Usage, tariff: Tariff, segments: tuple[Segment, ...], *, waived: bool) -> Iterator[Note]:
     """What happened to the session, what was not known and what does not fit."""
     yield from (segment.note for segment in segments if segment.note)
     if waived:
         yield Note.WAIVED
-    if tariff.tax_included is not TaxIncluded.NOT_APPLICABLE and any(
-        segment.vat is None and segment.excl_tax for segment in segments
-    ):
-        yield Note.TAX_UNKNOWN
     rules = list(restrictions_of(menu_of(tariff, Phase.SESSION)))
     charging = [period for period in usage.periods if period.kind is PeriodKind.CHARGING]
     by_power = any(rule.min_power is not None or rule.max_power is not None for rule in rules)

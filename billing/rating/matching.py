@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -49,6 +49,8 @@ class Candidate:
     restrictions: Restrictions
 
 
+_UNRESTRICTED: Final = (Restrictions(), *(Restrictions(reservation=kind) for kind in ReservationKind))
+
 Menu = dict[Dimension, tuple[Candidate, ...]]
 """The candidates of each dimension in the tariff's order; a dimension without any is absent."""
 
@@ -87,8 +89,18 @@ def restrictions_of(menu: Menu) -> Iterator[Restrictions]:
     return (candidate.restrictions for candidates in menu.values() for candidate in candidates)
 
 
-def choose(candidates: Iterable[Candidate], moment: Moment) -> Candidate | None:
-    """The first candidate that matches; None: the dimension is free at this moment."""
+def needs_moment(candidates: tuple[Candidate, ...]) -> bool:
+    """Whether the choice among these depends on the moment at all."""
+    return candidates[0].restrictions not in _UNRESTRICTED
+
+
+def choose(candidates: tuple[Candidate, ...], moment: Moment | None) -> Candidate | None:
+    """The first candidate that matches; None: the dimension is free at this moment.
+
+    `moment` may be None only where `needs_moment` says no.
+    """
+    if moment is None:
+        return candidates[0]
     return next((candidate for candidate in candidates if matches(candidate.restrictions, moment)), None)
 
 

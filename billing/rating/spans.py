@@ -8,7 +8,7 @@ period on its line changes nothing, and parts are differences of totals, so they
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -26,12 +26,14 @@ from billing.rating.matching import (
     Phase,
     choose,
     menu_of,
+    needs_moment,
     restrictions_of,
 )
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.rating.wall_clock import wall_cuts
 from billing.tariffs.tariff import Component, Dimension, Restrictions, Tariff
 
+PICO_PER_MICRO: Final = 1_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 _PHASES: Final = {
@@ -65,28 +67,41 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """A period as a straight line of the running energy over time, with its wall clock readings."""
+    """A period as a straight line of the running energy (in pWh, so that any reading is a whole number) over time."""
 
     period: Period
     start: int
     end: int
-    energy_start: int
-    energy_end: int
-    exact_start: Fraction
-    exact_delta: Fraction
-    power_w: Fraction | None
+    pico_start: int
+    pico: int
+
+    @property
+    def energy_start(self) -> int:
+        """Running total at the start, in µWh, rounded down."""
+        return self.pico_start // PICO_PER_MICRO
+
+    @property
+    def energy_end(self) -> int:
+        """Running total at the end, in µWh, rounded down."""
+        return (self.pico_start + self.pico) // PICO_PER_MICRO
 
     def energy_at(self, instant: int) -> int:
-        """Running total at an instant inside the period, in µWh, rounded down."""
-        if instant <= self.start:
-            return self.energy_start
-        if instant >= self.end:
-            return self.energy_end
-        return int(self.exact_start + self.exact_delta * (instant - self.start) / (self.end - self.start))
+        """Running total at an instant strictly inside the period, in µWh, rounded down."""
+        length = self.end - self.start
+        return (self.pico_start * length + self.pico * (instant - self.start)) // (length * PICO_PER_MICRO)
 
     def instant_of(self, energy: int) -> int:
-        """The instant at which the running total reaches `energy`, in µs, rounded down."""
-        return self.start + int((energy - self.exact_start) * (self.end - self.start) / self.exact_delta)
+        """The instant at which the running total reaches `energy` (µWh), in µs, rounded down."""
+        return self.start + (energy * PICO_PER_MICRO - self.pico_start) * (self.end - self.start) // self.pico
+
+    @property
+    def power_w(self) -> Fraction | None:
+        """Measured power in W, else energy over time; a vehicle that requests nothing takes 0; None where unknown."""
+        if self.period.power_w is not None:
+            return Fraction(self.period.power_w)
+        if self.period.energy_wh is not None and self.end > self.start:
+            return Fraction(self.period.energy_wh) * 3600 * MICRO / (self.end - self.start)
+        return None if self.period.kind is PeriodKind.CHARGING else Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,71 +136,71 @@ def _phase_spans(phase: Phase, periods: list[Period], tariff: Tariff, zone: Zone
     start = _micro_of(periods[0].start)
     # An instant without energy prices nothing and knows no power, so it must not choose the FLAT either.
     lines = list(_lines([period for period in periods if period.end > period.start or period.energy_wh] or periods[:1]))
-    growing: dict[Dimension, Span] = {}
     done: list[Span] = []
     if Dimension.FLAT in menu:
         found = choose(menu[Dimension.FLAT], _moment(lines[0], start, start, 0, zone))
-        done.append(_span(phase, Dimension.FLAT, found, (start, start), MICRO))
+        done.append(_Run(found, start, start, MICRO).span(phase, Dimension.FLAT))
+    runs: dict[Dimension, _Run] = {}
+    watched = any(needs_moment(candidates) for candidates in menu.values())
     for line, since, until, energy_since, energy_until in _parts(lines, cuts):
-        moment = _moment(line, start, since, energy_since, zone)
+        moment = _moment(line, start, since, energy_since, zone) if watched else None
         for dimension in _DIMENSIONS[line.period.kind]:
-            if dimension in menu:
-                found = choose(menu[dimension], moment)
-                used = energy_until - energy_since if dimension is Dimension.ENERGY else until - since
-                _grow(growing, done, _span(phase, dimension, found, (since, until), used))
-    return sorted([*done, *growing.values()], key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
+            if dimension not in menu:
+                continue
+            used = energy_until - energy_since if dimension is Dimension.ENERGY else until - since
+            run = _Run(choose(menu[dimension], moment), since, until, used)
+            if dimension in runs and not runs[dimension].lengthen(run):
+                done.append(runs[dimension].span(phase, dimension))
+                del runs[dimension]
+            runs.setdefault(dimension, run)
+    done += [run.span(phase, dimension) for dimension, run in runs.items()]
+    return sorted(done, key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
 
 
-def _span(phase: Phase, dimension: Dimension, found: Candidate | None, reach: tuple[int, int], used: int) -> Span:
-    return Span(
-        phase=phase,
-        dimension=dimension,
-        element=None if found is None else found.element,
-        component=None if found is None else found.component,
-        start=reach[0],
-        end=reach[1],
-        used=used,
-        billed=used,
-    )
+@dataclass(slots=True)
+class _Run:
+    """A span while it grows, part by part."""
 
+    found: Candidate | None
+    start: int
+    end: int
+    used: int
 
-def _grow(growing: dict[Dimension, Span], done: list[Span], span: Span) -> None:
-    """Lengthen the dimension's last span where this one continues it at the same price, else begin a new one."""
-    last = growing.get(span.dimension)
-    if last is not None and last.end == span.start and last.component is span.component:
-        used = last.used + span.used
-        growing[span.dimension] = replace(last, end=span.end, used=used, billed=used)
-        return
-    if last is not None:
-        done.append(last)
-    growing[span.dimension] = span
+    def lengthen(self, following: _Run) -> bool:
+        """Take in a part that continues this one at the same price; False where it does not."""
+        if self.end != following.start or self.found is not following.found:
+            return False
+        self.end = following.end
+        self.used += following.used
+        return True
+
+    def span(self, phase: Phase, dimension: Dimension) -> Span:
+        """The finished span; nothing is billed yet beyond what was used."""
+        return Span(
+            phase=phase,
+            dimension=dimension,
+            element=None if self.found is None else self.found.element,
+            component=None if self.found is None else self.found.component,
+            start=self.start,
+            end=self.end,
+            used=self.used,
+            billed=self.used,
+        )
 
 
 def _lines(periods: Iterable[Period]) -> Iterator[_Line]:
-    total = Fraction(0)
+    total = 0
     for period in periods:
-        energy = Fraction(period.energy_wh or 0) * MICRO
-        start, end = _micro_of(period.start), _micro_of(period.end)
+        pico = pico_of(period)
         yield _Line(
-            period=period,
-            start=start,
-            end=end,
-            energy_start=int(total),
-            energy_end=int(total + energy),
-            exact_start=total,
-            exact_delta=energy,
-            power_w=_power(period, end - start),
+            period=period, start=_micro_of(period.start), end=_micro_of(period.end), pico_start=total, pico=pico
         )
-        total += energy
+        total += pico
 
 
-def _power(period: Period, micros: int) -> Fraction | None:
-    """Measured power in W, else energy over time; a vehicle that requests nothing takes 0; None where unknown."""
-    if period.power_w is not None:
-        return Fraction(period.power_w)
-    if period.energy_wh is not None and micros:
-        return Fraction(period.energy_wh) * 3600 * MICRO / micros
-    return None if period.kind is PeriodKind.CHARGING else Fraction(0)
+def pico_of(period: Period) -> int:
+    """A period's energy in pWh; the usage check leaves no reading with more decimals."""
+    return int(period.energy_wh.scaleb(12)) if period.energy_wh else 0
 
 
 def _cuts(menu: Menu, periods: list[Period], zone: ZoneInfo) -> _Cuts:
