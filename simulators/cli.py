@@ -26,6 +26,7 @@ from simulators.scenarios import Scenario, ScenarioError, ScenarioResult, load, 
 from simulators.scenarios.story import PROTOCOLS, duration
 
 Provision = Callable[[int], Sequence[tuple[str, str]]]
+Decorator = Callable[[Any], Any]
 Result = TypeVar("Result")
 FAILED, PARTIAL = 1, 8
 WIDTH_IN_A_PIPE = 160
@@ -34,6 +35,74 @@ OUTPUT = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), help="Default: table on a terminal, else json."
 )
 URL = click.option("--url", required=True, help="ws://HOST:PORT/ocpp, without the identity; on this machine.")
+
+
+RUN_OPTIONS: tuple[Decorator, ...] = (
+    click.argument("file"),
+    URL,
+    click.option("--identity", help="Default: the file's, else a charge point made for the occasion."),
+    click.option("--password", help="Of that identity; empty for a charge point without one."),
+    click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the file's."),
+    click.option("--token", help="The card that is shown; default: the file's."),
+    click.option(
+        "--speed", type=click.FloatRange(min=0, min_open=True), help="Model seconds per second; default: no waiting."
+    ),
+    click.option("--start", help="RFC 3339 instant at which it begins; default: the file's."),
+    click.option("--now", is_flag=True, help="Begin so that it ends now."),
+    OUTPUT,
+)
+
+FLEET_OPTIONS: tuple[Decorator, ...] = (
+    click.argument("n", type=click.IntRange(1, FLEET_MAX)),
+    URL,
+    click.option("--provision", "make", is_flag=True, help="Create the N charge points first."),
+    click.option("--credentials", type=click.File(), help="Lines IDENTITY:PASSWORD, one per charge point."),
+    click.option("--sessions", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Each."),
+    click.option("--kwh", default="5", show_default=True, help="Each session."),
+    click.option("--for", "length", default="30m", show_default=True, help="Each session, model time."),
+    click.option("--every", default="5m", show_default=True, help="Between two samples, model time."),
+    click.option(
+        "--share-201", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share on OCPP 2.0.1."
+    ),
+    click.option("--token", default="CARD-0001", show_default=True),
+    click.option(
+        "--speed", type=click.FloatRange(min=0, min_open=True), help="Model seconds per second; default: no waiting."
+    ),
+    click.option("--stagger", type=click.FloatRange(0), default=0.0, help="Seconds over which they begin."),
+    OUTPUT,
+)
+
+REPLAY_OPTIONS: tuple[Decorator, ...] = (
+    click.argument("frames", type=click.Path(exists=True, dir_okay=False)),
+    URL,
+    click.option("--identity", help="Default: the captured one."),
+    click.option("--password", required=True, help="Of that identity; empty for a charge point without one."),
+    click.option(
+        "--speed", type=click.FloatRange(min=0, min_open=True), help="Captured seconds per second; default: no waiting."
+    ),
+    click.option("--now", is_flag=True, help="Move all timestamps so that the first one is now."),
+    click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the captured one."),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0.1, 600),
+        default=30.0,
+        show_default=True,
+        help="Seconds per answer.",
+    ),
+    OUTPUT,
+)
+
+
+def _all(options: tuple[Decorator, ...]) -> Decorator:
+    """Several options, in the order in which --help lists them."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def sim_group(provision: Provision | None = None) -> click.Group:
@@ -58,18 +127,7 @@ def sim_group(provision: Provision | None = None) -> click.Group:
 
 def _run_command(provision: Provision | None) -> click.Command:
     @click.command("run")
-    @click.argument("file")
-    @URL
-    @click.option("--identity", help="Default: the file's, else a charge point made for the occasion.")
-    @click.option("--password", help="Of that identity; empty for a charge point without one.")
-    @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the file's.")
-    @click.option("--token", help="The card that is shown; default: the file's.")
-    @click.option(
-        "--speed", type=click.FloatRange(min=0, min_open=True), help="Model seconds per second; default: no waiting."
-    )
-    @click.option("--start", help="RFC 3339 instant at which it begins; default: the file's.")
-    @click.option("--now", is_flag=True, help="Begin so that it ends now.")
-    @OUTPUT
+    @_all(RUN_OPTIONS)
     def run(
         file: str,
         url: str,
@@ -117,23 +175,7 @@ def _run_command(provision: Provision | None) -> click.Command:
 
 def _fleet_command(provision: Provision | None) -> click.Command:
     @click.command("fleet")
-    @click.argument("n", type=click.IntRange(1, FLEET_MAX))
-    @URL
-    @click.option("--provision", "make", is_flag=True, help="Create the N charge points first.")
-    @click.option("--credentials", type=click.File(), help="Lines IDENTITY:PASSWORD, one per charge point.")
-    @click.option("--sessions", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Each.")
-    @click.option("--kwh", default="5", show_default=True, help="Each session.")
-    @click.option("--for", "length", default="30m", show_default=True, help="Each session, model time.")
-    @click.option("--every", default="5m", show_default=True, help="Between two samples, model time.")
-    @click.option(
-        "--share-201", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share on OCPP 2.0.1."
-    )
-    @click.option("--token", default="CARD-0001", show_default=True)
-    @click.option(
-        "--speed", type=click.FloatRange(min=0, min_open=True), help="Model seconds per second; default: no waiting."
-    )
-    @click.option("--stagger", type=click.FloatRange(0), default=0.0, help="Seconds over which they begin.")
-    @OUTPUT
+    @_all(FLEET_OPTIONS)
     def fleet(
         n: int,
         url: str,
@@ -180,24 +222,7 @@ def _fleet_command(provision: Provision | None) -> click.Command:
 
 def _replay_command() -> click.Command:
     @click.command("replay")
-    @click.argument("frames", type=click.Path(exists=True, dir_okay=False))
-    @URL
-    @click.option("--identity", help="Default: the captured one.")
-    @click.option("--password", required=True, help="Of that identity; empty for a charge point without one.")
-    @click.option(
-        "--speed", type=click.FloatRange(min=0, min_open=True), help="Captured seconds per second; default: no waiting."
-    )
-    @click.option("--now", is_flag=True, help="Move all timestamps so that the first one is now.")
-    @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Default: the captured one.")
-    @click.option(
-        "--timeout",
-        "timeout_s",
-        type=click.FloatRange(0.1, 600),
-        default=30.0,
-        show_default=True,
-        help="Seconds per answer.",
-    )
-    @OUTPUT
+    @_all(REPLAY_OPTIONS)
     def replay_command(
         frames: str,
         url: str,

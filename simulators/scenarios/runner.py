@@ -84,11 +84,15 @@ async def run_scenario(
                 on_step(step, station)
         if station.link.wanted:
             await station.outbox.emptied(drain_s)
+    return _result(scenario, station, play, start)
+
+
+def _result(scenario: Scenario, station: SimulatedChargePoint, play: Play, start: datetime) -> ScenarioResult:
     return ScenarioResult(
         scenario=scenario.name,
         title=scenario.title,
-        protocol=built.protocol,
-        charge_point=identity,
+        protocol=station.build.protocol,
+        charge_point=station.identity,
         started_at=start,
         ended_at=station.clock.now,
         truth=station.truth,
