@@ -23,10 +23,10 @@ async def apply_template(pool: asyncpg.Pool[Any], charge_point: str, protocol: P
     if protocol is Protocol.V201:
         names += READ_ONLY_V201
     read = await send(GetSettings(names=names))
-    if not read.accepted:
-        log.info("template_not_read", charge_point=charge_point, status=read.status)
-        return
     present = settings_of(read)
+    if not present:
+        log.info("template_not_read", charge_point=charge_point, status=read.status, detail=read.detail)
+        return
     async with pool.acquire() as connection:
         for name, (value, mutability) in sorted(present.items()):
             await SQL.store_setting.execute(
@@ -55,5 +55,7 @@ async def _set(pool: asyncpg.Pool[Any], charge_point: str, wanted: Wanted, send:
 
 
 def settings_of(outcome: Outcome) -> dict[str, tuple[str | None, str | None]]:
-    """Name -> (value, mutability) of a GetSettings outcome."""
-    return {each["name"]: (each.get("value"), each.get("mutability")) for each in outcome.data.get("settings", [])}
+    """Name -> (value, mutability) of a GetSettings outcome; what the charge point does not know is not in it."""
+    read_only = set(outcome.data.get("readonly", []))
+    settings = outcome.data.get("settings", {})
+    return {name: (value, "ReadOnly" if name in read_only else None) for name, value in settings.items()}

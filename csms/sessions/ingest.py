@@ -40,7 +40,7 @@ from csms.sessions.identity import (
     opens_session,
     reuses_id,
 )
-from csms.sessions.records import answer_from_json, answer_to_json, sample_to_row
+from csms.sessions.records import answer_from_json, answer_to_json, samples_to_json
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
 
@@ -346,7 +346,7 @@ async def _store_readings(connection: Any, batch: _Batch) -> None:
         keys=[row.reading.key for row in rows],
         carried_bys=[row.carried_by for row in rows],
         sessions=[row.session for row in rows],
-        samples=[[sample_to_row(sample) for sample in row.reading.samples] for row in rows],
+        samples=[samples_to_json(row.reading.samples) for row in rows],
         quirks=[",".join(row.reading.quirks) for row in rows],
         received_ats=[row.arrival.received_at for row in rows],
     )

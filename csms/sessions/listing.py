@@ -31,6 +31,9 @@ def state_of(row: Record) -> str:
 def shown(row: Record) -> dict[str, Any]:
     """The shape that scripts rely on."""
     energy_wh: Decimal | None = row["energy_wh"]
+    state = state_of(row)
+    # What is held bills and displays nothing, an interim from before the hold included.
+    currency = row["currency"] if state == "rated" or (state in {"open", "ended"} and not row["holds"]) else None
     return {
         "id": row["id"],
         "charge_point": row["charge_point"],
@@ -40,12 +43,12 @@ def shown(row: Record) -> dict[str, Any]:
         "transaction_id": row["transaction_id"],
         "started_at": row["started_at"],
         "ended_at": row["ended_at"],
-        "state": state_of(row),
+        "state": state,
         "energy_wh": 0 if energy_wh is None else int(energy_wh.quantize(Decimal(1), ROUND_HALF_UP)),
         "hold_reasons": list(row["holds"]),
-        "total_excl_tax": _amount(row["total_excl_minor"], row["currency"]),
-        "total_incl_tax": _amount(row["total_incl_minor"], row["currency"]),
-        "currency": row["currency"],
+        "total_excl_tax": _amount(row["total_excl_minor"], currency),
+        "total_incl_tax": _amount(row["total_incl_minor"], currency),
+        "currency": currency,
     }
 
 

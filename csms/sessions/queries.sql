@@ -56,10 +56,10 @@ SELECT charge_point, key, occurrence, session, kind, transaction, evse, connecto
 -- Each reading once (rules.md 2).
 INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks,
                      received_at)
-SELECT charge_point, evse, connector, transaction, at, key, carried_by, session, samples,
+SELECT charge_point, evse, connector, transaction, at, key, carried_by, session, samples::jsonb,
        coalesce(string_to_array(nullif(quirks, ''), ','), '{}'), received_at
   FROM unnest(:charge_points::text[], :evses::integer[], :connectors::integer[], :transactions::text[],
-              :ats::timestamptz[], :keys::bytea[], :carried_bys::text[], :sessions::integer[], :samples::jsonb[],
+              :ats::timestamptz[], :keys::bytea[], :carried_bys::text[], :sessions::integer[], :samples::text[],
               :quirks::text[], :received_ats::timestamptz[])
     AS r (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks, received_at)
     ON CONFLICT DO NOTHING;
@@ -217,12 +217,12 @@ UPDATE session s
        energy_source = p.energy_source, dropped = p.dropped,
        holds = coalesce(string_to_array(nullif(p.holds, ''), ','), '{}'),
        flags = coalesce(string_to_array(nullif(p.flags, ''), ','), '{}'),
-       last_fact_at = p.last_fact_at, inputs_hash = p.inputs_hash, findings = p.findings, projected_at = now()
+       last_fact_at = p.last_fact_at, inputs_hash = p.inputs_hash, findings = p.findings::jsonb, projected_at = now()
   FROM unnest(:sessions::integer[], :evses::integer[], :connectors::integer[], :tokens::text[],
               :started_ats::timestamptz[], :ended_ats::timestamptz[], :released_ats::timestamptz[],
               :complete_ats::timestamptz[], :energies_wh::numeric[], :register_begins_wh::numeric[],
               :register_ends_wh::numeric[], :energy_sources::text[], :droppeds::text[], :holds::text[],
-              :flags::text[], :last_fact_ats::timestamptz[], :inputs_hashes::bytea[], :findings::jsonb[])
+              :flags::text[], :last_fact_ats::timestamptz[], :inputs_hashes::bytea[], :findings::text[])
     AS p (session, evse, connector, token, started_at, ended_at, released_at, complete_at, energy_wh,
           register_begin_wh, register_end_wh, energy_source, dropped, holds, flags, last_fact_at, inputs_hash,
           findings)

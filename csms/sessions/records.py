@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from asyncpg import Record
 
 from csms.protocol.vocabulary import (
@@ -36,6 +37,11 @@ def sample_to_row(sample: Sample) -> list[str | None]:
     if sample.signed is None:
         row.pop()
     return row
+
+
+def samples_to_json(samples: Iterable[Sample]) -> str:
+    """As JSON text: an array parameter of lists would be taken for a matrix."""
+    return orjson.dumps([sample_to_row(sample) for sample in samples]).decode()
 
 
 def sample_from_row(row: list[str | None]) -> Sample:

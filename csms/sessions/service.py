@@ -142,7 +142,9 @@ class Sessions:
 
     def _billable(self, facts: SessionFacts, *, now: datetime) -> BillableSession:
         session = self._fold(facts, now=now)
-        until = as_of(session, facts.surroundings(), now=now) or now
+        around = facts.surroundings()
+        clock = _on_its_clock(now, around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
+        until = as_of(session, around, now=clock) or clock
         used = usage(session, as_of=until)
         return BillableSession(
             id=facts.id,
@@ -176,6 +178,13 @@ def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:
         complete_timeout_offline_s=Decimal(str(settings.complete_timeout_offline_s)),
         available_patience_s=Decimal(str(settings.available_patience_s)),
     )
+
+
+def _on_its_clock(now: datetime, offset_s: Decimal | None, *, limit_s: Decimal) -> datetime:
+    """Our now as the charge point's clock shows it: sessions are told in its time. Small offsets are travel time."""
+    if offset_s is None or abs(offset_s) <= limit_s:
+        return now
+    return now + timedelta(seconds=int(offset_s))
 
 
 def _dropped(facts: SessionFacts, session: Session) -> str | None:

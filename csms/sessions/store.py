@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from asyncpg import Record
 
 from billing import Queries
@@ -220,15 +221,21 @@ def _neighbour(row: Record) -> Neighbour:
 
 
 async def _load_tokens(connection: Any, found: Mapping[int, SessionFacts]) -> None:
-    """The state of each session's token at its start, in the time in which it was presented."""
-    presented: dict[int, tuple[str, datetime]] = {}
+    """The state of each session's token at its start.
+
+    A token that was issued after that, but before we heard of the session, counts as it did when we heard: offline
+    sessions may be older than the card's entry in our books. Blocked and expired are judged at the start alone.
+    """
+    presented: dict[int, tuple[tuple[str, datetime], tuple[str, datetime]]] = {}
     for facts in found.values():
         tokens = [(each.event.at, each.event.token) for each in facts.events if each.event.token is not None]
         if tokens:
-            presented[facts.id] = (canonical(min(tokens)[1]), facts.started_at)
-    verdicts = await verdicts_at(connection, list(presented.values()))
-    for id_, key in presented.items():
-        found[id_].token_status = verdicts[key].status
+            uid = canonical(min(tokens)[1])
+            presented[facts.id] = ((uid, facts.started_at), (uid, facts.first_received_at))
+    verdicts = await verdicts_at(connection, [key for keys in presented.values() for key in keys])
+    for id_, (at_start, when_heard) in presented.items():
+        status = verdicts[at_start].status
+        found[id_].token_status = verdicts[when_heard].status if status is TokenStatus.INVALID else status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +286,7 @@ async def project(connection: Any, projections: Sequence[Projection]) -> None:
         columns["flags"].append(",".join(sorted(each.flags)))
         columns["last_fact_ats"].append(each.last_fact_at)
         columns["inputs_hashes"].append(each.inputs_hash)
-        columns["findings"].append(each.findings)
+        columns["findings"].append(orjson.dumps(each.findings).decode())
     await SQL.project_sessions.execute(connection, **columns)
     await SQL.mark_rating_due.execute(connection, sessions=columns["sessions"])
 
