@@ -80,7 +80,9 @@ class InMemoryApplication:
         self.received.append((socket, fact, frame))
         return self._decide(socket, fact)
 
-    def _decide(self, socket: SocketInfo, fact: vocabulary.Fact) -> vocabulary.Decision:
+    def _decide(  # noqa: PLR0911 - one decision for each kind of fact
+        self, socket: SocketInfo, fact: vocabulary.Fact
+    ) -> vocabulary.Decision:
         now = datetime.now(UTC)
         accepted = TokenVerdict(status=TokenStatus.ACCEPTED)
         match fact:
@@ -197,7 +199,9 @@ class Running:
                 head = data.decode("latin-1").split("\r\n")
                 headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
                 body = (
-                    "" if head[0].split()[1] == "101" else (await reader.read(int(headers.get("content-length", "0")))).decode()
+                    ""
+                    if head[0].split()[1] == "101"
+                    else (await reader.read(int(headers.get("content-length", "0")))).decode()
                 )
             return int(head[0].split()[1]), headers, body
         except (asyncio.IncompleteReadError, ConnectionError):

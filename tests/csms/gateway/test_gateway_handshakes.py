@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 
 import pytest
 from gateway_room import KEY, PASSWORD, InMemoryApplication, a_charge_point, basic, eventually, running
@@ -165,8 +166,6 @@ async def test_one_connection_too_many_gets_503_and_those_that_are_open_go_on() 
 
 
 def test_unless_set_nine_tenths_of_the_open_files_may_be_connections() -> None:
-    import resource
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     assert connections_max(Settings(connections_max=7)) == 7

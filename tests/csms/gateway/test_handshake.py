@@ -78,7 +78,9 @@ def test_a_path_without_an_identity_is_refused(path: str, status: int) -> None:
 def test_any_path_is_an_identity_or_refused(path: str) -> None:
     identity = identity_of(path)
 
-    assert isinstance(identity, Rejected) or (0 < len(identity) <= 48 and identity.isprintable() and ":" not in identity)
+    assert isinstance(identity, Rejected) or (
+        0 < len(identity) <= 48 and identity.isprintable() and ":" not in identity
+    )
 
 
 @given(st.binary(max_size=40))
@@ -88,7 +90,17 @@ def test_a_password_may_hold_any_byte(password: bytes) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Basic", "Basic !!!", "Bearer abc", "Basic Q1A=", "Basic Q1Ax", "basic\tQ1A6eA==", "Basic ä", "Basic Q1A6eA=="[:-3]],
+    [
+        "",
+        "Basic",
+        "Basic !!!",
+        "Bearer abc",
+        "Basic Q1A=",
+        "Basic Q1Ax",
+        "basic\tQ1A6eA==",
+        "Basic ä",
+        "Basic Q1A6eA=="[:-3],
+    ],
 )
 def test_what_is_no_basic_auth_is_no_credentials(header: str) -> None:
     assert basic_credentials([header]) is None

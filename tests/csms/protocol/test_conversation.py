@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 
@@ -214,10 +215,8 @@ class Talk(RuleBasedStateMachine):
 
     @rule(timeout_s=st.floats(min_value=0.1, max_value=10))
     def call(self, timeout_s: float) -> None:
-        try:
+        with contextlib.suppress(TooManyCalls):
             self.tickets.append(self.conversation.call("Reset", {}, timeout_s=timeout_s, now=self.now))
-        except TooManyCalls:
-            pass
         self.settle()
 
     @rule(seconds=st.floats(min_value=0, max_value=6))
