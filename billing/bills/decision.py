@@ -126,8 +126,11 @@ def _rated(
 def _interim_due(
     session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, policies: Policies
 ) -> bool:
-    """Time, energy or amount have grown enough since the last interim, or it shows too much by now (rules.md 17)."""
-    if last is not None and last.inputs_hash == inputs.hash:
+    """Time, energy or amount have grown enough since the last interim, or it shows too much by now (rules.md 17).
+
+    Only while the session runs: one that has ended waits for its facts and gets its final bill next.
+    """
+    if session.closed or (last is not None and last.inputs_hash == inputs.hash):
         return False
     amount = rating.total_incl.decimal
     last_amount = Decimal(0) if last is None else last.total_incl.decimal

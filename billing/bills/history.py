@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from billing.bills import store
-from billing.bills.bill import BillSummary
+from billing.bills.bill import BillSummary, canonical_json
 from billing.bills.store import SQL
 from billing.errors import NotFound
 from billing.policies import store as policy_store
 from billing.rating.engine import rate
 from billing.rating.explanation import ExplainedLine, explain, recompute
 from billing.rating.rating import Rating
-from billing.rating.rating_json import rating_from_json
+from billing.rating.rating_json import rating_from_json, rating_to_json
 from billing.sql import Connection
 from billing.tariffs.store import TariffCache
+
+
+class BillContradicted(Exception):
+    """A stored bill does not follow from its stored inputs: somebody changed one of them, or the engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +109,19 @@ async def recompute_bill(connection: Connection, bill: BillSummary) -> Rating:
     return rate(inputs.usage, tariff, policy, final=inputs.final)
 
 
-async def stored_detail(connection: Connection, bill: BillSummary) -> dict[str, Any]:
-    """The bill's rating as JSON values, as stored."""
-    return (await store.bill_body(connection, bill.session, bill.seq))[1]
+async def require_recomputable(connection: Connection, bill: BillSummary) -> Rating:
+    """The rating again, having checked that it and the inputs' hash are what the bill stored, to the byte.
+
+    Raises:
+        BillContradicted: they are not.
+    """
+    inputs, detail = await store.bill_body(connection, bill.session, bill.seq)
+    rating = await recompute_bill(connection, bill)
+    if inputs.hash != bill.inputs_hash:
+        raise BillContradicted(f"the inputs of bill {bill.seq} of session {bill.session} are not those it was made of")
+    if canonical_json(rating_to_json(rating)) != canonical_json(detail):
+        raise BillContradicted(f"bill {bill.seq} of session {bill.session} does not follow from its inputs")
+    return rating
 
 
 def lines_to_dicts(lines: Collection[ExplainedLine]) -> list[dict[str, object]]:
