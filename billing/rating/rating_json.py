@@ -88,10 +88,6 @@ def _segment_to_json(segment: Segment) -> dict[str, Any]:
 def rating_from_json(body: Mapping[str, Any]) -> Rating:
     """The rating that `rating_to_json` wrote. It reads what we stored, so a malformed body is a bug and raises."""
     currency = body["currency"]
-
-    def money(text: str) -> Money:
-        return Money.round_from(Decimal(text), currency)
-
     return Rating(
         engine_version=body["engine_version"],
         policy=RatingPolicy.from_dict(body["policy"]),
@@ -114,27 +110,32 @@ def rating_from_json(body: Mapping[str, Any]) -> Rating:
         components=tuple(
             ComponentAmount(
                 name=name,
-                excl_tax=money(body["components"][name.value]["excl_tax"]),
+                excl_tax=_money(body["components"][name.value]["excl_tax"], currency),
                 excl_tax_exact=Fraction(body["components"][name.value]["excl_tax_exact"]),
             )
             for name in ComponentName
         ),
-        tax_groups=tuple(
-            TaxGroup(
-                vat=_decimal(group["vat"]),
-                net=money(group["net"]),
-                tax=money(group["tax"]),
-                net_exact=Fraction(group["net_exact"]),
-                tax_exact=Fraction(group["tax_exact"]),
-            )
-            for group in body["tax_groups"]
-        ),
+        tax_groups=tuple(_tax_group_from_json(group, currency) for group in body["tax_groups"]),
         excl_tax=Fraction(body["excl_tax"]),
         incl_tax=Fraction(body["incl_tax"]),
-        total_excl=money(body["total_excl"]),
-        total_tax=money(body["total_tax"]),
-        total_incl=money(body["total_incl"]),
+        total_excl=_money(body["total_excl"], currency),
+        total_tax=_money(body["total_tax"], currency),
+        total_incl=_money(body["total_incl"], currency),
         notes=tuple(Note(note) for note in body["notes"]),
+    )
+
+
+def _money(text: str, currency: str) -> Money:
+    return Money.round_from(Decimal(text), currency)
+
+
+def _tax_group_from_json(body: Mapping[str, Any], currency: str) -> TaxGroup:
+    return TaxGroup(
+        vat=_decimal(body["vat"]),
+        net=_money(body["net"], currency),
+        tax=_money(body["tax"], currency),
+        net_exact=Fraction(body["net_exact"]),
+        tax_exact=Fraction(body["tax_exact"]),
     )
 
 

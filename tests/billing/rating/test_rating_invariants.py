@@ -128,32 +128,31 @@ def test_segments_tile_the_session_with_its_real_seconds_and_energy(usage: Usage
 
 @FEW
 @given(usage=usages(), tariff=tariffs(limits=False))
-def test_the_step_surplus_is_below_one_step_and_stands_on_one_line_per_rounding(usage: Usage, tariff: Tariff) -> None:
+def test_the_step_surplus_is_below_one_step_and_completes_the_last_priced_line(usage: Usage, tariff: Tariff) -> None:
     rating = rate(usage, tariff, PRICE_POLICY, final=True)
 
     for dimensions in ((Dimension.ENERGY,), (Dimension.TIME, Dimension.PARKING_TIME)):
-        lines = of(rating, *dimensions)
-        raised = [line for line in lines if line.quantity_billed != line.quantity_used]
+        raised = [line for line in of(rating, *dimensions) if line.quantity_billed != line.quantity_used]
         assert len(raised) <= 1
         for line in raised:
             assert line.element is not None
+            same = [other for other in of(rating, line.dimension) if other.element is not None and other.quantity_used]
             step = next(c.step for c in tariff.elements[line.element].components if c.type is line.dimension)
+            assert line is same[-1]
             assert 0 < line.quantity_billed - line.quantity_used < step
-            assert sum(own.quantity_billed for own in lines if own.dimension is line.dimension and own.unit_price) % (
-                step
-            ) == 0 or not all(own.unit_price for own in lines)
+            assert sum(other.quantity_billed for other in same) % step == 0
 
 
 @FEW
 @given(usage=usages(), tariff=tariffs(limits=False, step_max=1))
 def test_a_step_of_one_adds_nothing_to_whole_quantities(usage: Usage, tariff: Tariff) -> None:
-    whole = Usage(
-        time_zone=usage.time_zone,
-        periods=tuple(replace(p, energy_wh=p.energy_wh and Decimal(int(p.energy_wh))) for p in usage.periods),
-    )
-    rating = rate(whole, tariff, PRICE_POLICY, final=True)
+    rating = rate(usage, tariff, PRICE_POLICY, final=True)
 
-    assert sum((line.quantity_billed - line.quantity_used for line in of(rating, *Dimension)), Decimal(0)) < 3
+    for dimension in (Dimension.ENERGY, Dimension.TIME, Dimension.PARKING_TIME):
+        used = sum(line.quantity_used for line in of(rating, dimension) if line.element is not None)
+        billed = sum(line.quantity_billed for line in of(rating, dimension))
+        if used == int(used):
+            assert billed == sum(line.quantity_used for line in of(rating, dimension))
 
 
 @FEW
