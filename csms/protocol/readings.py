@@ -7,8 +7,11 @@ from datetime import datetime
 
 from csms.protocol import keys
 from csms.protocol.quirks import Quirk
-from csms.protocol.repair import Fields, Message
+from csms.protocol.repair import UNREADABLE, Fields, Message
+from csms.protocol.samples import UNITS
 from csms.protocol.vocabulary import Reading, Sample
+
+_UNIT_LENGTH_MAX = 50
 
 SampleReader = Callable[[Fields], Sample | None]
 
@@ -20,6 +23,14 @@ def read_readings(message: Message, name: str, read_sample: SampleReader, *, fal
     """
     readings = (_reading(message, element, read_sample, fallback) for element in message.fields.items(name))
     return tuple(reading for reading in readings if reading is not None)
+
+
+def unit_text(fields: Fields, name: str) -> str | None:
+    """The unit as sent, None where none was; an unreadable one is not none."""
+    unit = fields.payload.get(name)
+    if isinstance(unit, str) and unit in UNITS:
+        return unit
+    return None if fields.raw(name) is None else fields.text(name, _UNIT_LENGTH_MAX) or UNREADABLE
 
 
 def _reading(message: Message, element: object, read_sample: SampleReader, fallback: datetime) -> Reading | None:

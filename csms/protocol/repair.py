@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +20,7 @@ DATA_LENGTH_MAX = 100_000  # vendor data, as JSON text
 SIGNED_LENGTH_MAX = 65_536
 INTEGER_MAX = 2**31 - 1  # OCPP integers are 32 bits wide, and so are our columns
 UNREADABLE = "?"  # stands for a word that was sent but is no text
-QUANTITY_MAX = Decimal(10) ** 15  # above any meter; keeps every quantity within numeric columns
+QUANTITY_DIGITS_MAX = 15  # before the point: above any meter; keeps every quantity within numeric columns
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres refuses U+0000, UTF-8 has no half surrogate pairs
 _INTEGER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
@@ -55,9 +54,9 @@ def clean_data(data: object, depth: int = 0) -> object:
     """Vendor data of any shape, storable as JSON. Beyond 32 levels it is cut, numbers that JSON lacks are null."""
     if isinstance(data, str):
         return storable_text(data, DATA_LENGTH_MAX, set())
-    if isinstance(data, Mapping | list) and depth >= _DATA_DEPTH_MAX:
+    if isinstance(data, dict | list) and depth >= _DATA_DEPTH_MAX:
         return None
-    if isinstance(data, Mapping):
+    if isinstance(data, dict):
         return {_UNSTORABLE.sub("\ufffd", str(name)): clean_data(value, depth + 1) for name, value in data.items()}
     if isinstance(data, list):
         return [clean_data(item, depth + 1) for item in data]
@@ -83,7 +82,7 @@ def parse_decimal(value: object, quirks: set[str]) -> Decimal | None:
         return None
     else:
         text = str(value)  # the shortest text that means this float: what the charge point wrote
-    if _DECIMAL_COMMA.fullmatch(text):
+    if "," in text and _DECIMAL_COMMA.fullmatch(text):
         quirks.add(Quirk.DECIMAL_COMMA)
         text = text.replace(",", ".")
     if not _DECIMAL.fullmatch(text):
@@ -92,7 +91,7 @@ def parse_decimal(value: object, quirks: set[str]) -> Decimal | None:
     number = Decimal(text)
     if not number:
         return Decimal(0)
-    if abs(number) >= QUANTITY_MAX:
+    if number.adjusted() >= QUANTITY_DIGITS_MAX:
         quirks.add(Quirk.VALUE_OUT_OF_RANGE)
         return None
     return number
@@ -104,10 +103,10 @@ class Fields:
     __slots__ = ("payload", "quirks")
 
     def __init__(self, payload: object, quirks: set[str]) -> None:
-        if not isinstance(payload, Mapping):
+        if not isinstance(payload, dict):
             quirks.add(Quirk.WRONG_TYPE)
             payload = {}
-        self.payload: Mapping[str, object] = payload
+        self.payload: dict[str, object] = payload
         self.quirks = quirks
 
     def raw(self, name: str) -> object:
@@ -147,6 +146,8 @@ class Fields:
     def word(self, name: str, words: frozenset[str], limit: int = 50) -> str | None:
         """One of `words` where it can be recognised, else the text as sent (`unknown_enum`)."""
         value = self.payload.get(name)
+        if value is None:
+            return None
         if isinstance(value, str) and value in words:
             return value
         text = self.text(name, limit)
@@ -176,6 +177,14 @@ class Fields:
         number = _whole_number(value, self.quirks)
         if number is not None and not -INTEGER_MAX - 1 <= number <= INTEGER_MAX:
             self.quirks.add(Quirk.INTEGER_OUT_OF_RANGE)
+            return None
+        return number
+
+    def place(self, name: str) -> int | None:
+        """The number of an EVSE or connector: 0 (the charge point as a whole) or more."""
+        number = self.integer(name)
+        if number is not None and number < 0:
+            self.quirks.add(Quirk.VALUE_RANGE)
             return None
         return number
 
@@ -219,7 +228,7 @@ class Fields:
         value = self.raw(name)
         if isinstance(value, list):
             return value
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             self.quirks.add(Quirk.SINGLE_ITEM)
             return [value]
         if value is not None:
@@ -233,7 +242,7 @@ def _whole_number(value: object, quirks: set[str]) -> int | None:
             return value
         quirks.add(Quirk.INTEGER_OUT_OF_RANGE)
         return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < QUANTITY_MAX:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10.0**QUANTITY_DIGITS_MAX:
         quirks.add(Quirk.DECIMAL_INTEGER)
         return int(value)
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 
 from csms.protocol.quirks import Quirk
-from csms.protocol.repair import QUANTITY_MAX
+from csms.protocol.repair import QUANTITY_DIGITS_MAX
 from csms.protocol.vocabulary import Measurand
 
 PHASES = frozenset({"L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1"})
@@ -68,6 +69,7 @@ _DEFAULTS = (  # base unit by the beginning of the measurand, where none was sen
     ("Temperature", "Celsius"),
     ("RPM", "RPM"),
 )
+UNITS = frozenset(_BASE)  # those that need no second look
 _WITHOUT_UNIT = frozenset({"", "Wh", "varh", "VAh"})  # energy has a default in both versions, a factor has no unit
 _REQUIRED: dict[str, str] = {  # measurands that decide money or plausibility take no other base unit
     Measurand.ENERGY_IMPORT_REGISTER: "Wh",
@@ -84,6 +86,7 @@ _MICRO = Decimal("0.000001")
 _MULTIPLIER_MAX = 15
 
 
+@lru_cache(maxsize=256)
 def default_unit(measurand: str) -> str:
     """The base unit of a measurand, "" where it has none or is unknown."""
     return next((unit for beginning, unit in _DEFAULTS if measurand.startswith(beginning)), "")
@@ -140,7 +143,7 @@ def _base_unit(unit: str, quirks: set[str]) -> tuple[str, int]:
 def _scaled(value: Decimal, power: int, base: str, quirks: set[str]) -> Decimal | None:
     if power:
         value = value.scaleb(power, context=_CONTEXT)
-    if abs(value) >= QUANTITY_MAX:
+    if value.adjusted() >= QUANTITY_DIGITS_MAX and value:
         quirks.add(Quirk.VALUE_OUT_OF_RANGE)
         return None
     if base == "Wh":

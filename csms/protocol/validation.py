@@ -130,9 +130,11 @@ def violations(protocol: Protocol, action: str, payload: object, *, response: bo
     try:
         errors = list(validator(protocol, action, response=response).iter_errors(payload))
     except (ValueError, RecursionError):
-        return [Violation(fault=Fault.PROPERTY, path="", problem="is not valid Unicode", quirk=Quirk.TEXT_UNSTORABLE)]
-    found = [_violation(error, payload) for error in errors]
-    return sorted(found, key=lambda violation: violation.fault.value)
+        errors = []
+    if not errors:  # the validator itself gave up
+        problem = "holds text that is not Unicode, or is nested too deep"
+        return [Violation(fault=Fault.PROPERTY, path="", problem=problem, quirk=Quirk.TEXT_UNSTORABLE)]
+    return sorted((_violation(error, payload) for error in errors), key=lambda violation: violation.fault.value)
 
 
 def refuse(protocol: Protocol, fault: Fault, description: str) -> Refusal:

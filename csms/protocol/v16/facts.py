@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from csms.protocol import alike, keys, vocabulary
 from csms.protocol.quirks import Quirk
-from csms.protocol.readings import read_readings
-from csms.protocol.repair import SIGNED_LENGTH_MAX, UNREADABLE, Fields, Message, parse_decimal, storable_text
+from csms.protocol.readings import read_readings, unit_text
+from csms.protocol.repair import SIGNED_LENGTH_MAX, Fields, Message, parse_decimal, storable_text
 from csms.protocol.samples import CONTEXTS, LOCATIONS, PHASES, in_base_unit, rounded_wh
 from csms.protocol.v16.words import ERROR_CODES, FORMATS, MEASURANDS, REASONS, STATUSES
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Fact, Measurand, ReadingsReported, Sample
@@ -51,9 +51,9 @@ def authorize(message: Message) -> Fact | None:
 
 def status_notification(message: Message) -> Fact | None:
     fields = message.fields
-    evse = fields.integer("connectorId")
+    evse = fields.place("connectorId")
     status = fields.word("status", STATUSES)
-    if evse is None or evse < 0 or status not in STATUSES:
+    if evse is None or status not in STATUSES:
         return None
     error_code = fields.word("errorCode", ERROR_CODES)
     if error_code is not None and error_code not in ERROR_CODES:
@@ -74,7 +74,7 @@ def status_notification(message: Message) -> Fact | None:
 
 def start_transaction(message: Message) -> Fact:
     fields = message.fields
-    evse = fields.integer("connectorId")
+    evse = fields.place("connectorId")
     token = _token(message)
     register = fields.register("meterStart")
     stamp = message.stamp(fields.raw("timestamp"))
@@ -84,9 +84,7 @@ def start_transaction(message: Message) -> Fact:
         reservation = None
     if evse == 0:
         message.quirks.add(Quirk.CONNECTOR_ZERO)
-    malformed = (
-        evse is None or evse < 0 or register is None or (token is None and Quirk.TOKEN_EMPTY not in message.quirks)
-    )
+    malformed = evse is None or register is None or (token is None and Quirk.TOKEN_EMPTY not in message.quirks)
     key = keys.start_key(connector=evse, token=token, at=stamp.key, register=register)
     return ChargingEvent(
         kind=EventKind.STARTED,
@@ -135,20 +133,20 @@ def stop_transaction(message: Message) -> Fact:
 
 def meter_values(message: Message) -> Fact:
     fields = message.fields
-    evse = fields.integer("connectorId")
+    evse = fields.place("connectorId")
     transaction, is_id = fields.integer_id("transactionId")
     readings = read_readings(message, "meterValue", _sample, fallback=message.received_at)
     if evse == 0 and transaction is not None:
         message.quirks.add(Quirk.CONNECTOR_ZERO)
     unreadable_id = transaction is not None and not is_id
     unreadable_list = not isinstance(fields.payload.get("meterValue"), list | dict)
-    known_evse = evse if evse is not None and evse >= 0 else 0
+    known_evse = evse or 0
     return ReadingsReported(
         evse=known_evse,
         connector=connector_of(known_evse),
         transaction=transaction,
         readings=readings,
-        malformed=evse is None or evse < 0 or unreadable_id or unreadable_list,
+        malformed=evse is None or unreadable_id or unreadable_list,
         quirks=message.noted(),
     )
 
@@ -193,8 +191,7 @@ def _sample(fields: Fields) -> Sample | None:
         quirks.add(Quirk.TEXT_AS_NUMBER)
     # Signed data may consist of digits only (hex): it is never a quantity.
     value = None if signed is not None else parse_decimal(raw, quirks)
-    unit = None if fields.raw("unit") is None else fields.text("unit", 50) or UNREADABLE
-    value, unit = in_base_unit(value, unit, measurand, quirks)
+    value, unit = in_base_unit(value, unit_text(fields, "unit"), measurand, quirks)
     return Sample(
         value=value,
         measurand=measurand,

@@ -10,6 +10,7 @@ from csms.protocol.times import print_time
 from csms.protocol.v16.answers import acknowledgement, boot_answer, time_answer, vendor_data_answer
 from csms.protocol.vocabulary import Decision, TokenVerdict
 
+AMOUNT_DIGITS_MAX = 15  # decimal digits that a double keeps
 _TOKEN_LENGTH_MAX = 36  # IdTokenType.idToken
 
 AnswerWriter = Callable[[Decision], dict[str, object]]
@@ -36,7 +37,7 @@ def json_number(amount: Decimal) -> float:
 
     Exact on the wire: the shortest text of the float nearest to an amount of up to 15 digits is that amount again.
     """
-    assert len(amount.as_tuple().digits) <= 15, f"{amount} has more digits than a JSON number keeps"  # noqa: PLR2004
+    assert len(amount.as_tuple().digits) <= AMOUNT_DIGITS_MAX, f"{amount} has more digits than a JSON number keeps"
     return float(amount)
 
 

@@ -6,13 +6,11 @@ from typing import assert_never
 
 from csms.protocol import vocabulary
 from csms.protocol.outgoing import CommandInvalid, require
-from csms.protocol.v201.answers import json_number
+from csms.protocol.v201.answers import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.v201.setting_name import SettingName, SettingNameInvalid, parse_setting_name
 from csms.protocol.vocabulary import Command
 
 Call = tuple[str, dict[str, object]]
-
-_COST_DIGITS_MAX = 15
 
 
 def call(command: Command) -> Call | None:  # noqa: C901, PLR0911, PLR0912  # one line for each command
@@ -107,7 +105,7 @@ def data_transfer(command: vocabulary.SendVendorData) -> Call:
 
 def cost_updated(command: vocabulary.ShowCost) -> Call:
     digits = len(command.total_cost.as_tuple().digits)
-    fits = command.total_cost.is_finite() and digits <= _COST_DIGITS_MAX
+    fits = command.total_cost.is_finite() and digits <= AMOUNT_DIGITS_MAX
     require("CostUpdated", fits, f"totalCost {command.total_cost} has more digits than a JSON number keeps")
     return "CostUpdated", {"totalCost": json_number(command.total_cost), "transactionId": command.transaction}
 

@@ -61,9 +61,9 @@ def authorize(message: Message) -> Fact | None:
 
 def status_notification(message: Message) -> Fact | None:
     fields = message.fields
-    evse, connector = fields.integer("evseId"), fields.integer("connectorId")
+    evse, connector = fields.place("evseId"), fields.place("connectorId")
     status = fields.word("connectorStatus", STATUSES)
-    if evse is None or evse < 0 or status not in STATUSES:
+    if evse is None or status not in STATUSES:
         return None
     if connector is None:
         message.quirks.add(Quirk.CONNECTOR_MISSING)
@@ -116,15 +116,15 @@ def transaction_event(message: Message) -> Fact:
 
 def meter_values(message: Message) -> Fact:
     fields = message.fields
-    evse = fields.integer("evseId")
+    evse = fields.place("evseId")
     readings = read_readings(message, "meterValue", read_sample, fallback=message.received_at)
     unreadable_list = not isinstance(fields.payload.get("meterValue"), list | dict)
     return ReadingsReported(
-        evse=evse if evse is not None and evse >= 0 else 0,
+        evse=evse or 0,
         connector=None,
         transaction=None,
         readings=readings,
-        malformed=evse is None or evse < 0 or unreadable_list,
+        malformed=evse is None or unreadable_list,
         quirks=message.noted(),
     )
 
@@ -188,10 +188,10 @@ def _evse(message: Message) -> tuple[int | None, int | None]:
     if raw is None:
         return None, None
     if isinstance(raw, int | float | str):
-        evse, connector = message.fields.integer("evse"), None
+        evse, connector = message.fields.place("evse"), None
     else:
         fields = Fields(raw, message.quirks)
-        evse, connector = fields.integer("id"), fields.integer("connectorId")
+        evse, connector = fields.place("id"), fields.place("connectorId")
     if evse is not None and connector is None:
         message.quirks.add(Quirk.CONNECTOR_MISSING)
     return evse, connector

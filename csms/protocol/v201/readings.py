@@ -5,7 +5,8 @@ from __future__ import annotations
 import orjson
 
 from csms.protocol.quirks import Quirk
-from csms.protocol.repair import SIGNED_LENGTH_MAX, UNREADABLE, Fields, parse_decimal, storable_text
+from csms.protocol.readings import unit_text
+from csms.protocol.repair import SIGNED_LENGTH_MAX, Fields, parse_decimal, storable_text
 from csms.protocol.samples import CONTEXTS, LOCATIONS, PHASES, in_base_unit
 from csms.protocol.v201.words import MEASURANDS
 from csms.protocol.vocabulary import Measurand, Sample
@@ -40,16 +41,12 @@ def _unit(fields: Fields) -> tuple[str | None, int | None]:
     """UnitOfMeasureType: unit and power of ten (None: unreadable). A bare `unit`, as 1.6 has it, is taken too."""
     raw = fields.raw("unitOfMeasure")
     if raw is None:
-        return _unit_text(fields, "unit"), 0
+        return unit_text(fields, "unit"), 0
     if isinstance(raw, str):
-        return _unit_text(fields, "unitOfMeasure"), 0
+        return unit_text(fields, "unitOfMeasure"), 0
     unit = Fields(raw, fields.quirks)
     multiplier = 0 if unit.raw("multiplier") is None else unit.integer("multiplier")
-    return _unit_text(unit, "unit"), multiplier
-
-
-def _unit_text(fields: Fields, name: str) -> str | None:
-    return None if fields.raw(name) is None else fields.text(name, 50) or UNREADABLE
+    return unit_text(unit, "unit"), multiplier
 
 
 def _signed_data(fields: Fields) -> str | None:
