@@ -21,7 +21,6 @@ UPGRADED = 101
 REOPEN_TRIES = 20
 REOPEN_PAUSE_S = 0.25
 FRAMES_PER_CASE_MAX = 1000
-SPOILED_WAIT_S = 0.2
 
 
 class ProbeError(Exception):
@@ -209,7 +208,7 @@ class Probe:
 
     async def _outcome(self, socket: RawSocket, case: Case) -> Outcome:
         for _ in range(FRAMES_PER_CASE_MAX):
-            heard = await socket.next(SPOILED_WAIT_S if case.spoils else self.timeout_s)
+            heard = await socket.next(case.wait_s if case.spoils else self.timeout_s)
             if heard is None:
                 return Outcome(kind="nothing")
             if isinstance(heard, Closed):

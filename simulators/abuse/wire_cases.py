@@ -42,9 +42,8 @@ def wire_cases() -> Iterator[Case]:
     yield case("a fragmented ping", frame(b"x", opcode=PING, fin=False), closed(1002))
     yield case("a continuation of nothing", frame(b"x", opcode=0), closed(1002))
     yield case("a new message inside a fragmented one", frame(b"[", fin=False) + frame(HEARTBEAT), closed(1002))
-    yield case(
-        "6000 empty fragments", frame(b"", fin=False) + frame(b"", opcode=0, fin=False) * 6000, closed(1008, 1009)
-    )
+    fragments = frame(b"", fin=False) + frame(b"", opcode=0, fin=False) * 6000
+    yield Case(name="wire: 6000 empty fragments", raw=fragments, expect=closed(1008, 1009), spoils=True, wait_s=5.0)
     for declared in (2 * MEBI, 4 * MEBI, 16 * MEBI, 1 << 40, 1 << 63):
         yield case(f"{declared} bytes declared", frame(b"[2", declared=declared), closed(1002, 1009))
     yield case("two mebibytes sent", frame(b'["' + b"y" * (2 * MEBI) + b'"]'), closed(1009))
