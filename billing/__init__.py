@@ -21,6 +21,9 @@ from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Un
 from billing.money import MINOR_DIGITS, Money
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
+from billing.tariffs.assignment import Scope
+from billing.tariffs.service import assign as assign_tariff
+from billing.tariffs.service import create as create_tariff
 
 __all__ = [
     "INSTANT",
@@ -44,12 +47,15 @@ __all__ = [
     "Query",
     "QueryFileInvalid",
     "Refused",
+    "Scope",
     "SessionSource",
     "Unavailable",
     "Usage",
+    "assign_tariff",
     "async_command",
     "bind_names",
     "cell",
+    "create_tariff",
     "json_text",
     "output_options",
     "print_error",

@@ -143,3 +143,8 @@ async def evidence(connection: Any, session: int) -> list[dict[str, str]]:
     """What the rules noticed about a session, each with the figures that were compared."""
     row = await SQL.findings_of.fetchrow(connection, session=session)
     return [] if row is None else list(row["findings"])
+
+
+async def count_bills(connection: Any) -> dict[str, int]:
+    """How many bills of each kind there are."""
+    return {row["kind"]: row["bills"] for row in await SQL.count_bills.fetch(connection)}

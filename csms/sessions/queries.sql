@@ -367,3 +367,7 @@ SELECT s.charge_point, s.transaction, k.protocol
   JOIN LATERAL (SELECT * FROM socket k WHERE k.charge_point = s.charge_point AND k.closed_at IS NULL
                  ORDER BY k.opened_at DESC LIMIT 1) k ON true
  WHERE s.id = :session::integer;
+
+-- name: count_bills
+-- Bills by kind.
+SELECT kind, count(*) AS bills FROM bill GROUP BY kind;

@@ -1,0 +1,180 @@
+"""csms demo: the whole system at work on simulated charge points, in about a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from billing import CliError, ExitCode, async_command
+from csms import logs
+from csms.app import Running, run_server
+from csms.charge_points import service as charge_points
+from csms.database.cluster import open_cluster
+from csms.database.pool import connect_once
+from csms.demo import stage, world
+from csms.demo.stage import Verdict
+from csms.sessions import listing
+from csms.settings import Settings, load_settings
+from simulators.scenarios import ScenarioResult, run_scenario, shipped
+
+SPEED = 180.0
+"""Model seconds per second: the longest story lasts two and a half hours."""
+REFRESH_S = 0.5
+SETTLE_S = 15.0
+WIDTH_IN_A_PIPE = 150
+LONGEST = timedelta(hours=2, minutes=40)
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C, to look around.")
+@click.option("--speed", type=click.FloatRange(10, 100_000), default=SPEED, show_default=True, help="Times real time.")
+@click.option("--ocpp-port", type=click.IntRange(0, 65535), default=0, help="A free one unless said.")
+@click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="A free one unless said.")
+@async_command
+async def demo(keep: bool, speed: float, ocpp_port: int, http_port: int) -> None:
+    """Watch it work: eleven simulated charge points of both versions, well-behaved and not.
+
+    \b
+    Examples:
+      csms demo
+      csms demo --keep
+
+    Everything is fictitious and lives in a database of its own, which is gone afterwards.
+    """
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, width=WIDTH_IN_A_PIPE)
+    async with _server(ocpp_port=ocpp_port, http_port=http_port) as (settings, dsn, running):
+        console.print(
+            f"csms {running.version}: charge points connect to {running.ocpp_url}, metrics at {running.http_url}/metrics"
+        )
+        verdicts = await _play(console, settings, dsn, running, speed=speed)
+        console.print()
+        console.print(stage.result(verdicts))
+        wrong = [each for each in verdicts if not each.right]
+        console.print(_closing(verdicts, wrong))
+        if keep:
+            await _stay(console, settings, running)
+    if wrong:
+        raise CliError(
+            f"{len(wrong)} of {len(verdicts)} sessions did not end as they must",
+            "see the table; this is a defect of csms, please report it",
+            ExitCode.FAILED,
+        )
+
+
+@asynccontextmanager
+async def _server(*, ocpp_port: int, http_port: int) -> AsyncIterator[tuple[Settings, str, Running]]:
+    """A server on an embedded Postgres of its own, in a directory that goes with it."""
+    data_dir = Path(tempfile.gettempdir()) / f"csms-demo-{os.getpid()}"
+    settings = load_settings(
+        data_dir=data_dir, ocpp_port=ocpp_port, http_port=http_port, ocpp_host="127.0.0.1", settle_delay_s=2,
+        complete_timeout_online_s=5, available_patience_s=8, sweep_interval_s=1, projection_interval_s=0.5,
+        log_level="error",
+    ).model_copy(update={"database_url": None})  # fmt: skip
+    logs.configure(settings.log_level)
+    try:
+        async with open_cluster(data_dir, "own") as dsn, asyncio.TaskGroup() as tasks:
+            started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+            serving = tasks.create_task(run_server(settings, dsn, started=started.set_result))
+            await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            running = await started
+            try:
+                yield settings, dsn, running
+            finally:
+                running.stop()
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+async def _play(console: Console, settings: Settings, dsn: str, running: Running, *, speed: float) -> list[Verdict]:
+    async with connect_once(dsn) as connection:
+        begin = datetime.now(UTC) - LONGEST
+        key = charge_points.load_password_key(settings.data_dir, settings.password_key)
+        passwords = await world.build(connection, key=key, since=begin - timedelta(days=1))
+        played = asyncio.gather(
+            *(
+                run_scenario(
+                    shipped()[act.scenario], running.ocpp_url, act.charge_point, passwords[act.charge_point],
+                    protocol=str(act.protocol), token=act.token, time_base=begin, speed=speed,
+                )
+                for act in world.ACTS
+            )
+        )  # fmt: skip
+        await _show(console, connection, played)
+        return await _settled(connection)
+
+
+async def _show(console: Console, connection: Any, played: asyncio.Future[list[ScenarioResult]]) -> None:
+    """What goes on, until everything is played: a picture on a terminal, a line now and then elsewhere."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True, screen=False) as live:
+            while not played.done():
+                live.update(stage.picture(*await _state(connection)))
+                await asyncio.wait({played}, timeout=REFRESH_S)
+    else:
+        while not played.done():
+            _, sessions, bills = await _state(connection)
+            console.print(stage.plain(sessions, bills))
+            await asyncio.wait({played}, timeout=REFRESH_S * 10)
+    for each in await played:
+        if not each.ok:
+            console.print(f"{each.charge_point}: {each.title}: {'; '.join(each.unmet) or 'messages left'}")
+
+
+async def _state(
+    connection: Any,
+) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], Mapping[str, int]]:
+    return (
+        await charge_points.list_charge_points(connection),
+        await listing.list_sessions(connection),
+        await listing.count_bills(connection),
+    )
+
+
+async def _settled(connection: Any) -> list[Verdict]:
+    """The verdicts once all are right, or when it has lasted too long."""
+    deadline = asyncio.get_running_loop().time() + SETTLE_S
+    while True:
+        verdicts = stage.judge(await listing.list_sessions(connection))
+        if all(each.right for each in verdicts) or asyncio.get_running_loop().time() > deadline:
+            return verdicts
+        await asyncio.sleep(REFRESH_S)
+
+
+def _closing(verdicts: Sequence[Verdict], wrong: Sequence[Verdict]) -> str:
+    if wrong:
+        return f"\n{len(wrong)} of {len(verdicts)} sessions did not end as they must."
+    held = sum(1 for each in verdicts if each.expected.total_incl_tax is None)
+    return (
+        f"\n{len(verdicts) - held} sessions were billed right, {held} are held for a person to review.\n"
+        "Next: run your own with `csms serve`, then `csms site create`, `csms tariff create`, `csms cp create`;\n"
+        "`csms demo --keep` stays up to look around. README.md has a five-minute tour."
+    )
+
+
+async def _stay(console: Console, settings: Settings, running: Running) -> None:
+    console.print(
+        f"\nStaying up until Ctrl-C. In another terminal:\n"
+        f"  export CSMS_DATA_DIR={settings.data_dir}\n"
+        f"  csms session list\n  csms session explain 1\n  csms review list\n"
+        f"  csms sim run normal --url {running.ocpp_url} --now"
+    )
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        console.print("stopped")
