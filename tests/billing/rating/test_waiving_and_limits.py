@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -150,6 +151,38 @@ def test_an_energy_limit_is_reached_at_the_interpolated_instant() -> None:
     assert (free.quantity_used, paid.quantity_used) == (Decimal(3000), Decimal(9000))
     assert free.end == paid.start == START + timedelta(minutes=15)
     assert rating.total_excl.text == "4.50"
+
+
+def test_an_energy_limit_counts_the_whole_session() -> None:
+    first = {
+        "price_components": [{"type": "TIME", "price": "1.00", "vat": "0", "step_size": 1}],
+        "restrictions": {"max_kwh": "3"},
+    }
+    then = {"price_components": [{"type": "TIME", "price": "4.00", "vat": "0", "step_size": 1}]}
+    slow, fast = stay("2000").periods[0], stay("4000").periods[0]
+    hour = timedelta(hours=1)
+    usage = Usage(time_zone="UTC", periods=(slow, replace(fast, start=fast.start + hour, end=fast.end + hour)))
+
+    rating = rate(usage, parse_tariff(tariff() | {"elements": [first, then]}), PRICE_POLICY, final=True)
+
+    # 2 kWh in the first hour, the third 15 minutes into the second: 75 minutes x 1.00 + 45 minutes x 4.00
+    assert rating.segments[0].end == START + timedelta(minutes=75)
+    assert rating.total_excl.text == "4.25"
+
+
+def test_a_cut_before_tax_alone_keeps_the_mix_of_rates() -> None:
+    parts = [
+        {"type": "FLAT", "price": "0.50", "vat": "20", "step_size": 1},
+        {"type": "ENERGY", "price": "0.25", "vat": "10", "step_size": 1},
+    ]
+    body = tariff(max_price={"before_taxes": "10.00"}) | {"elements": [{"price_components": parts}]}
+
+    rating = rate(stay("50000"), parse_tariff(body), PRICE_POLICY, final=True)
+
+    # uncut 13.00 with 1.35 of tax: 1.35 x 10 / 13 = 1.038...
+    assert (rating.total_excl.text, rating.total_tax.text) == ("10.00", "1.04")
+    # of the net 12.50 / 13 carry 10 %, of the tax 1.25 / 1.35
+    assert [(group.net.text, group.tax.text) for group in rating.tax_groups] == [("9.62", "0.96"), ("0.38", "0.08")]
 
 
 def test_a_session_of_no_periods_costs_nothing_not_even_min_price() -> None:
