@@ -71,6 +71,7 @@ class Reception:
         self._writer = writer
         self._frames = frames
         self._accepted = accepted
+        self._set_up: set[str] = set()
         self._follow_ups: asyncio.Queue[SocketInfo] = asyncio.Queue(maxsize=10_000)
 
     async def run(self) -> None:
@@ -139,7 +140,8 @@ class Reception:
         except Exception as error:
             raise _as_unavailable(error) from error
         accepted = known.registration is Registration.ACCEPTED
-        if accepted and known.template and not self._follow_ups.full():
+        if accepted and known.template and socket.id not in self._set_up and not self._follow_ups.full():
+            self._set_up.add(socket.id)  # a charge point that boots again and again is set up once a socket
             self._follow_ups.put_nowait(socket)
         interval_s = self._settings.heartbeat_interval_s if accepted else FIRST_CONTACT_INTERVAL_S
         return BootAnswer(registration=known.registration, now=now, interval_s=interval_s)
@@ -162,6 +164,7 @@ class Reception:
         )
 
     async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
+        self._set_up.discard(socket.id)
         try:
             await self._node.closed(UUID(socket.id), at=datetime.now(UTC), code=code, reason=reason)
         except Exception as error:

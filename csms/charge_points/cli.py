@@ -107,7 +107,7 @@ def _created(known: ChargePoint, password: str | None) -> dict[str, object]:
 @output_options
 @click.pass_context
 @async_command
-async def create(context: click.Context, id_: str, output: Output, **said: Any) -> None:
+async def create(context: click.Context, /, id_: str, output: Output, **said: Any) -> None:
     """Make a charge point known. Its password is shown once, here.
 
     \b
@@ -132,7 +132,7 @@ async def create(context: click.Context, id_: str, output: Output, **said: Any) 
 @output_options
 @click.pass_context
 @async_command
-async def set_(context: click.Context, id_: str, new_password: bool, output: Output, **said: Any) -> None:
+async def set_(context: click.Context, /, id_: str, new_password: bool, output: Output, **said: Any) -> None:
     """Change what is known of a charge point; what is not named stays. Sockets that are open stay open.
 
     \b

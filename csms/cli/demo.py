@@ -89,9 +89,7 @@ async def _server(*, ocpp_port: int, http_port: int) -> AsyncIterator[tuple[Sett
         async with open_cluster(data_dir, "own") as dsn, asyncio.TaskGroup() as tasks:
             started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
             serving = tasks.create_task(run_server(settings, dsn, started=started.set_result))
-            await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
+            serving.add_done_callback(lambda _: started.cancel() if not started.done() else None)
             running = await started
             try:
                 yield settings, dsn, running

@@ -22,7 +22,7 @@ from csms.settings import Settings, load_settings
 @click.option("--http-host", help="127.0.0.1 unless said: nothing there asks for a password.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.pass_context
-def serve(context: click.Context, **given: Any) -> None:
+def serve(context: click.Context, /, **given: Any) -> None:
     """Run the central system until SIGTERM or Ctrl-C.
 
     \b

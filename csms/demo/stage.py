@@ -98,7 +98,7 @@ def judge(sessions: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     return verdicts
 
 
-def _verdict(act: Act, session: Mapping[str, Any] | None, expected: Expected, reasons: Mapping[str, str]) -> Verdict:
+def _verdict(act: Act, session: Mapping[str, Any] | None, expected: Expected) -> Verdict:
     if session is None:
         return Verdict(act=act, session=None, expected=expected, right=False, why="the session is missing")
     wrong = _difference(session, expected)

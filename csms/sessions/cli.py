@@ -46,7 +46,7 @@ def _filtered(command: Any) -> Any:
 @output_options
 @click.pass_context
 @async_command
-async def list_(context: click.Context, output: Output, **filters: Any) -> None:
+async def list_(context: click.Context, /, output: Output, **filters: Any) -> None:
     """List sessions: energy as billed, the newest amount, what holds them.
 
     \b
@@ -75,7 +75,7 @@ async def show(context: click.Context, id_: int, output: Output) -> None:
 @output_options
 @click.pass_context
 @async_command
-async def watch(context: click.Context, every_s: float, output: Output, **filters: Any) -> None:
+async def watch(context: click.Context, /, every_s: float, output: Output, **filters: Any) -> None:
     """Print a line whenever a session changes, until interrupted.
 
     \b
@@ -137,7 +137,7 @@ def _why(row: dict[str, Any]) -> str:
 @output_options
 @click.pass_context
 @async_command
-async def review_list(context: click.Context, output: Output, **filters: Any) -> None:
+async def review_list(context: click.Context, /, output: Output, **filters: Any) -> None:
     """List held sessions, and running ones on which a rule fires.
 
     \b

@@ -90,7 +90,7 @@ class FrameLog:
                     connection,
                     charge_points=[frame.charge_point for frame in batch],
                     directions=[frame.direction for frame in batch],
-                    actions=[frame.action for frame in batch],
+                    actions=[None if frame.action is None else _storable(frame.action)[:100] for frame in batch],
                     bodies=[_storable(redacted(frame.body)) for frame in batch],
                     sockets=[frame.socket for frame in batch],
                     received_ats=[frame.at for frame in batch],
