@@ -133,6 +133,19 @@ class Connection:
             self.closed_with = (code, reason)
         await self._websocket.close_within(code, reason, within_s or self._settings.close_timeout_s)
 
+    async def give_up(self, why: str) -> None:
+        """Nothing can be committed: no answer at all, and no socket on which an answer could be missed.
+
+        Charge points count both as failed attempts and then throw the message away; offline they keep it (1.6 3.7.1,
+        OCPP 2.0.1 E13.FR.04).
+        """
+        log.warning("socket_given_up", charge_point=self.socket.charge_point.id, reason=why)
+        self._deaf = True
+        for _ in self._waiting:
+            self._conversation.leave_unanswered()
+        self._waiting.clear()
+        await self.close(CloseCode.TRY_AGAIN_LATER, "the database is unavailable")
+
     async def give_way(self) -> None:
         """Another socket of this charge point has taken over: calls for it go there, this one ends."""
         await self.close(CloseCode.POLICY_VIOLATION, "replaced by a newer connection", REPLACED_CLOSE_S)
@@ -215,7 +228,8 @@ class Connection:
         try:
             answer = await self._answer(waiting)
         except DatabaseUnavailable as failure:
-            await self._give_up(str(failure))
+            self._conversation.leave_unanswered()
+            await self.give_up(str(failure))
             return
         call = waiting.frame
         if isinstance(answer, Refusal):
@@ -229,19 +243,6 @@ class Connection:
         result = answer.code if isinstance(answer, Refusal) else "answered"
         metrics.message(known or "other", "in", result).inc()
         metrics.ANSWER_SECONDS.observe(self._loop.time() - waiting.read_at)
-
-    async def _give_up(self, why: str) -> None:
-        """Nothing can be committed: no answer at all, and no socket on which an answer could be missed.
-
-        Charge points count both as failed attempts and then throw the message away; offline they keep it (1.6 3.7.1,
-        OCPP 2.0.1 E13.FR.04).
-        """
-        log.warning("socket_given_up", charge_point=self.socket.charge_point.id, reason=why)
-        self._deaf = True
-        for _ in range(1 + len(self._waiting)):
-            self._conversation.leave_unanswered()
-        self._waiting.clear()
-        await self.close(CloseCode.TRY_AGAIN_LATER, "the database is unavailable")
 
     async def _answer(self, waiting: _Waiting) -> Answer:
         """What to answer; a failure of ours never becomes a CALLERROR of a transaction message, nor silence.

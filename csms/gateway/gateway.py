@@ -67,8 +67,8 @@ class Gateway:
     async def run(self) -> None:
         """Listen and serve."""
         try:
+            await self._listener.start()
             async with self._tasks:
-                await self._listener.start()
                 self._is_started.set()
                 watch = self._tasks.create_task(self._watch_health())
                 await self._is_drained.wait()
@@ -143,8 +143,8 @@ class Gateway:
             translator=self._translators(socket.protocol),
             first_call_delay_s=self._first_call_delay_s,
         )
-        self._register(connection)
         try:
+            self._register(connection)
             await self._run(connection)
         except Exception:
             log.exception("connection_failed", charge_point=socket.charge_point.id)
@@ -177,9 +177,8 @@ class Gateway:
     async def _run(self, connection: Connection) -> None:
         try:
             await self._application.opened(connection.socket)
-        except DatabaseUnavailable:
-            await connection.close(CloseCode.TRY_AGAIN_LATER, "the database is unavailable")
-            return
+        except DatabaseUnavailable as failure:
+            await connection.give_up(str(failure))
         except Exception:  # the charge point can be served without anybody being told that it is here
             log.exception("opening_not_noted", charge_point=connection.socket.charge_point.id)
         await connection.run()

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -168,7 +168,7 @@ class Listener:
             return self._unavailable(websocket, "database_unavailable")
         identity = identity_of(request.path)
         if isinstance(identity, Rejected):
-            return self._reject(websocket, identity, request.path)
+            return self._reject(websocket, identity, request.path.partition("?")[0])
         try:
             charge_point = await self._application.find(identity)
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is ours, and the charge point must come back
@@ -255,9 +255,8 @@ class _Full(asyncio.Protocol):
         ).encode()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-        self._timer = asyncio.get_running_loop().call_later(REFUSAL_TIMEOUT_S, transport.abort)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
+        self._timer = asyncio.get_running_loop().call_later(REFUSAL_TIMEOUT_S, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         del data  # the request does not matter; answering only after it keeps the peer from seeing a reset

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_room import (
+    Health,
+    InMemoryApplication,
     Running,
     Station,
     a_charge_point,
@@ -23,8 +25,11 @@ from gateway_room import (
 )
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from csms.database.errors import DatabaseUnavailable
+from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.protocol.vocabulary import Outcome, Reset
+from csms.settings import Settings
 
 STOP = {"transactionId": 1, "meterStop": 900, "timestamp": "2026-03-01T20:30:00Z"}
 
@@ -293,3 +298,43 @@ async def test_the_operator_can_close_a_socket() -> None:
         assert await close_code(reader) == 1008
         writer.close()
         await room.gateway.disconnect("CP-1", 1008, "nobody there")
+
+
+async def test_a_socket_whose_opening_cannot_be_noted_for_want_of_a_database_is_closed() -> None:
+    class Frozen(InMemoryApplication):
+        async def opened(self, socket: SocketInfo) -> None:
+            raise DatabaseUnavailable(f"cannot note {socket.id}")
+
+    async with running(application=Frozen()) as room, room.station() as station:
+        assert await station.closed() == 1013
+        await eventually(lambda: room.gateway.connected() == {})
+
+
+async def test_a_bug_in_noting_that_a_socket_opened_or_closed_keeps_nobody_out() -> None:
+    class Forgetful(InMemoryApplication):
+        async def opened(self, socket: SocketInfo) -> None:
+            raise ZeroDivisionError(socket.id)
+
+        async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
+            raise ZeroDivisionError(f"{socket.id} {code} {reason}")
+
+    async with running(application=Forgetful()) as room:
+        for _ in range(2):
+            async with room.station() as station:
+                await station.heartbeat()
+        await eventually(lambda: room.gateway.connected() == {})
+
+
+async def test_a_gateway_that_is_cancelled_tells_its_charge_points_to_come_back() -> None:
+    async with running() as room, room.station() as station:
+        await station.heartbeat()
+        room.run.cancel()
+        assert await station.closed() == 1012
+
+
+async def test_a_port_that_is_taken_is_said_at_once() -> None:
+    async with running() as room:
+        settings = Settings(ocpp_host="127.0.0.1", ocpp_port=room.port)
+        second = Gateway(settings, InMemoryApplication(), b"key", Health())
+        with pytest.raises(OSError, match="in use"):
+            await second.run()
