@@ -2,7 +2,9 @@
 
 from billing.bills.bill import CommittedBill
 from billing.bills.billable import BillableSession, SessionSource
-from billing.bills.service import BillingService
+from billing.bills.cli import bill_group, explain_session
+from billing.bills.history import SessionRating, newest_bills, session_ratings
+from billing.bills.service import BillingService, BillingSettings
 from billing.cli_output import (
     CliError,
     CommandGroup,
@@ -31,6 +33,7 @@ __all__ = [
     "AlreadyDone",
     "BillableSession",
     "BillingService",
+    "BillingSettings",
     "CliError",
     "CommandGroup",
     "CommittedBill",
@@ -48,17 +51,23 @@ __all__ = [
     "QueryFileInvalid",
     "Refused",
     "Scope",
+    "SessionRating",
     "SessionSource",
     "Unavailable",
     "Usage",
     "assign_tariff",
     "async_command",
+    "bill_group",
     "bind_names",
     "cell",
     "create_tariff",
+    "explain_session",
     "json_text",
+    "newest_bills",
     "output_options",
     "print_error",
     "printable",
     "rfc3339",
+    "session_ratings",
+    "tariff_group",
 ]

@@ -1,10 +1,17 @@
-"""Parameter types that commands of every room share."""
+"""Parameter types, and the way to a database, that commands of every room share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
+import asyncpg
 import click
+
+Connect: TypeAlias = "Callable[[click.Context], AbstractAsyncContextManager[asyncpg.Connection[Any]]]"
+"""How commands get their connection: whoever mounts them knows which database is meant."""
 
 
 class Instant(click.ParamType[datetime]):

@@ -13,7 +13,7 @@ from billing.policies import store as policy_store
 from billing.rating.engine import rate
 from billing.rating.explanation import ExplainedLine, explain, recompute
 from billing.rating.rating import Rating
-from billing.rating.rating_json import rating_from_json, rating_to_json
+from billing.rating.rating_json import rating_to_json
 from billing.sql import Connection
 from billing.tariffs.store import TariffCache
 
@@ -84,20 +84,31 @@ async def session_ratings(connection: Connection, sessions: Collection[int]) -> 
     }
 
 
-async def explain_session(connection: Connection, session: int) -> Explanation:
-    """Quantity x unit price x tariff version x rule x tax x rounding of the bill that counts.
+async def explain_bill(connection: Connection, session: int, seq: int | None) -> Explanation:
+    """How a bill came about: the one numbered `seq`, or the one that counts.
 
     Raises:
-        NotFound: there is no such session, or it has no bill.
+        NotFound: there is no such session, or it has no such bill.
+        BillContradicted: the bill does not follow from what it stored.
     """
-    bill = (await newest_bills(connection, [session])).get(session)
-    if bill is None:
-        await bills_of(connection, session)
-        raise NotFound(f"session {session} has no bill yet", f"see csms session show {session} for what it waits for")
-    rating = rating_from_json((await store.bill_body(connection, session, bill.seq))[1])
+    bill = await _find(connection, session, seq)
+    rating = await require_recomputable(connection, bill)
     again = recompute(rating)
-    assert (again.total_excl, again.total_incl) == (bill.total_excl, bill.total_incl), "lines give the stored totals"
+    if (again.total_excl, again.total_incl) != (bill.total_excl, bill.total_incl):
+        raise BillContradicted(f"the lines of bill {bill.seq} of session {session} do not give its totals")
     return Explanation(bill=bill, rating=rating, lines=explain(rating))
+
+
+async def _find(connection: Connection, session: int, seq: int | None) -> BillSummary:
+    bills = await bills_of(connection, session)
+    if not bills:
+        raise NotFound(f"session {session} has no bill yet", f"see csms session show {session} for what it waits for")
+    if seq is None:
+        return (await newest_bills(connection, [session]))[session]
+    for bill in bills:
+        if bill.seq == seq:
+            return bill
+    raise NotFound(f"session {session} has no bill {seq}", f"list them with csms bill list --session {session}")
 
 
 async def recompute_bill(connection: Connection, bill: BillSummary) -> Rating:

@@ -44,19 +44,28 @@ def this_minute(now: datetime) -> datetime:
     return now.replace(second=0, microsecond=0)
 
 
-def read_tariff(text: str | bytes) -> Tariff:
-    """A tariff file that may be stored.
+def parse_document(text: str | bytes) -> Tariff:
+    """A tariff file that can be read.
 
     Raises:
-        Refused: it is no JSON, no OCPI tariff, or cannot mean what it says; `details` has every problem.
+        Refused: it is no JSON or no OCPI tariff; `details` has every problem.
     """
     try:
-        tariff = parse_tariff(load_json(text))
+        return parse_tariff(load_json(text))
     except TariffInvalid as wrong:
         problems = [{"path": each.path, "message": each.message, "next": each.next_step} for each in wrong.problems]
         raise Refused("this is no usable tariff", "correct what is listed", details={"problems": problems}) from wrong
     except (ValueError, RecursionError) as wrong:
         raise Refused(f"this is no JSON: {wrong}", "give a file with one OCPI tariff object") from wrong
+
+
+def read_tariff(text: str | bytes) -> Tariff:
+    """A tariff file that may be stored.
+
+    Raises:
+        Refused: see `parse_document`, or it contradicts itself.
+    """
+    tariff = parse_document(text)
     found = [{"path": each.path, "message": each.message, "next": each.next_step} for each in refusals(tariff)]
     if found:
         raise Refused("the tariff contradicts itself", "correct what is listed", details={"problems": found})

@@ -500,8 +500,7 @@ async def test_a_bill_recomputes_to_the_byte_and_explains_itself(
 
     async with pool.acquire() as connection:
         (bill,) = await history.bills_of(connection, session)
-        await history.require_recomputable(connection, bill)
-        explanation = await history.explain_session(connection, session)
+        explanation = await history.explain_bill(connection, session, None)
         counting = await history.newest_bills(connection, [session])
         state = await history.session_ratings(connection, [session])
 
@@ -516,7 +515,7 @@ async def test_what_does_not_exist_is_named(pool: asyncpg.Pool, world: World) ->
         with pytest.raises(NotFound, match="no session 4711"):
             await history.bills_of(connection, 4711)
         with pytest.raises(NotFound, match="no bill yet"):
-            await history.explain_session(connection, session)
+            await history.explain_bill(connection, session, None)
 
 
 @pytest.mark.parametrize("table", ["bill", "tariff", "tariff_assignment", "policy"])

@@ -1,0 +1,98 @@
+"""csms bill: what sessions were billed, and how each amount came about."""
+
+from __future__ import annotations
+
+import click
+
+from billing.bills import history
+from billing.bills.history import Explanation
+from billing.cli_output import Format, Output, async_command, output_options
+from billing.cli_parameters import Connect
+from billing.sql import Connection
+
+COLUMNS = (
+    "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "currency",
+    "tariff", "tariff_version",
+)  # fmt: skip
+LINE_COLUMNS = ("what", "since", "until", "quantity", "unit_price", "tariff", "rule", "tax", "excl_tax", "incl_tax")
+
+
+def bill_group(connect: Connect) -> click.Group:
+    """The command group; `connect` gives its commands a connection."""
+    group = click.Group("bill", help="Bills: the interim and final amounts of sessions.")
+    _add_list(group, connect)
+    _add_show(group, connect)
+    return group
+
+
+def _add_list(group: click.Group, connect: Connect) -> None:
+    @group.command("list")
+    @click.option("--session", type=int, metavar="ID", help="All bills of this session, in order.")
+    @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Without --session.")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def list_(context: click.Context, session: int | None, limit: int, output: Output) -> None:
+        """List the bills of a session, or the bill that counts of each of the newest sessions.
+
+        \b
+        Examples:
+          csms bill list --session 42 -o json
+          csms bill list --limit 20
+        """
+        async with connect(context) as connection:
+            if session is None:
+                bills = await history.newest_of_all(connection, limit=limit)
+            else:
+                bills = await history.bills_of(connection, session)
+        output.rows([bill.to_dict() for bill in bills], columns=COLUMNS)
+
+
+def _add_show(group: click.Group, connect: Connect) -> None:
+    @group.command()
+    @click.argument("session", type=int)
+    @click.option("--seq", type=click.IntRange(min=1), help="Which of its bills; the one that counts unless said.")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def show(context: click.Context, session: int, seq: int | None, output: Output) -> None:
+        """Show a bill of a session, line by line, recomputed from what it stored.
+
+        \b
+        Examples:
+          csms bill show 42
+          csms bill show 42 --seq 1 -o json
+        """
+        async with connect(context) as connection:
+            print_explanation(await history.explain_bill(connection, session, seq), output)
+
+
+async def explain_session(connection: Connection, session: int, output: Output) -> None:
+    """Print quantity x unit price x tariff version x rule x tax x rounding of the bill that counts."""
+    print_explanation(await history.explain_bill(connection, session, None), output)
+
+
+def print_explanation(explanation: Explanation, output: Output) -> None:
+    """One object with its lines; for people the lines, then the bill."""
+    lines = history.lines_to_dicts(explanation.lines)
+    head = _head(explanation)
+    if output.format is Format.TABLE and not output.fields:
+        output.rows(lines, columns=LINE_COLUMNS)
+        output.one(head)
+        return
+    output.one(head | {"lines": lines})
+
+
+def _head(explanation: Explanation) -> dict[str, object]:
+    bill, rating = explanation.bill, explanation.rating
+    return bill.to_dict() | {
+        "total_excl_tax_exact": bill.total_excl_exact,
+        "total_incl_tax_exact": bill.total_incl_exact,
+        "components": {part.name.value: part.excl_tax.text for part in rating.components},
+        "notes": [note.value for note in rating.notes],
+        "policy_version": bill.policy_version,
+        "engine_version": bill.engine_version,
+        "inputs_hash": bill.inputs_hash,
+        "recomputed": True,
+        "created_at": bill.created_at,
+    }

@@ -1,0 +1,218 @@
+"""csms tariff: prices as OCPI tariffs, who charges by them from when, and what a session would cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import click
+
+from billing.cli_output import CliError, Format, Output, async_command, output_options
+from billing.cli_parameters import INSTANT, Connect
+from billing.errors import ExitCode, Refused
+from billing.tariffs import service
+from billing.tariffs.assignment import Assignment, Scope
+from billing.tariffs.lint import Severity, lint
+from billing.tariffs.ocpi_json import load_json
+from billing.tariffs.price import PriceRefused, price_command
+from billing.tariffs.problem import Problem
+from billing.tariffs.tariff import to_ocpi
+
+LIST_COLUMNS = ("id", "version", "currency", "valid_from", "assignments", "created_at")
+LINT_COLUMNS = ("severity", "code", "path", "message", "next_step")
+SEGMENT_COLUMNS = (
+    "dimension", "start", "end", "quantity_billed", "unit", "unit_price", "vat", "amount_excl_tax", "amount_incl_tax",
+    "note",
+)  # fmt: skip
+
+
+def tariff_group(connect: Connect) -> click.Group:
+    """The command group; `connect` gives the commands that need one a connection."""
+    group = click.Group(
+        "tariff",
+        help="Tariffs: OCPI 2.2.1 or 2.3.0 JSON, versioned, assigned from a time on.",
+        commands=[_lint, _price],
+    )
+    for add in (_add_create, _add_list, _add_show, _add_assign):
+        add(group, connect)
+    return group
+
+
+def _add_create(group: click.Group, connect: Connect) -> None:
+    @group.command()
+    @click.argument("file", type=click.File("rb"))
+    @click.option("--from", "valid_from", type=INSTANT, help="From when this version holds.")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def create(context: click.Context, file: BinaryIO, valid_from: datetime | None, output: Output) -> None:
+        """Store a tariff, or the next version where its id exists.
+
+        A first version holds always unless --from says otherwise, a later one from this minute; the file that is the
+        newest version already gives that version. Sessions keep the version of their start.
+
+        \b
+        Examples:
+          csms tariff create day.json
+          csms tariff create day.json --from 2026-04-01T00:00:00+02:00 -o json
+        """
+        async with connect(context) as connection:
+            made = await service.create(connection, file.read(), now=datetime.now(UTC), valid_from=valid_from)
+        output.one({"id": made.id, "version": made.version})
+        if output.format is Format.TABLE:
+            output.note(
+                f"version {made.version} was there already" if made.existed else f"valid from {made.valid_from:%F %T}Z"
+            )
+            output.note(f"next: csms tariff assign {made.id} --default")
+
+
+def _add_list(group: click.Group, connect: Connect) -> None:
+    @group.command("list")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def list_(context: click.Context, output: Output) -> None:
+        """List tariffs: the newest version of each, and how often it is assigned."""
+        async with connect(context) as connection:
+            output.rows(await service.list_tariffs(connection), columns=LIST_COLUMNS)
+
+
+def _add_show(group: click.Group, connect: Connect) -> None:
+    @group.command()
+    @click.argument("id_", metavar="ID")
+    @click.option("--version", type=click.IntRange(min=1), help="The newest unless said.")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def show(context: click.Context, id_: str, version: int | None, output: Output) -> None:
+        """Show a tariff and where it is assigned."""
+        async with connect(context) as connection:
+            found = await service.show(connection, id_, version=version)
+            assignments = await service.assignments_of(connection, id_)
+        output.one(
+            {
+                "id": id_,
+                "version": found.number,
+                "currency": found.tariff.currency,
+                "valid_from": found.valid_from,
+                "created_at": found.entered_at,
+                "assignments": [_assignment_row(each) for each in assignments],
+                "tariff": to_ocpi(found.tariff),
+            }
+        )
+
+
+def _add_assign(group: click.Group, connect: Connect) -> None:
+    @group.command()
+    @click.argument("id_", metavar="ID")
+    @click.option("--site", help="For all charge points of this site.")
+    @click.option("--cp", "charge_point", metavar="CP", help="For this charge point; wins over its site.")
+    @click.option("--default", "everywhere", is_flag=True, help="Where nothing narrower is assigned.")
+    @click.option("--from", "valid_from", type=INSTANT, help="From when on; this minute unless said.")
+    @output_options
+    @click.pass_context
+    @async_command
+    async def assign(
+        context: click.Context,
+        id_: str,
+        site: str | None,
+        charge_point: str | None,
+        everywhere: bool,
+        valid_from: datetime | None,
+        output: Output,
+    ) -> None:
+        """Let a charge point, a site or everybody charge by a tariff.
+
+        A session has the tariff that was in force when token and connector were first both known. An assignment that
+        is entered afterwards, whatever its --from, prices only sessions that had no tariff then.
+
+        \b
+        Examples:
+          csms tariff assign day --default
+          csms tariff assign fast --site harbour --from 2026-04-01T00:00:00+02:00
+        """
+        scope, target = _scope(site, charge_point, everywhere)
+        async with connect(context) as connection:
+            made = await service.assign(
+                connection, id_, scope=scope, target=target, now=datetime.now(UTC), valid_from=valid_from
+            )
+        output.one(_assignment_row(made))
+
+
+def _scope(site: str | None, charge_point: str | None, everywhere: bool) -> tuple[Scope, str | None]:
+    chosen: list[tuple[Scope, str | None]] = []
+    chosen += [(Scope.SITE, site)] if site is not None else []
+    chosen += [(Scope.CHARGE_POINT, charge_point)] if charge_point is not None else []
+    chosen += [(Scope.DEFAULT, None)] if everywhere else []
+    if len(chosen) != 1:
+        raise click.UsageError("give exactly one of --site, --cp and --default")
+    return chosen[0]
+
+
+def _assignment_row(assignment: Assignment) -> dict[str, object]:
+    row = asdict(assignment)
+    del row["id"]
+    return row
+
+
+@click.command("lint")
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--fail-on",
+    type=click.Choice([each.value for each in Severity]),
+    help="Exit 6 if there is anything as bad as this.",
+)
+@output_options
+def _lint(file: BinaryIO, fail_on: str | None, output: Output) -> None:
+    """Say what is odd about a tariff file. Needs no database.
+
+    \b
+    Example:
+      csms tariff lint day.json --fail-on warning
+    """
+    findings = lint(service.parse_document(file.read()))
+    output.rows([asdict(each) for each in findings], columns=LINT_COLUMNS)
+    ranks = list(Severity)
+    if fail_on is not None and any(ranks.index(each.severity) <= ranks.index(Severity(fail_on)) for each in findings):
+        raise CliError(
+            f"{len(findings)} finding(s), at least one {fail_on} or worse", "see the list", ExitCode.FINDINGS
+        )
+
+
+@click.command("price")
+@click.argument("file", metavar="TARIFF.json", type=click.File("rb"))
+@click.option("--session", "session_file", metavar="SESSION.json", type=click.File("rb"), required=True)
+@output_options
+def _price(file: BinaryIO, session_file: BinaryIO, output: Output) -> None:
+    """Price a session described in a file. Needs no database.
+
+    SESSION.json is {"time_zone", "periods": [{"kind", "start", "end", "energy_kwh", "power_kw", "current_a"}]}; kind is
+    charging unless said, end the next period's start, and what is absent is unknown.
+
+    \b
+    Example:
+      csms tariff price day.json --session night.json -o json
+    """
+    priced = price_command(_document(file, "tariff"), _document(session_file, "session"))
+    if isinstance(priced, PriceRefused):
+        raise CliError(
+            "this cannot be priced",
+            "correct what is listed",
+            ExitCode.REFUSED,
+            details={"problems": [_problem_row(each) for each in priced.problems]},
+        )
+    if output.format is Format.TABLE and not output.fields:
+        output.rows(priced.pop("segments"), columns=SEGMENT_COLUMNS)
+    output.one(priced)
+
+
+def _document(file: BinaryIO, name: str) -> Any:
+    try:
+        return load_json(file.read())
+    except (ValueError, RecursionError) as wrong:
+        raise Refused(f"the {name} file is no JSON: {wrong}", "give a file with one JSON object") from wrong
+
+
+def _problem_row(problem: Problem) -> dict[str, str]:
+    return {"path": problem.path, "message": problem.message, "next": problem.next_step}
