@@ -43,6 +43,8 @@ _WATCH_S = 0.05
 _START_S_MAX = 300.0
 """Recovery after a crash replays up to max_wal_size of log."""
 _PREDECESSOR_S_MAX = 10.0
+_ORPHANS_S_MAX = 1.0
+"""How long server processes whose postmaster was killed may take to notice."""
 _STOP_S = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """Fast, then immediate, then the last resort: each loses nothing that was committed."""
 _RESTART_PAUSE_S_MAX = 5.0
@@ -230,7 +232,8 @@ class EmbeddedPostgres:
     async def _launch(self) -> None:
         """Start the postmaster and wait until it is ready; while a predecessor is still going, try again."""
         self._write_access_rules()
-        deadline = asyncio.get_running_loop().time() + _PREDECESSOR_S_MAX
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         while True:
             await postmaster.end_predecessor(self.cluster, patience_s=_PREDECESSOR_S_MAX)
             log_begin = self._log_size()
@@ -239,8 +242,10 @@ class EmbeddedPostgres:
                 return
             tail = self._log_tail(log_begin)
             in_use = "still in use" in tail or "lock file" in tail
-            if not in_use or asyncio.get_running_loop().time() > deadline:
+            if not in_use or loop.time() > begin + _PREDECESSOR_S_MAX:
                 raise PostgresNotStarted(f"Postgres ended at its start, its log says: {tail}")
+            if loop.time() > begin + _ORPHANS_S_MAX:
+                postmaster.kill_orphans(self.cluster)
             await asyncio.sleep(0.1)
 
     def _write_access_rules(self) -> None:
@@ -291,6 +296,7 @@ class EmbeddedPostgres:
             "log_min_error_statement": "panic",  # statements carry personal data
             "log_checkpoints": "off",
             "jit": "off",
+            "deadlock_timeout": "100ms",  # the victim runs again at once, and its charge point is waiting
         }
         if self._fast:
             settings |= {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}

@@ -132,18 +132,30 @@ async def in_transaction(
 ) -> T:
     """`work(connection)` in one transaction, again from its start if Postgres says so; its result after the commit.
 
-    When `timeout_s` is over the connection is cut, not asked: a frozen server answers no request to cancel either.
+    When `timeout_s` is over the connection is cut, not asked, and TimeoutError raised: a frozen server answers no
+    request to cancel either.
     A commit whose answer was lost may have happened, so whoever repeats work relies on keys of content.
     """
 
     async def attempt() -> T:
         connection = await pool.acquire(timeout=timeout_s)
-        cut = asyncio.get_running_loop().call_later(timeout_s, connection.terminate)
+        late = False
+
+        def cut() -> None:
+            nonlocal late
+            late = True
+            connection.terminate()
+
+        deadline = asyncio.get_running_loop().call_later(timeout_s, cut)
         try:
             async with connection.transaction(isolation=isolation):
                 return await work(connection)
+        except UNAVAILABLE as error:
+            if late:
+                raise TimeoutError(f"the database did not finish a transaction within {timeout_s} s") from error
+            raise
         finally:
-            cut.cancel()
+            deadline.cancel()
             # A commit that went through stays one, even if the connection breaks on its way back.
             with suppress(*UNAVAILABLE):
                 await pool.release(connection, timeout=1)

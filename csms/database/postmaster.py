@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -34,7 +35,7 @@ async def end_predecessor(cluster: Path, *, patience_s: float) -> None:
     loop = asyncio.get_running_loop()
     begin = loop.time()
     signals = [(signal.SIGINT, begin + patience_s / 2), (signal.SIGQUIT, begin + patience_s)]
-    while _is_postmaster_of(pid, cluster):
+    while _works_in(pid, cluster):
         if signals and loop.time() >= signals[0][1]:
             log.warning("old_postgres_stopped", pid=pid, signal=signals[0][0].name)
             os.kill(pid, signals.pop(0)[0])
@@ -43,6 +44,20 @@ async def end_predecessor(cluster: Path, *, patience_s: float) -> None:
         await asyncio.sleep(0.02)
     if _exists(pid):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def kill_orphans(cluster: Path) -> None:
+    """End what is left of a postmaster that was killed. The caller holds the lock of the data directory.
+
+    A server process that waited for another one when their postmaster died may wait for ever, and keeps the shared
+    memory that a new postmaster refuses to share. It has acknowledged nothing that is not on disk.
+    """
+    for directory in Path("/proc").glob("[0-9]*"):
+        pid = int(directory.name)
+        if _works_in(pid, cluster):
+            log.warning("orphaned_server_process_killed", pid=pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _lines(cluster: Path) -> list[str]:
@@ -62,8 +77,8 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _is_postmaster_of(pid: int, cluster: Path) -> bool:
-    """A live process that works in the cluster's directory. Where /proc is missing, any live process may be it."""
+def _works_in(pid: int, cluster: Path) -> bool:
+    """A live process in the cluster's directory: its postmaster or a child. Without /proc any live one may be it."""
     if not _exists(pid):
         return False
     if not Path("/proc/self/stat").exists():
