@@ -24,6 +24,7 @@ from billing.money import MINOR_DIGITS, Money
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
 from billing.tariffs.assignment import Scope
+from billing.tariffs.cli import tariff_group
 from billing.tariffs.service import assign as assign_tariff
 from billing.tariffs.service import create as create_tariff
 
