@@ -9,8 +9,8 @@ from datetime import datetime
 from csms.protocol.vocabulary import EventKind
 from csms.sessions.facts import OnlineSpan, StoredEvent, Surroundings
 from csms.sessions.policy import ReviewPolicy
-from csms.sessions.power import span
 from csms.sessions.session import Action, Completeness, Finding
+from csms.sessions.spans import span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from datetime import datetime
 from csms.protocol.vocabulary import EventKind
 from csms.sessions.facts import StoredEvent, StoredStatus, Surroundings
 from csms.sessions.policy import ReviewPolicy
-from csms.sessions.power import span
+from csms.sessions.samples import usable
 from csms.sessions.session import Action, EndSource, Finding
+from csms.sessions.spans import span
 
 AVAILABLE = "Available"
 
@@ -33,7 +34,7 @@ def chosen_stop(events: Sequence[StoredEvent]) -> tuple[StoredEvent | None, tupl
     first, findings = stops[0], []
     for other in stops[1:]:
         evidence = f"stops at {_words(first)} and at {_words(other)}; the first received counts"
-        differs = (other.event.at, other.event.register_wh) != (first.event.at, first.event.register_wh)
+        differs = (other.event.at, usable(other.event.register_wh)) != (first.event.at, usable(first.event.register_wh))
         if differs or first.event.seq_no is None:
             findings.append(Finding(rule="stop_conflict", action=Action.FLAG, evidence=evidence))
         if differs:

@@ -12,9 +12,10 @@ from csms.sessions import completeness, ending, review, timeline
 from csms.sessions.facts import StoredEvent, StoredReading, Surroundings
 from csms.sessions.metering import Frame, Metering, measure
 from csms.sessions.policy import ReviewPolicy
-from csms.sessions.power import PowerLimit, span
+from csms.sessions.power import PowerLimit
 from csms.sessions.samples import usable
 from csms.sessions.session import Action, Completeness, EndSource, EnergySource, Finding, Session
+from csms.sessions.spans import later, span
 
 _CONNECTED = frozenset(
     {
@@ -190,12 +191,13 @@ def _starts_differ(starts: list[StoredEvent]) -> list[Finding]:
     found: list[Finding] = []
     for other in starts[1:]:
         first, event = starts[0].event, other.event
-        if (event.at, event.register_wh) == (first.at, first.register_wh):
+        begin, another = usable(first.register_wh), usable(event.register_wh)
+        if (event.at, another) == (first.at, begin):
             continue
         evidence = f"starts at {first.at.isoformat()} and {event.at.isoformat()}; the first received counts"
         found.append(Finding(rule="start_conflict", action=Action.FLAG, evidence=evidence))
-        if event.register_wh != first.register_wh:
-            evidence = f"starts with {first.register_wh} Wh and {event.register_wh} Wh; the first received counts"
+        if another != begin:
+            evidence = f"starts with {begin} Wh and {another} Wh; the first received counts"
             found.append(Finding(rule="reading_conflict", action=Action.HOLD, evidence=evidence))
     return found
 
@@ -238,12 +240,9 @@ def _priced(facts: _Facts) -> _Priced:
 def _corrected(at: datetime | None, around: Surroundings) -> datetime | None:
     """`at` in corrected time: the charge point's clock less its offset, to the second below which the net is noise."""
     offset = around.clock_offset_s
-    if at is None or offset is None or not offset.is_finite():
+    if at is None or offset is None or usable(offset) is None:
         return at
-    try:
-        return at - timedelta(seconds=int(offset))
-    except OverflowError:
-        return at
+    return later(at, -timedelta(seconds=int(offset)))
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -261,16 +260,11 @@ def _end(facts: _Facts, metering: Metering, around: Surroundings, policy: Review
     return _End(
         at=at,
         source=lost.source,
-        judgement=completeness.Judgement(at=_settled(lost.known_at, policy), why=Completeness.NO_STOP),
+        judgement=completeness.Judgement(
+            at=later(lost.known_at, span(policy.settle_delay_s)), why=Completeness.NO_STOP
+        ),
         findings=(finding,),
     )
-
-
-def _settled(known_at: datetime, policy: ReviewPolicy) -> datetime:
-    try:
-        return known_at + span(policy.settle_delay_s)
-    except OverflowError:
-        return known_at
 
 
 def _session(
@@ -335,11 +329,11 @@ def _unique(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def _dropped(session: Session, metering: Metering, policy: ReviewPolicy) -> Session:
     """A session that nobody paid for and that gave nothing is dropped, not held (rules.md 12).
 
-    Frames that could not be read, and registers that ran back, keep it: what they hide is not known.
+    Events that are missing or could not be read, and registers that ran back, keep it: what they hide is not known.
     """
-    opaque = {"malformed", "quarantined", "value_invalid", "stop_before_start_register"}
+    opaque = {"malformed", "no_start", "quarantined", "stop_before_start_register", "value_invalid"}
     little = metering.energy_wh < policy.energy_wh_min and session.energy_source is not EnergySource.NONE
-    if not session.closed or session.token is not None or session.holds & opaque:
+    if not session.closed or session.awaiting_events or session.token is not None or session.holds & opaque:
         return session
     if not little and metering.declared_wh is not None:
         return session

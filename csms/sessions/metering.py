@@ -10,9 +10,10 @@ from decimal import Decimal
 from csms.protocol.vocabulary import ChargingEvent
 from csms.sessions.facts import Neighbour, StoredEvent, StoredReading
 from csms.sessions.policy import ReviewPolicy
-from csms.sessions.power import PowerLimit, seconds_between
+from csms.sessions.power import PowerLimit
 from csms.sessions.samples import MeterSample, read_meter, usable
 from csms.sessions.session import Action, EnergySource, Finding, PowerPoint, RegisterPoint
+from csms.sessions.spans import seconds_between
 
 ZERO = Decimal(0)
 _METER_VALUES = "meter_values"
@@ -119,7 +120,7 @@ def _is_inside(sample: MeterSample, frame: Frame) -> bool:
     ended_at = frame.ended_at
     if sample.carried_by == "ended":
         declared = sample.begin_wh is not None or sample.end_wh is not None
-        return declared or (sample.at >= frame.started_at and (ended_at is None or sample.at <= ended_at + _JITTER))
+        return declared or (sample.at >= frame.started_at and (ended_at is None or sample.at - ended_at <= _JITTER))
     if sample.carried_by == "started" or (sample.begin_wh is not None and sample.carried_by == "updated"):
         return ended_at is None or sample.at <= ended_at
     if sample.at < frame.started_at or (ended_at is not None and sample.at > ended_at):
@@ -269,20 +270,24 @@ def _rebased(
     first_is_end = end is not None and later[0].key == end.key
     first, lowest = later[0], min(mark.wh for mark in later)
     jumped = first.wh > policy.baseline_wh and not limit.allows(first.wh, seconds_between(begin.at, first.at))
-    if jumped and lowest >= first.wh - policy.clamp_wh and (not first_is_end or first.wh > policy.energy_wh_max):
+    steady = lowest >= first.wh - policy.clamp_wh and (not first_is_end or first.wh > policy.energy_wh_max)
+    before = _end_of(previous, lowest, policy)
+    if before is not None and first_is_end:
+        base = before
+    elif before is not None or (jumped and steady):
         base = first.wh
-    elif previous is not None and _goes_on(previous, lowest, policy):
-        base = (previous.register_end_wh or ZERO) if first_is_end else first.wh
     else:
         return begin
     book.hold("zero_baseline_jump", f"the begin register is 0 Wh, the next is {first.wh} Wh; counted from {base} Wh")
     return _Mark(at=begin.at, wh=base, declared=begin.declared, signed=begin.signed, key=begin.key)
 
 
-def _goes_on(previous: Neighbour, lowest: Decimal, policy: ReviewPolicy) -> bool:
-    """True if all registers lie above the previous session's end, and those were not counted from 0 per session."""
-    begin, end = usable(previous.register_begin_wh), usable(previous.register_end_wh)
-    return begin is not None and begin > 0 and end is not None and policy.baseline_wh < end <= lowest
+def _end_of(previous: Neighbour | None, lowest: Decimal, policy: ReviewPolicy) -> Decimal | None:
+    """The previous session's end if all registers lie above it; None where registers are counted from 0 per session."""
+    begin = None if previous is None else usable(previous.register_begin_wh)
+    end = None if previous is None else usable(previous.register_end_wh)
+    counted_on = begin is not None and begin > 0 and end is not None and policy.baseline_wh < end <= lowest
+    return end if counted_on else None
 
 
 # --- what lies between -----------------------------------------------------------------------------------------------
@@ -346,7 +351,9 @@ def _chain(
     if high is not begin and high.wh > end.wh + policy.register_resolution_wh:
         evidence = f"the end register {end.wh} Wh is below {high.wh} Wh of {high.at.isoformat()}"
         book.hold("register_backwards", evidence)
-    if end.declared and not end.phases and not limit.allows(end.wh - last.wh, seconds_between(last.at, end.at)):
+    # From begin to end without anything between is judged as a whole: `energy_over_power`.
+    steps = last is not begin and end.declared and not end.phases
+    if steps and not limit.allows(end.wh - last.wh, seconds_between(last.at, end.at)):
         _jump(last, end, limit, book)
     return [mark for mark in chain.accepted if mark is begin or mark.wh <= end.wh]
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from billing import Period, PeriodKind, Usage
 from csms.sessions.facts import Surroundings
-from csms.sessions.power import seconds_between
 from csms.sessions.samples import WH_STEP
 from csms.sessions.session import Activity, PowerPoint, RegisterPoint, Session
+from csms.sessions.spans import later, seconds_between
 
 PARKING = frozenset({Activity.SUSPENDED_EV, Activity.FINISHING, Activity.IDLE})
 """The vehicle asks for no power (OCPI 2.3.0-ed2 mod_cdrs); that the station withholds it, or says nothing, is TIME."""
@@ -39,7 +39,7 @@ def idle_closed_at(session: Session, *, idle_cap: timedelta | None) -> datetime 
         return session.ended_at
     bounds = [] if session.idle_until is None else [session.idle_until]
     if idle_cap is not None:
-        bounds.append(session.idle_from + idle_cap)
+        bounds.append(later(session.idle_from, idle_cap))
     return min(bounds) if bounds else None
 
 

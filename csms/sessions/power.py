@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
 
 from csms.sessions.policy import ReviewPolicy
 
-_MICROSECOND = timedelta(microseconds=1)
 _SECONDS_PER_HOUR = Decimal(3600)
 _STEP = Decimal("0.001")
-
-
-def seconds_between(start: datetime, end: datetime) -> Decimal:
-    """Seconds from `start` to `end`, exactly; 0 where `end` lies before."""
-    return max(Decimal((end - start) // _MICROSECOND) / 1_000_000, Decimal(0))
-
-
-def span(seconds: Decimal) -> timedelta:
-    """A policy's seconds as a time span."""
-    return timedelta(microseconds=int(seconds * 1_000_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

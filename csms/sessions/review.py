@@ -16,8 +16,10 @@ from csms.protocol.vocabulary import TokenStatus
 from csms.sessions.facts import Surroundings
 from csms.sessions.metering import Metering
 from csms.sessions.policy import ReviewPolicy
-from csms.sessions.power import PowerLimit, seconds_between, span
+from csms.sessions.power import PowerLimit
+from csms.sessions.samples import usable
 from csms.sessions.session import Action, Finding, Session
+from csms.sessions.spans import seconds_between, span
 
 HOLDS = {
     "energy_over_limit": "More energy than any session can take.",
@@ -150,12 +152,12 @@ def zero_energy(session: Session, _case: Case, policy: ReviewPolicy, _now: datet
 
 def register_gap(session: Session, case: Case, policy: ReviewPolicy, _now: datetime) -> Finding | None:
     previous = case.around.previous
-    if previous is None or previous.register_end_wh is None or session.begin_wh is None:
+    before = None if previous is None else usable(previous.register_end_wh)
+    if previous is None or before is None or session.begin_wh is None:
         return None
-    gap = session.begin_wh - previous.register_end_wh
-    if not gap.is_finite() or abs(gap) <= policy.register_gap_wh:
+    if abs(session.begin_wh - before) <= policy.register_gap_wh:
         return None
-    evidence = f"begins at {session.begin_wh} Wh, session {previous.id} ended at {previous.register_end_wh} Wh"
+    evidence = f"begins at {session.begin_wh} Wh, session {previous.id} ended at {before} Wh"
     return _flag("register_gap", evidence)
 
 

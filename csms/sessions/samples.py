@@ -10,11 +10,15 @@ from decimal import Context as Arithmetic
 from csms.protocol.vocabulary import Context, Measurand, Sample
 from csms.sessions.facts import StoredReading
 
-REGISTER_WH_MAX = Decimal(10) ** 13  # ten thousand GWh: beyond any charge point's meter, and within numeric(20,3)
+DIGITS_MAX = 13  # before the point: thousands of GWh, beyond any charge point's meter, and within numeric(20,3)
 WH_STEP = Decimal("0.001")
 _EXACT = Arithmetic(prec=40, rounding=ROUND_HALF_UP)
 _OUTLET = "Outlet"
-_DECISIVE = frozenset({Measurand.ENERGY_IMPORT_REGISTER, Measurand.POWER_IMPORT, Measurand.CURRENT_IMPORT})
+_REGISTER = Measurand.ENERGY_IMPORT_REGISTER.value
+_POWER = Measurand.POWER_IMPORT.value
+_CURRENT = Measurand.CURRENT_IMPORT.value
+_DECISIVE = (_REGISTER, _POWER, _CURRENT)
+_EDGES = frozenset({Context.BEGIN.value, Context.END.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,70 +47,68 @@ class MeterSample:
 
 def usable(value: Decimal | None) -> Decimal | None:
     """The register in three decimals, None where it is no number or beyond any meter (P11)."""
-    if value is None or not value.is_finite() or abs(value) > REGISTER_WH_MAX:
+    if value is None or not value.is_finite() or value.adjusted() >= DIGITS_MAX:
         return None
     return value.quantize(WH_STEP, context=_EXACT)
 
 
 def read_meter(stored: StoredReading) -> MeterSample:
     """What `stored` says, independent of the order of its samples."""
-    registers: list[Sample] = []
-    powers: list[Sample] = []
-    currents: list[Sample] = []
-    lists = {
-        Measurand.ENERGY_IMPORT_REGISTER.value: registers,
-        Measurand.POWER_IMPORT.value: powers,
-        Measurand.CURRENT_IMPORT.value: currents,
-    }
+    found: dict[str, list[tuple[Sample, Decimal]]] = {measurand: [] for measurand in _DECISIVE}
+    unusable = signed = False
     for sample in stored.reading.samples:
-        if sample.measurand in _DECISIVE and sample.location == _OUTLET:
-            lists[str(sample.measurand)].append(sample)
+        row = found.get(sample.measurand) if sample.location == _OUTLET else None
+        if row is None:
+            continue
+        value = usable(sample.value)
+        if value is not None:
+            row.append((sample, value))
+        if sample.measurand == _REGISTER:
+            signed = signed or sample.signed is not None
+            unusable = unusable or (value is None and sample.value is not None)
+    registers = found[_REGISTER]
     totals, conflict = _totals(registers)
-    other = [value for context, value in totals.items() if context not in {Context.BEGIN, Context.END}]
+    other = [totals[context] for context in totals.keys() - _EDGES]
     begin, end = totals.get(Context.BEGIN), totals.get(Context.END)
-    register = min(other) if other else end if end is not None else begin
     return MeterSample(
         at=stored.reading.at,
         received_at=stored.received_at,
         key=stored.reading.key,
         carried_by=stored.carried_by,
-        register_wh=register,
+        register_wh=min(other) if other else end if end is not None else begin,
         begin_wh=begin,
         end_wh=end,
         phases_wh=() if totals else _phases(registers),
-        signed=any(sample.signed is not None for sample in registers),
-        power_w=_sum_over_phases(powers, totals_first=True),
-        current_a=_sum_over_phases(currents, totals_first=False),
+        signed=signed,
+        power_w=_sum_over_phases(found[_POWER], totals_first=True),
+        current_a=_sum_over_phases(found[_CURRENT], totals_first=False),
         conflict=conflict,
-        unusable=any(sample.value is not None and usable(sample.value) is None for sample in registers),
+        unusable=unusable,
     )
 
 
-def _totals(registers: list[Sample]) -> tuple[dict[str, Decimal], bool]:
+def _totals(registers: list[tuple[Sample, Decimal]]) -> tuple[dict[str, Decimal], bool]:
     """The total register per context; True where a context gave two different ones."""
     totals: dict[str, Decimal] = {}
     conflict = False
-    for sample in registers:
-        value = usable(sample.value)
-        if sample.phase is not None or value is None:
-            continue
-        known = totals.get(sample.context, value)
-        conflict = conflict or known != value
-        totals[sample.context] = min(known, value)
+    for sample, value in registers:
+        if sample.phase is None:
+            known = totals.get(sample.context, value)
+            conflict = conflict or known != value
+            totals[sample.context] = min(known, value)
     return totals, conflict
 
 
-def _phases(registers: list[Sample]) -> tuple[Decimal, ...]:
+def _phases(registers: list[tuple[Sample, Decimal]]) -> tuple[Decimal, ...]:
     """Registers per phase (L1, L2-N ...), in the order of the phases; of a phase named twice the lower one."""
     found: dict[str, Decimal] = {}
-    for sample in registers:
-        value = usable(sample.value)
-        if sample.phase is not None and sample.phase.startswith("L") and value is not None:
+    for sample, value in registers:
+        if sample.phase is not None and sample.phase.startswith("L"):
             found[sample.phase] = min(found.get(sample.phase, value), value)
     return tuple(found[phase] for phase in sorted(found))
 
 
-def _sum_over_phases(samples: list[Sample], *, totals_first: bool) -> Decimal | None:
+def _sum_over_phases(samples: list[tuple[Sample, Decimal]], *, totals_first: bool) -> Decimal | None:
     """One figure for all phases, None where nothing usable was measured.
 
     Begin and end samples are left out: they are taken before power flows and after it has stopped. OCPI wants the sum of
@@ -114,9 +116,8 @@ def _sum_over_phases(samples: list[Sample], *, totals_first: bool) -> Decimal | 
     """
     totals: dict[str, Decimal] = {}
     phases: dict[str, Decimal] = {}
-    for sample in samples:
-        value = usable(sample.value)
-        if value is None or value < 0 or sample.context in {Context.BEGIN, Context.END}:
+    for sample, value in samples:
+        if value < 0 or sample.context in _EDGES:
             continue
         if sample.phase is None:
             totals[""] = min(totals.get("", value), value)
