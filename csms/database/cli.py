@@ -1,0 +1,156 @@
+"""csms db: the database behind everything."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from billing import CliError, ExitCode, Output, async_command, output_options
+from csms.cli.context import database, settings_of
+from csms.database import backup as backups
+from csms.database.cluster import owner_of
+from csms.database.migrate import SQL, migrate, schema_status
+from csms.database.pool import APP_ROLE, connect_once
+from csms.database.tools import connection_environment, find_tool
+from csms.settings import Settings
+
+
+@click.group()
+def db() -> None:
+    """The database: the embedded Postgres of the data directory, or the one of CSMS_DATABASE_URL."""
+
+
+@db.command("migrate")
+@output_options
+@click.pass_context
+@async_command
+async def migrate_(context: click.Context, output: Output) -> None:
+    """Bring the schema to this version of csms. Every command does so by itself; this shows it.
+
+    \b
+    Example:
+      csms db migrate
+    """
+    async with database(settings_of(context), "attach_or_own") as dsn:
+        applied = await migrate(dsn)
+    output.rows([{"version": each.version, "name": each.name} for each in applied], columns=("version", "name"))
+    output.note(f"{len(applied)} migrations applied" if applied else "the schema is up to date")
+
+
+@db.command()
+@output_options
+@click.pass_context
+@async_command
+async def status(context: click.Context, output: Output) -> None:
+    """Version, schema, size, owner, and what keeps append-only tables so. Changes nothing.
+
+    \b
+    Example:
+      csms db status -o json
+    """
+    settings = settings_of(context)
+    owner = None if settings.database_url else owner_of(settings.data_dir)
+    async with database(settings, "attach_or_own") as dsn, connect_once(dsn, as_owner=True) as connection:
+        schema = await schema_status(connection)
+        facts = await SQL.database_facts.fetchrow(connection)
+    assert facts is not None
+    output.one(
+        {
+            "server_version": facts["server_version"],
+            "database": facts["database"],
+            "location": _location(settings),
+            "owner_pid": None if owner is None else owner.pid,
+            "size_bytes": facts["size_bytes"],
+            "migrations_applied": [f"{each.version:04}_{each.name}" for each in schema.applied],
+            "migrations_pending": [each.label for each in schema.pending],
+            "role_protects": schema.role_protects,
+            "append_only_tables": list(schema.append_only),
+        }
+    )
+    if schema.applied and not schema.role_protects:
+        output.note(
+            f"append-only tables are protected by their triggers alone: the role {APP_ROLE} is missing or has too many"
+            f" rights. As an administrator: CREATE ROLE {APP_ROLE} NOLOGIN; GRANT {APP_ROLE} TO the owner; then"
+            " csms db migrate"
+        )
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.option("--owner", is_flag=True, help="Act as the owner of the database, not as the application.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+@async_command
+async def psql(context: click.Context, owner: bool, arguments: tuple[str, ...]) -> int:
+    """Open psql on the database. What follows is handed to it.
+
+    \b
+    Examples:
+      csms db psql
+      csms db psql -c "SELECT count(*) FROM session"
+    """
+    async with database(settings_of(context), "attach_or_own") as dsn:
+        program = find_tool("psql")
+        if program is None:
+            click.echo(dsn)
+            raise CliError("there is no psql here", "install postgresql-client and use the DSN above")
+        target, environment = connection_environment(dsn)
+        async with connect_once(dsn) as connection:
+            role = await connection.fetchval("SELECT current_user")
+        if not owner:
+            environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} -c role={role}".strip()
+        return await _in_foreground([str(program), *arguments, target], environment)
+
+
+@db.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@output_options
+@click.pass_context
+@async_command
+async def backup(context: click.Context, file: Path, output: Output) -> None:
+    """Write the whole database to FILE, while everything goes on. It holds personal data: keep it as such.
+
+    \b
+    Example:
+      csms db backup /backup/csms-2026-03-01.dump
+    """
+    async with database(settings_of(context), "attach_or_own") as dsn:
+        size_bytes = await backups.back_up(dsn, file)
+    output.one({"file": str(file), "size_bytes": size_bytes})
+
+
+@db.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@output_options
+@click.pass_context
+@async_command
+async def restore(context: click.Context, file: Path, output: Output) -> None:
+    """Fill an empty database from FILE. One that is not empty is refused.
+
+    \b
+    Example:
+      csms --data-dir /srv/csms-new db restore /backup/csms-2026-03-01.dump
+    """
+    async with database(settings_of(context), "attach_or_own") as dsn:
+        await backups.restore(dsn, file)
+        applied = await migrate(dsn)
+    output.one({"file": str(file), "migrations_applied_since": [each.label for each in applied]})
+
+
+def _location(settings: Settings) -> str:
+    if settings.database_url is None:
+        return str(settings.data_dir)
+    return connection_environment(settings.database_url)[0]
+
+
+async def _in_foreground(command: list[str], environment: dict[str, str]) -> int:
+    """Let a program have the terminal, Ctrl-C included; its exit status."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        returncode = await process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return ExitCode.OK if returncode == 0 else ExitCode.FAILED
