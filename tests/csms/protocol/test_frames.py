@@ -170,7 +170,9 @@ def test_what_we_write_is_compact() -> None:
 
 
 def test_amounts_are_written_with_the_digits_that_they_have() -> None:
-    assert encode_call("1", "CostUpdated", {"totalCost": Decimal("12.30")}) == '[2,"1","CostUpdated",{"totalCost":12.30}]'
+    assert (
+        encode_call("1", "CostUpdated", {"totalCost": Decimal("12.30")}) == '[2,"1","CostUpdated",{"totalCost":12.30}]'
+    )
 
 
 def test_integers_of_any_size_are_written() -> None:
