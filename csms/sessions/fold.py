@@ -98,6 +98,7 @@ def fold(
     if not events:
         raise NoFacts(session_id)
     facts = _facts(events, readings)
+    around = _in_order(around, facts.started_at)
     limit = PowerLimit.of(current=around.current, max_power_w=around.max_power_w, policy=policy)
     following = around.following
     frame = Frame(
@@ -113,6 +114,14 @@ def fold(
     judged = review.judge(session, _case(facts, around, metering, limit), policy, now=now)
     session = replace(session, findings=_unique([*found, *judged]))
     return replace(_dropped(session, metering, policy), inputs_hash=_inputs_hash(facts, session))
+
+
+def _in_order(around: Surroundings, started_at: datetime) -> Surroundings:
+    """Without a following session that began before this one: it neither ends this one nor overlaps its end."""
+    following = around.following
+    if following is None or following.started_at is None or following.started_at >= started_at:
+        return around
+    return replace(around, following=None)
 
 
 def _case(facts: _Facts, around: Surroundings, metering: Metering, limit: PowerLimit) -> review.Case:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from csms.protocol.vocabulary import ChargingEvent
 from csms.sessions.facts import Neighbour, StoredEvent, StoredReading
@@ -53,8 +54,7 @@ class Frame:
         return None if self.stop is None else self.stop.event.at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mark:
+class _Mark(NamedTuple):
     """A register with its instant. `declared`: it was said to be the begin or the end."""
 
     at: datetime
@@ -409,9 +409,7 @@ def _metering(
     same = final.key == begin.key and not (final.declared and begin.declared)
     if closed and (end is None or same):
         book.hold("register_missing", f"only one register is known, {begin.wh} Wh; the energy is the difference of two")
-    declared = final.wh - begin.wh
-    if -policy.clamp_wh <= declared < 0:
-        book.notes.append(f"the register ran back by {-declared} Wh, which counts as standing still")
+    declared = _declared_wh(begin, final, policy, book)
     points = _points(begin, accepted, final)
     return Metering(
         begin=points[0],
@@ -425,6 +423,13 @@ def _metering(
         notes=tuple(book.notes),
         last_at=last_at,
     )
+
+
+def _declared_wh(begin: _Mark, final: _Mark, policy: ReviewPolicy, book: _Notebook) -> Decimal:
+    declared = final.wh - begin.wh
+    if -policy.clamp_wh <= declared < 0:
+        book.notes.append(f"the register ran back by {-declared} Wh, which counts as standing still")
+    return declared
 
 
 def _points(begin: _Mark, accepted: list[_Mark], final: _Mark) -> tuple[RegisterPoint, ...]:

@@ -40,6 +40,8 @@ class ReviewPolicy:
     """Major units of the site's currency, tax included."""
     unit_ratio_min: Decimal = Decimal("0.01")
     unit_ratio_max: Decimal = Decimal(50)
+    unit_energy_wh_min: Decimal = Decimal(1_000)
+    """Below, meters that count in whole kWh cannot be told from those in another unit."""
     duration_s_max_ac: Decimal = Decimal(24 * 3600)
     duration_s_max_dc: Decimal = Decimal(4 * 3600)
     late_days_flag: int = 7

@@ -171,8 +171,8 @@ def unit_suspect(session: Session, case: Case, policy: ReviewPolicy, _now: datet
     expected = _expected_wh(powers, begin.at, end.at)
     mean = sum(positive, Decimal(0)) / len(positive) * seconds_between(begin.at, end.at) / 3600
     energy = session.energy_wh
-    too_little = expected >= policy.energy_wh_min and energy < expected * policy.unit_ratio_min
-    too_much = energy >= policy.energy_wh_min and energy > mean * policy.unit_ratio_max
+    too_little = expected >= policy.unit_energy_wh_min and energy < expected * policy.unit_ratio_min
+    too_much = energy >= policy.unit_energy_wh_min and energy > mean * policy.unit_ratio_max
     if not too_little and not too_much:
         return None
     shown = (expected if too_little else mean).quantize(Decimal("0.001"))

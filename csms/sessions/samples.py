@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from decimal import Context as Arithmetic
+from typing import NamedTuple
 
 from csms.protocol.vocabulary import Context, Measurand, Sample
 from csms.sessions.facts import StoredReading
@@ -21,8 +21,7 @@ _DECISIVE = (_REGISTER, _POWER, _CURRENT)
 _EDGES = frozenset({Context.BEGIN.value, Context.END.value})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterSample:
+class MeterSample(NamedTuple):
     """A reading reduced to what rules look at. Only values at the outlet count: others include losses.
 
     `register_wh` is the newest total in the reading; a `Transaction.Begin` value beside it stands in `begin_wh` alone.
@@ -53,7 +52,7 @@ def usable(value: Decimal | None) -> Decimal | None:
 
 
 def read_meter(stored: StoredReading) -> MeterSample:
-    """What `stored` says, independent of the order of its samples."""
+    """What `stored` says, independent of the order of its samples. The hot loop of every fold."""
     found: dict[str, list[tuple[Sample, Decimal]]] = {measurand: [] for measurand in _DECISIVE}
     unusable = signed = False
     for sample in stored.reading.samples:
@@ -114,6 +113,8 @@ def _sum_over_phases(samples: list[tuple[Sample, Decimal]], *, totals_first: boo
     Begin and end samples are left out: they are taken before power flows and after it has stopped. OCPI wants the sum of
     the phases' currents, but a power without phase is the total.
     """
+    if not samples:
+        return None
     totals: dict[str, Decimal] = {}
     phases: dict[str, Decimal] = {}
     for sample, value in samples:

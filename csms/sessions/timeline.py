@@ -102,12 +102,13 @@ def _reported(
     statuses: Sequence[StoredStatus], started_at: datetime, previous_end: datetime | None
 ) -> list[tuple[datetime, Activity]]:
     row = [
-        (at, activity)
-        for at, _, status in ordered(statuses)
-        if (activity := _BY_STATUS.get(status)) is not None and (previous_end is None or at > previous_end)
+        (at, _BY_STATUS.get(status)) for at, _, status in ordered(statuses) if previous_end is None or at > previous_end
     ]
-    before = [each for each in row if each[0] <= started_at and each[1] is not Activity.FINISHING]
-    return before[-1:] + [each for each in row if each[0] > started_at]
+    opening = [(at, activity) for at, activity in row if at <= started_at][-1:]
+    later = [(at, activity) for at, activity in row if at > started_at]
+    if opening and opening[0][1] is Activity.FINISHING:
+        opening = []  # the vehicle before
+    return [(at, activity) for at, activity in [*opening, *later] if activity is not None]
 
 
 def ordered(statuses: Sequence[StoredStatus]) -> list[tuple[datetime, datetime, str]]:

@@ -330,3 +330,22 @@ def test_a_blocked_token_holds_a_running_session_at_once_and_an_ended_one_if_ene
     assert folded([start()], surroundings=blocked).holds == {"token_unknown"}
     assert folded([start(), stop(1000, at(5))], surroundings=blocked).holds == frozenset()
     assert folded([start(), stop(1200, at(5))], surroundings=blocked).holds == {"token_unknown"}
+
+
+def test_a_session_that_began_earlier_ends_nothing() -> None:
+    earlier = around(following=neighbour(started_at=at(-30)))
+
+    assert not folded([start()], surroundings=earlier).closed
+    assert folded([start(), stop(2000, at(30))], surroundings=earlier).holds == frozenset()
+
+
+def test_the_state_of_the_vehicle_before_says_nothing_about_this_one() -> None:
+    left = (status("SuspendedEV", at(-30)), status("Available", at(-20)))
+    finishing = (status("Finishing", at(-1)),)
+    waiting = (status("SuspendedEV", at(-30)), status("Preparing", at(-1)))
+
+    assert folded([start()], surroundings=around(statuses=left)).states == ()
+    assert folded([start()], surroundings=around(statuses=finishing)).states == ()
+    assert [each.activity for each in folded([start()], surroundings=around(statuses=waiting)).states] == [
+        Activity.CONNECTED
+    ]

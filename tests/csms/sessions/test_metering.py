@@ -110,6 +110,12 @@ def test_quirk_33_power_in_kw_labelled_w_does_not_fit_either() -> None:
     assert session.holds == {"unit_suspect"}
 
 
+def test_a_meter_that_has_not_yet_counted_its_first_kwh_is_no_other_unit() -> None:
+    readings = [reading(at(m), register(1000), power(7200)) for m in (2, 4, 6, 8)]
+
+    assert folded([start(1000)], readings, now=at(9)).holds == frozenset()
+
+
 def test_power_that_fits_is_no_reason_to_hold() -> None:
     readings = [reading(at(m), register(1000 + 120 * m), power(7200)) for m in (10, 20, 30, 40, 50)]
 
