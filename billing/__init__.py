@@ -1,6 +1,6 @@
 """Turns sessions into money. Knows no OCPP; what csms may use is named here."""
 
-from billing.bills.bill import CommittedBill
+from billing.bills.bill import BillKind, CommittedBill
 from billing.bills.billable import BillableSession, SessionSource
 from billing.bills.cli import bill_group, explain_session
 from billing.bills.history import SessionRating, newest_bills, session_ratings
@@ -32,6 +32,7 @@ __all__ = [
     "INSTANT",
     "MINOR_DIGITS",
     "AlreadyDone",
+    "BillKind",
     "BillableSession",
     "BillingService",
     "BillingSettings",

@@ -6,13 +6,15 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
 import asyncpg
 import structlog
 
-from billing import BillingService, CommittedBill
+from billing import BillingService, BillingSettings, BillKind, CommittedBill
 from csms.api.health import HttpServer, build
 from csms.charge_points.service import load_password_key
 from csms.charge_points.set_up import apply_template
@@ -25,13 +27,15 @@ from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
-from csms.protocol.vocabulary import Command, Decision, Outcome
+from csms.protocol.vocabulary import ChargingEvent, Command, Decision, Outcome
 from csms.reception import Reception
+from csms.sessions.arrival import Arrival
 from csms.sessions.display import Display
 from csms.sessions.frames import FrameLog
-from csms.sessions.ingest import Arrival, Ingest
+from csms.sessions.ingest import Ingest
 from csms.sessions.inquiry import Inquiry
 from csms.sessions.service import Sessions
+from csms.sessions.store import SQL
 from csms.settings import Settings
 
 log = structlog.get_logger()
@@ -60,13 +64,16 @@ class Server:
         self.health = DatabaseHealth(dsn, patience_s=settings.database_patience_s)
         self.node = Node(pool, dsn)
         self.sessions = Sessions(pool, settings, projected=self._projected)
-        self.billing = BillingService(pool, self.sessions, on_bill=self._billed)
-        self.ingest = Ingest(pool, committed=self.sessions.wake)
+        pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
+        self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed)
+        self.ingest = Ingest(pool, committed=self.sessions.wake, cost_in_updated_reply=settings.cost_in_updated_reply)
         self.writer: GroupCommit[Arrival, Decision] = GroupCommit(
             self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health
         )
         self.frames = FrameLog(pool)
-        self.reception = Reception(settings, pool, self.node, self.writer, self.frames, accepted=self._set_up)
+        self.reception = Reception(
+            settings, pool, self.node, self.writer, self.frames, accepted=self._set_up, final_cost=self._final_cost
+        )
         key = load_password_key(settings.data_dir, settings.password_key)
         self.gateway = Gateway(settings, self.reception, key, self.health)
         self.display = Display(pool, self._send)
@@ -135,6 +142,22 @@ class Server:
 
     def _billed(self, bill: CommittedBill) -> None:
         self.display.show(bill.bill.session, bill.bill.total_incl.decimal)
+
+    async def _final_cost(self, charge_point: str, event: ChargingEvent) -> Decimal | None:
+        """The final total of the session that this event has ended, if it can be billed right now."""
+        if event.transaction is None:
+            return None
+        session = await self.sessions.project_now(charge_point, event.transaction)
+        if session is None:
+            return None
+        bills = await self.billing.settle([session], datetime.now(UTC))
+        total = next((each.bill.total_incl.decimal for each in bills if each.bill.kind is BillKind.FINAL), None)
+        if total is not None:
+            async with self._pool.acquire() as connection:
+                await SQL.store_answered_cost.execute(
+                    connection, charge_point=charge_point, key=event.key, total_cost=total
+                )
+        return total
 
     async def _set_up(self, socket: SocketInfo) -> None:
         charge_point = socket.charge_point.id

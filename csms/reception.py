@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal, assert_never
 from uuid import UUID
 
@@ -21,8 +23,10 @@ from csms.nodes.service import Node
 from csms.protocol.vocabulary import (
     BootAnswer,
     Booted,
+    ChargingAnswer,
     ChargingEvent,
     Decision,
+    EventKind,
     Fact,
     FirmwareStatusReported,
     HeartbeatReceived,
@@ -39,8 +43,8 @@ from csms.protocol.vocabulary import (
     VendorDataAnswer,
     VendorDataReceived,
 )
+from csms.sessions.arrival import Arrival
 from csms.sessions.frames import FrameLog
-from csms.sessions.ingest import Arrival
 from csms.settings import Settings
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
@@ -63,14 +67,16 @@ class Reception:
         frames: FrameLog,
         *,
         accepted: Callable[[SocketInfo], Awaitable[None]],
+        final_cost: Callable[[str, ChargingEvent], Awaitable[Decimal | None]],
     ) -> None:
-        """`accepted` is started after each accepted boot (metering template)."""
+        """`accepted` is started after each accepted boot (metering template); `final_cost` rates an ended session."""
         self._settings = settings
         self._pool = pool
         self._node = node
         self._writer = writer
         self._frames = frames
         self._accepted = accepted
+        self._final_cost = final_cost
         self._set_up: set[str] = set()
         self._follow_ups: asyncio.Queue[SocketInfo] = asyncio.Queue(maxsize=10_000)
 
@@ -107,9 +113,11 @@ class Reception:
             case VendorDataReceived():
                 await self._write(socket, fact, frame, now)
                 return VendorDataAnswer()
+            case ChargingEvent():
+                answer = await self._write(socket, fact, frame, now)
+                return await self._with_final_cost(socket, fact, answer)
             case (
-                ChargingEvent()
-                | ReadingsReported()
+                ReadingsReported()
                 | StatusReported()
                 | SecurityEventReported()
                 | FirmwareStatusReported()
@@ -120,6 +128,25 @@ class Reception:
                 return await self._write(socket, fact, frame, now)
             case _:
                 assert_never(fact)
+
+    async def _with_final_cost(self, socket: SocketInfo, event: ChargingEvent, answer: Decision) -> Decision:
+        """The answer to a 2.x end with its cost, if that is known within the budget; else the display gets it later."""
+        if event.kind is not EventKind.ENDED or event.seq_no is None or not isinstance(answer, ChargingAnswer):
+            return answer
+        budget_s = self._settings.cost_commit_budget_s
+        if answer.total_cost is not None or budget_s == 0:
+            return answer
+        try:
+            async with asyncio.timeout(budget_s):
+                cost = await self._final_cost(socket.charge_point.id, event)
+        except TimeoutError:
+            return answer
+        except Exception as error:
+            # The event is committed; its answer must not fail for want of a figure.
+            if not is_unavailable(error):
+                log.exception("final_cost_failed", charge_point=socket.charge_point.id)
+            return answer
+        return answer if cost is None else replace(answer, total_cost=cost)
 
     async def _write(self, socket: SocketInfo, fact: Any, frame: str, now: datetime) -> Decision:
         return await self._writer.submit(

@@ -27,6 +27,7 @@ class ChargePoint:
 
     `protocol` is spoken where a socket offers no subprotocol. `max_power_w` None: not told, the policy's default holds.
     `time_zone` is what its stamps without zone mean (None: UTC). `template` switches the metering template of boot.
+    `idle_after_stop`: the stay after the transaction's end is rated too, at most `idle_cap_s` of it.
     """
 
     id: str
@@ -41,6 +42,8 @@ class ChargePoint:
     current: Current = Current.AC
     max_power_w: Decimal | None = None
     time_zone: str | None = None
+    idle_after_stop: bool = False
+    idle_cap_s: int | None = None
     vendor: str | None = None
     model: str | None = None
     serial: str | None = None

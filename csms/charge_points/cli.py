@@ -18,6 +18,7 @@ from csms.protocol.vocabulary import Protocol, Registration
 
 COLUMNS = ("id", "site", "online", "protocol", "vendor", "model", "firmware", "current", "max_kw", "status")
 TRACE_POLL_S = 0.5
+POWER_KW_MAX = 100_000
 
 
 @click.group()
@@ -37,6 +38,8 @@ def _choices(
     registration: str | None,
     strict: bool | None,
     template: bool | None,
+    idle_after_stop: bool | None,
+    idle_cap_min: int | None,
 ) -> Choices:
     return Choices(
         site=site,
@@ -49,6 +52,8 @@ def _choices(
         current=None if current is None else Current(current),
         max_power_w=None if max_kw is None else max_kw * 1000,
         time_zone=time_zone,
+        idle_after_stop=idle_after_stop,
+        idle_cap_s=None if idle_cap_min is None else idle_cap_min * 60,
     )
 
 
@@ -60,7 +65,7 @@ class _Kilowatts(click.ParamType[Decimal]):
             power = Decimal(str(value))
         except ArithmeticError:
             power = Decimal(0)
-        if not power.is_finite() or not 0 < power <= 100_000:
+        if not power.is_finite() or not 0 < power <= POWER_KW_MAX:
             self.fail(f"{value!r} is no power in kW, such as 22 or 7.4", param, ctx)
         return power
 
@@ -81,6 +86,13 @@ _OPTIONS = (
     ),
     click.option("--strict/--lenient", "strict", default=None, help="Refuse what breaks the schema, for conformance."),
     click.option("--template/--no-template", "template", default=None, help="Set metering up after each boot."),
+    click.option(
+        "--idle-after-stop/--no-idle-after-stop",
+        "idle_after_stop",
+        default=None,
+        help="Rate the stay after the stop as parking, as far as it is proven; off unless said.",
+    ),
+    click.option("--idle-cap-min", type=click.IntRange(1, 10_080), help="At most so many minutes of it."),
 )
 
 

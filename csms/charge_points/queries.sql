@@ -5,10 +5,10 @@ SELECT * FROM charge_point WHERE lower(id) = lower(:identity::text);
 -- name: insert_charge_point
 -- A charge point that an operator makes known.
 INSERT INTO charge_point (id, site, registration, security_profile, password_salt, password_hash, protocol, strict,
-                          template, current, max_power_w, time_zone)
+                          template, current, max_power_w, time_zone, idle_after_stop, idle_cap_s)
 VALUES (:id::text, :site::text, :registration::text, :security_profile::smallint, :password_salt::bytea,
         :password_hash::bytea, :protocol::text, :strict::boolean, :template::boolean, :current::text,
-        :max_power_w::numeric, :time_zone::text)
+        :max_power_w::numeric, :time_zone::text, :idle_after_stop::boolean, :idle_cap_s::integer)
     ON CONFLICT DO NOTHING
 RETURNING id;
 
@@ -25,7 +25,9 @@ UPDATE charge_point
        template = coalesce(:template::boolean, template),
        current = coalesce(:current::text, current),
        max_power_w = coalesce(:max_power_w::numeric, max_power_w),
-       time_zone = coalesce(:time_zone::text, time_zone)
+       time_zone = coalesce(:time_zone::text, time_zone),
+       idle_after_stop = coalesce(:idle_after_stop::boolean, idle_after_stop),
+       idle_cap_s = coalesce(:idle_cap_s::integer, idle_cap_s)
  WHERE id = :id::text
 RETURNING id;
 

@@ -46,6 +46,8 @@ class Choices:
     current: Current | None = None
     max_power_w: Decimal | None = None
     time_zone: str | None = None
+    idle_after_stop: bool | None = None
+    idle_cap_s: int | None = None
 
 
 def load_password_key(data_dir: Path, given: str | None = None) -> bytes:
@@ -109,6 +111,7 @@ async def create(connection: Any, identity: str, choices: Choices, *, key: bytes
             protocol=None if choices.protocol is None else str(choices.protocol),
             strict=bool(choices.strict), template=choices.template is not False,
             current=str(choices.current or Current.AC), max_power_w=choices.max_power_w, time_zone=choices.time_zone,
+            idle_after_stop=bool(choices.idle_after_stop), idle_cap_s=choices.idle_cap_s,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"no site {choices.site}", f"create it: csms site create {choices.site} ...") from None
@@ -138,6 +141,7 @@ async def change(
             protocol=None if choices.protocol is None else str(choices.protocol), strict=choices.strict,
             template=choices.template, current=None if choices.current is None else str(choices.current),
             max_power_w=choices.max_power_w, time_zone=choices.time_zone,
+            idle_after_stop=choices.idle_after_stop, idle_cap_s=choices.idle_cap_s,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"no site {choices.site}", "see csms site list") from None
@@ -172,6 +176,8 @@ async def show(connection: Any, identity: str) -> dict[str, Any]:
         "strict": known.strict,
         "template": known.template,
         "time_zone": known.time_zone,
+        "idle_after_stop": known.idle_after_stop,
+        "idle_cap_s": known.idle_cap_s,
         "serial": known.serial,
         "booted_at": known.booted_at,
         "created_at": known.created_at,
@@ -210,6 +216,8 @@ def _charge_point(row: Record) -> ChargePoint:
         current=Current(row["current"]),
         max_power_w=row["max_power_w"],
         time_zone=row["time_zone"],
+        idle_after_stop=row["idle_after_stop"],
+        idle_cap_s=row["idle_cap_s"],
         vendor=row["vendor"],
         model=row["model"],
         serial=row["serial"],

@@ -13,12 +13,11 @@ import asyncpg
 import structlog
 from prometheus_client import Counter
 
-from billing import Queries
 from csms.database.pool import is_unavailable
 from csms.gateway.application import SocketInfo
 from csms.protocol.redaction import redacted
+from csms.sessions.store import SQL
 
-SQL = Queries.load(__package__)
 PENDING_MAX = 20_000
 BATCH_MAX = 1000
 PAUSE_S = 0.2

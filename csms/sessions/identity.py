@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from csms.protocol.vocabulary import ChargingEvent, EventKind
@@ -19,6 +20,7 @@ class EarlierEvent:
     session: int | None
     stopped_at: datetime | None
     answer: dict[str, Any]
+    total_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,32 +6,27 @@ Every statement takes lists. Identity is decided by content keys and unique cons
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
-from billing import Queries
+from billing import Money
 from csms.database.pool import in_transaction
 from csms.protocol.vocabulary import (
     Acknowledged,
     ChargingAnswer,
     ChargingEvent,
     Decision,
-    FirmwareStatusReported,
-    LogStatusReported,
-    MonitoringReported,
+    EventKind,
     Reading,
     ReadingsReported,
-    SecurityEventReported,
-    SettingsReported,
     StatusReported,
     TokenVerdict,
-    VendorDataReceived,
 )
 from csms.sessions import metrics
+from csms.sessions.arrival import Arrival
 from csms.sessions.identity import (
     EarlierEvent,
     KnownSession,
@@ -40,34 +35,11 @@ from csms.sessions.identity import (
     opens_session,
     reuses_id,
 )
+from csms.sessions.notices import store_notices, store_quarantine
 from csms.sessions.records import answer_from_json, answer_to_json, samples_to_json
+from csms.sessions.store import SQL
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
-
-SQL = Queries.load(__package__)
-
-StorableFact = (
-    ChargingEvent
-    | ReadingsReported
-    | StatusReported
-    | SecurityEventReported
-    | VendorDataReceived
-    | FirmwareStatusReported
-    | LogStatusReported
-    | SettingsReported
-    | MonitoringReported
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A fact on its way into the database, with the frame that it came in."""
-
-    charge_point: str
-    fact: StorableFact
-    frame: str
-    socket: UUID | None
-    received_at: datetime
 
 
 @dataclass(slots=True)
@@ -95,13 +67,22 @@ class _Batch:
 class Ingest:
     """Writes batches of arrivals. `committed` is called after each commit that changed sessions."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], *, committed: Callable[[bool], None] = lambda _urgent: None) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Any],
+        *,
+        committed: Callable[[bool], None] = lambda _urgent: None,
+        cost_in_updated_reply: bool = False,
+    ) -> None:
         self._pool = pool
         self._committed = committed
+        self._show_costs = cost_in_updated_reply
 
     async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision | Exception]:
         """Store all of them or none; the answers in the same order."""
-        batch, eventful = await in_transaction(self._pool, lambda connection: _store(connection, arrivals))
+        batch, eventful = await in_transaction(
+            self._pool, lambda connection: _store(connection, arrivals, show_costs=self._show_costs)
+        )
         for n, plan in batch.plan_of.items():
             batch.answers[n] = plan.answer
         if batch.due:
@@ -109,16 +90,16 @@ class Ingest:
         return list(batch.answers)
 
 
-async def _store(connection: Any, arrivals: Sequence[Arrival]) -> tuple[_Batch, bool]:
+async def _store(connection: Any, arrivals: Sequence[Arrival], *, show_costs: bool) -> tuple[_Batch, bool]:
     batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
     events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
     await _find_sessions(connection, batch)
     if events:
-        await _store_events(connection, batch, events)
+        await _store_events(connection, batch, events, show_costs=show_costs)
     await _store_readings(connection, batch)
     await _store_statuses(connection, batch)
-    await _store_notices(connection, batch)
-    await _store_quarantine(connection, batch)
+    await store_notices(connection, arrivals)
+    await store_quarantine(connection, arrivals)
     await _mark_due(connection, batch)
     return batch, bool(events)
 
@@ -149,12 +130,16 @@ async def _read_sessions(connection: Any, batch: _Batch, named: Sequence[tuple[s
         )
 
 
-async def _store_events(connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]]) -> None:
+async def _store_events(
+    connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]], *, show_costs: bool
+) -> None:
     earlier = await _earlier_events(connection, events)
     verdicts = await verdicts_at(connection, [(e.token, a.received_at) for _, a, e in events if e.token is not None])
     for n, arrival, event in events:
         _plan_event(batch, n, arrival, event, earlier, verdicts)
     await _create_sessions(connection, batch)
+    if show_costs:
+        await _add_running_costs(connection, batch)
     await _insert_events(connection, batch)
 
 
@@ -168,7 +153,11 @@ async def _earlier_events(
     )
     return {
         (row["charge_point"], row["key"]): EarlierEvent(
-            occurrence=row["occurrence"], session=row["session"], stopped_at=row["stopped_at"], answer=row["answer"]
+            occurrence=row["occurrence"],
+            session=row["session"],
+            stopped_at=row["stopped_at"],
+            answer=row["answer"],
+            total_cost=row["total_cost"],
         )
         for row in rows
     }
@@ -185,7 +174,8 @@ def _plan_event(
     """A repeat gets the stored answer; a new event gets an answer to be stored with it."""
     earlier = earlier_events.get((arrival.charge_point, event.key))
     if earlier is not None and is_repeat(event, earlier):
-        batch.answers[n] = answer_from_json(earlier.answer)
+        answer = answer_from_json(earlier.answer)
+        batch.answers[n] = answer if earlier.total_cost is None else replace(answer, total_cost=earlier.total_cost)
         metrics.duplicates.inc()
         return
     occurrence = 0 if earlier is None else earlier.occurrence + 1
@@ -224,6 +214,20 @@ async def _create_sessions(connection: Any, batch: _Batch) -> None:
         started_ats=[row[4].at for row in created],
         received_ats=[row[5] for row in created],
     )
+
+
+async def _add_running_costs(connection: Any, batch: _Batch) -> None:
+    """Let answers to updates carry the newest committed interim; nothing where there is none."""
+    updates = [plan for plan in batch.plans.values() if plan.event.kind is EventKind.UPDATED and plan.session]
+    if not updates:
+        return
+    rows = await SQL.running_costs.fetch(
+        connection, sessions=sorted({plan.session for plan in updates if plan.session})
+    )
+    costs = {row["id"]: Money(row["total_incl_minor"], row["currency"]).decimal for row in rows}
+    for plan in updates:
+        if plan.session in costs:
+            plan.answer = replace(plan.answer, total_cost=costs[plan.session])
 
 
 def _needs_session(batch: _Batch, plan: _Plan) -> bool:
@@ -382,79 +386,6 @@ async def _store_statuses(connection: Any, batch: _Batch) -> None:
         received_ats=[arrival.received_at for arrival, _ in current],
     )
     batch.evses_touched.update((arrival.charge_point, status.evse) for arrival, status in reports)
-
-
-async def _store_notices(connection: Any, batch: _Batch) -> None:
-    security = [(a, a.fact) for a in batch.arrivals if isinstance(a.fact, SecurityEventReported)]
-    if security:
-        await SQL.insert_security_events.execute(
-            connection,
-            charge_points=[arrival.charge_point for arrival, _ in security],
-            keys=[event.key for _, event in security],
-            types=[event.type for _, event in security],
-            ats=[event.at for _, event in security],
-            tech_infos=[event.tech_info for _, event in security],
-            received_ats=[arrival.received_at for arrival, _ in security],
-        )
-    notices = [(a, *_notice(a.fact)) for a in batch.arrivals if _notice(a.fact)[0]]
-    if notices:
-        await SQL.insert_notices.execute(
-            connection,
-            charge_points=[arrival.charge_point for arrival, _, _ in notices],
-            kinds=[kind for _, kind, _ in notices],
-            bodies=[body for _, _, body in notices],
-            received_ats=[arrival.received_at for arrival, _, _ in notices],
-        )
-    settings = {
-        (a.charge_point, name): (value, mutability, a.received_at)
-        for a in batch.arrivals
-        if isinstance(a.fact, SettingsReported)
-        for name, value, mutability in a.fact.settings
-    }
-    if settings:
-        await store_settings(connection, settings)
-
-
-def _notice(fact: StorableFact) -> tuple[str, dict[str, Any]]:
-    match fact:
-        case FirmwareStatusReported():
-            return "firmware_status", {"status": fact.status, "request": fact.request}
-        case LogStatusReported():
-            return "log_status", {"status": fact.status, "request": fact.request}
-        case VendorDataReceived():
-            return "vendor_data", {"vendor": fact.vendor, "message": fact.message, "data": fact.data}
-        case MonitoringReported():
-            return "monitoring", {"seq_no": fact.seq_no, "events": [list(event) for event in fact.events]}
-        case _:
-            return "", {}
-
-
-async def store_settings(
-    connection: Any, settings: dict[tuple[str, str], tuple[str | None, str | None, datetime]]
-) -> None:
-    """Settings by charge point and name: value, mutability, when read."""
-    keys = sorted(settings)
-    await SQL.upsert_settings.execute(
-        connection,
-        charge_points=[charge_point for charge_point, _ in keys],
-        names=[name for _, name in keys],
-        values=[settings[key][0] for key in keys],
-        mutabilities=[settings[key][1] for key in keys],
-        read_ats=[settings[key][2] for key in keys],
-    )
-
-
-async def _store_quarantine(connection: Any, batch: _Batch) -> None:
-    broken = [a for a in batch.arrivals if isinstance(a.fact, (ChargingEvent, ReadingsReported)) and a.fact.malformed]
-    if broken:
-        await SQL.insert_quarantine.execute(
-            connection,
-            charge_points=[a.charge_point for a in broken],
-            frames=[a.frame for a in broken],
-            reasons=[",".join(getattr(a.fact, "quirks", ())) or "malformed" for a in broken],
-            sockets=[a.socket for a in broken],
-            received_ats=[a.received_at for a in broken],
-        )
 
 
 async def _mark_due(connection: Any, batch: _Batch) -> None:

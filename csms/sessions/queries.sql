@@ -5,10 +5,11 @@ SELECT pg_advisory_xact_lock(7001, hashtext(c)) FROM unnest(:charge_points::text
 -- name: earlier_events
 -- Events of these content keys that are stored already, with what became of their sessions: newest occurrence first.
 SELECT DISTINCT ON (e.charge_point, e.key)
-       e.charge_point, e.key, e.occurrence, e.session, e.kind, e.answer,
+       e.charge_point, e.key, e.occurrence, e.session, e.kind, e.answer, a.total_cost,
        (SELECT min(s.received_at) FROM charging_event s WHERE s.session = e.session AND s.kind = 'ended') AS stopped_at
   FROM unnest(:charge_points::text[], :keys::bytea[]) AS k (charge_point, key)
   JOIN charging_event e ON e.charge_point = k.charge_point AND e.key = k.key
+  LEFT JOIN answered_cost a ON a.charge_point = k.charge_point AND a.key = k.key
  ORDER BY e.charge_point, e.key, e.occurrence DESC;
 
 -- name: latest_sessions
@@ -137,7 +138,7 @@ SELECT id FROM session WHERE id = ANY (:sessions::integer[]) ORDER BY id FOR UPD
 -- name: sessions_to_fold
 -- The sessions with what is known of their charge points, sites and reviews.
 SELECT s.id, s.charge_point, s.transaction, s.generation, s.evse, s.started_at,
-       c.site, c.current, c.max_power_w, site.country, site.currency, site.time_zone,
+       c.site, c.current, c.max_power_w, c.idle_after_stop, c.idle_cap_s, site.country, site.currency, site.time_zone,
        (SELECT coalesce(array_agg(DISTINCT h), '{}')
           FROM review_entry r, unnest(r.holds) h WHERE r.session = s.id AND r.action = 'release') AS released,
        (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review
@@ -193,6 +194,7 @@ SELECT w.session AS of_session, k.opened_at, k.closed_at
 -- name: neighbours_of_sessions
 -- The sessions just before and after on the same EVSE.
 SELECT w.session AS of_session, n.side, n.id, n.token, n.started_at, n.ended_at, n.register_begin_wh, n.register_end_wh,
+       n.created_at,
        EXISTS (SELECT FROM reading r WHERE r.session = n.id) AS has_readings
   FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :starts::timestamptz[])
     AS w (session, charge_point, evse, start)
@@ -371,3 +373,23 @@ SELECT s.charge_point, s.transaction, k.protocol
 -- name: count_bills
 -- Bills by kind.
 SELECT kind, count(*) AS bills FROM bill GROUP BY kind;
+
+-- name: running_costs
+-- The newest interim total of sessions that nothing holds: what an answer to an update may show.
+SELECT s.id, b.total_incl_minor, b.currency
+  FROM session s
+  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+  JOIN LATERAL (SELECT * FROM bill b WHERE b.session = s.id ORDER BY b.seq DESC LIMIT 1) b ON true
+ WHERE s.id = ANY (:sessions::integer[]) AND s.holds = '{}' AND b.kind = 'interim';
+
+-- name: newest_session
+-- The session of a transaction id.
+SELECT id FROM session
+ WHERE charge_point = :charge_point::text AND transaction = :transaction::text
+ ORDER BY generation DESC LIMIT 1;
+
+-- name: store_answered_cost
+-- What the answer says; the first one counts.
+INSERT INTO answered_cost (charge_point, key, total_cost)
+VALUES (:charge_point::text, :key::bytea, :total_cost::numeric)
+    ON CONFLICT DO NOTHING;

@@ -16,7 +16,7 @@ from billing import BillableSession, NotFound
 from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import listing, metrics
 from csms.sessions.fold import fold
-from csms.sessions.periods import as_of, energy_wh_of, usage
+from csms.sessions.periods import as_of, energy_wh_of, idle_closed_at, usage
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.session import Session
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
@@ -108,11 +108,26 @@ class Sessions:
             self._projected()
         return taken >= BATCH_MAX
 
+    async def project_now(self, charge_point: str, transaction: str) -> int | None:
+        """Fold the session of a transaction at once; its id."""
+
+        async def work(connection: Any) -> int | None:
+            session: int | None = await SQL.newest_session.fetchval(
+                connection, charge_point=charge_point, transaction=transaction
+            )
+            if session is not None:
+                await self._fold_all(connection, [session])
+            return session
+
+        return await in_transaction(self._pool, work)
+
     async def _project(self, connection: Any) -> int:
         rows = await SQL.take_due.fetch(connection, most=BATCH_MAX)
-        if not rows:
-            return 0
-        ids = sorted({row["session"] for row in rows})
+        if rows:
+            await self._fold_all(connection, sorted({row["session"] for row in rows}))
+        return len(rows)
+
+    async def _fold_all(self, connection: Any, ids: Sequence[int]) -> None:
         await SQL.lock_sessions.fetch(connection, sessions=ids)
         now = utc_now()
         found = await load_facts(connection, ids, now=now)
@@ -122,7 +137,6 @@ class Sessions:
             projections.append(_projection(facts, session))
             metrics.folds.inc()
         await project(connection, projections)
-        return len(rows)
 
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
         """Sessions as they stand in the caller's transaction, freshly judged (the gate watches running ones too)."""
@@ -145,7 +159,9 @@ class Sessions:
         around = facts.surroundings()
         clock = _on_its_clock(now, around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
         until = as_of(session, around, now=clock) or clock
-        used = usage(session, as_of=until)
+        if facts.idle_after_stop and session.ended_at is not None:
+            until = idle_closed_at(session, idle_cap=facts.idle_cap) or clock
+        used = usage(session, as_of=until, idle_after_stop=facts.idle_after_stop, idle_cap=facts.idle_cap)
         return BillableSession(
             id=facts.id,
             charge_point=facts.charge_point,
@@ -157,7 +173,7 @@ class Sessions:
             priced_from=session.tariff_at,
             started_at=session.started_at,
             ended_at=session.ended_at,
-            complete_at=session.complete_at,
+            complete_at=_complete_at(facts, session),
             closed=session.closed,
             dropped=_dropped(facts, session) is not None,
             holds=session.holds - facts.released,
@@ -178,6 +194,14 @@ def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:
         complete_timeout_offline_s=Decimal(str(settings.complete_timeout_offline_s)),
         available_patience_s=Decimal(str(settings.available_patience_s)),
     )
+
+
+def _complete_at(facts: SessionFacts, session: Session) -> datetime | None:
+    """When the final bill may be made: all facts are there and, where idling is billed, the stay is over."""
+    if not facts.idle_after_stop or session.complete_at is None:
+        return session.complete_at
+    idle_over = idle_closed_at(session, idle_cap=facts.idle_cap)
+    return None if idle_over is None else max(session.complete_at, idle_over)
 
 
 def _on_its_clock(now: datetime, offset_s: Decimal | None, *, limit_s: Decimal) -> datetime:
@@ -202,7 +226,7 @@ def _projection(facts: SessionFacts, session: Session) -> Projection:
         started_at=session.started_at,
         ended_at=session.ended_at,
         released_at=session.released_at,
-        complete_at=session.complete_at,
+        complete_at=_complete_at(facts, session),
         energy_wh=session.energy_wh,
         register_begin_wh=session.begin_wh,
         register_end_wh=session.end_wh,

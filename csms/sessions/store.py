@@ -45,6 +45,8 @@ class SessionFacts:
     time_zone: str
     current: str
     max_power_w: Decimal | None
+    idle_after_stop: bool
+    idle_cap: timedelta | None
     released: frozenset[str]
     dropped_by_review: str | None
     events: list[StoredEvent] = field(default_factory=list)
@@ -53,6 +55,7 @@ class SessionFacts:
     online: list[OnlineSpan] = field(default_factory=list)
     previous: Neighbour | None = None
     following: Neighbour | None = None
+    following_heard_at: datetime | None = None
     token_status: TokenStatus | None = None
     queue_empty: bool = False
     still_ongoing: bool | None = None
@@ -134,6 +137,8 @@ def _facts(row: Record) -> SessionFacts:
         time_zone=row["time_zone"],
         current=row["current"],
         max_power_w=row["max_power_w"],
+        idle_after_stop=row["idle_after_stop"],
+        idle_cap=None if row["idle_cap_s"] is None else timedelta(seconds=row["idle_cap_s"]),
         released=frozenset(row["released"]),
         dropped_by_review=row["dropped_by_review"],
     )
@@ -158,15 +163,21 @@ def _windows(placed: Sequence[SessionFacts], *, now: datetime, by_arrival: bool)
             (min(facts.since, facts.first_received_at) if by_arrival else facts.started_at) - BEFORE_START * by_arrival
             for facts in placed
         ],
-        "untils": [max(_until(facts, now=now), facts.since) for facts in placed],
+        "untils": [max(_until(facts, now=now, by_arrival=by_arrival), facts.since) for facts in placed],
     }
 
 
-def _until(facts: SessionFacts, *, now: datetime) -> datetime:
-    """To the start of the next session on the EVSE, else to now."""
-    if facts.following is not None and facts.following.started_at is not None:
-        return facts.following.started_at
-    return now
+def _until(facts: SessionFacts, *, now: datetime, by_arrival: bool) -> datetime:
+    """To the start of the next session on the EVSE, else to now.
+
+    What is looked for by arrival may come later than that start where the clock is behind, or where both were queued.
+    """
+    if facts.following is None or facts.following.started_at is None:
+        return now
+    started_at = facts.following.started_at
+    if not by_arrival or facts.following_heard_at is None:
+        return started_at
+    return max(started_at, facts.following_heard_at)
 
 
 async def _load_neighbours(connection: Any, found: Mapping[int, SessionFacts]) -> None:
@@ -185,6 +196,7 @@ async def _load_neighbours(connection: Any, found: Mapping[int, SessionFacts]) -
             facts.previous = neighbour
         else:
             facts.following = neighbour
+            facts.following_heard_at = row["created_at"]
 
 
 async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts], *, now: datetime) -> None:

@@ -1,0 +1,93 @@
+"""Facts that no session is folded from: security events, notices, settings, and frames in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from csms.protocol.vocabulary import (
+    ChargingEvent,
+    FirmwareStatusReported,
+    LogStatusReported,
+    MonitoringReported,
+    ReadingsReported,
+    SecurityEventReported,
+    SettingsReported,
+    VendorDataReceived,
+)
+from csms.sessions.arrival import Arrival, StorableFact
+from csms.sessions.store import SQL
+
+
+async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:
+    security = [(a, a.fact) for a in arrivals if isinstance(a.fact, SecurityEventReported)]
+    if security:
+        await SQL.insert_security_events.execute(
+            connection,
+            charge_points=[arrival.charge_point for arrival, _ in security],
+            keys=[event.key for _, event in security],
+            types=[event.type for _, event in security],
+            ats=[event.at for _, event in security],
+            tech_infos=[event.tech_info for _, event in security],
+            received_ats=[arrival.received_at for arrival, _ in security],
+        )
+    notices = [(a, *_notice(a.fact)) for a in arrivals if _notice(a.fact)[0]]
+    if notices:
+        await SQL.insert_notices.execute(
+            connection,
+            charge_points=[arrival.charge_point for arrival, _, _ in notices],
+            kinds=[kind for _, kind, _ in notices],
+            bodies=[body for _, _, body in notices],
+            received_ats=[arrival.received_at for arrival, _, _ in notices],
+        )
+    settings = {
+        (a.charge_point, name): (value, mutability, a.received_at)
+        for a in arrivals
+        if isinstance(a.fact, SettingsReported)
+        for name, value, mutability in a.fact.settings
+    }
+    if settings:
+        await store_settings(connection, settings)
+
+
+def _notice(fact: StorableFact) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case FirmwareStatusReported():
+            return "firmware_status", {"status": fact.status, "request": fact.request}
+        case LogStatusReported():
+            return "log_status", {"status": fact.status, "request": fact.request}
+        case VendorDataReceived():
+            return "vendor_data", {"vendor": fact.vendor, "message": fact.message, "data": fact.data}
+        case MonitoringReported():
+            return "monitoring", {"seq_no": fact.seq_no, "events": [list(event) for event in fact.events]}
+        case _:
+            return "", {}
+
+
+async def store_settings(
+    connection: Any, settings: dict[tuple[str, str], tuple[str | None, str | None, datetime]]
+) -> None:
+    """Settings by charge point and name: value, mutability, when read."""
+    keys = sorted(settings)
+    await SQL.upsert_settings.execute(
+        connection,
+        charge_points=[charge_point for charge_point, _ in keys],
+        names=[name for _, name in keys],
+        values=[settings[key][0] for key in keys],
+        mutabilities=[settings[key][1] for key in keys],
+        read_ats=[settings[key][2] for key in keys],
+    )
+
+
+async def store_quarantine(connection: Any, arrivals: Sequence[Arrival]) -> None:
+    broken = [a for a in arrivals if isinstance(a.fact, (ChargingEvent, ReadingsReported)) and a.fact.malformed]
+    if broken:
+        await SQL.insert_quarantine.execute(
+            connection,
+            charge_points=[a.charge_point for a in broken],
+            frames=[a.frame for a in broken],
+            reasons=[",".join(getattr(a.fact, "quirks", ())) or "malformed" for a in broken],
+            sockets=[a.socket for a in broken],
+            received_ats=[a.received_at for a in broken],
+        )
