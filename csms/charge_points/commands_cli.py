@@ -33,6 +33,8 @@ from csms.sessions import service as sessions
 
 WAIT_POLL_S = 0.3
 
+__all__ = ["cp"]
+
 _timeout = click.option(
     "--timeout", "timeout_s", type=click.FloatRange(1, 3600), default=30, show_default=True, metavar="SECONDS"
 )

@@ -1,44 +1,94 @@
-"""The entry point of `csms`: mounts the rooms' commands."""
+"""The entry point of `csms`. A command's module is imported when the command is called, so that each starts fast."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from pathlib import Path
 
 import click
 
-from billing import CliError, CommandGroup, ExitCode, bill_group, tariff_group
-from csms.charge_points import commands_cli
-from csms.charge_points.cli import cp
-from csms.cli.completion import completion
-from csms.cli.context import connect
-from csms.cli.demo import demo
-from csms.cli.serve import serve
-from csms.cli.sim import sim
-from csms.database.cli import db
+from billing import CliError, CommandGroup, ExitCode, NotDone
+from csms import logs
 from csms.database.errors import DatabaseError
-from csms.sessions.cli import review, session
 from csms.settings import SettingsInvalid, load_settings
-from csms.sites.cli import site
-from csms.tokens.cli import token
 
-assert commands_cli.start  # importing it adds the commands to `cp`
+COMMANDS = {
+    "bill": "csms.cli.money:bill",
+    "completion": "csms.cli.completion:completion",
+    "cp": "csms.charge_points.commands_cli:cp",
+    "db": "csms.database.cli:db",
+    "demo": "csms.cli.demo:demo",
+    "review": "csms.sessions.cli:review",
+    "serve": "csms.cli.serve:serve",
+    "session": "csms.sessions.cli:session",
+    "sim": "csms.cli.sim:sim",
+    "site": "csms.sites.cli:site",
+    "tariff": "csms.cli.money:tariff",
+    "token": "csms.tokens.cli:token",
+}
+"""Name -> where it is defined."""
 
 
 class Root(CommandGroup):
-    """The outermost group; trouble with the database is an error like any other."""
+    """The outermost group; trouble with the database or the settings is an error like any other."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        known = super().get_command(ctx, cmd_name)
+        if known is None:
+            module, name = COMMANDS[cmd_name].split(":")
+            known = getattr(importlib.import_module(module), name)
+            assert isinstance(known, click.Command)
+            _take_data_dir(known)
+            self.add_command(known, cmd_name)
+        return known
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except DatabaseError as trouble:
-            raise CliError(trouble.message, trouble.next_step or "see csms db status", _code(trouble)) from trouble
+            status = ExitCode(trouble.exit_code)
+            raise CliError(trouble.message, trouble.next_step or "see csms db status", status) from trouble
         except SettingsInvalid as wrong:
             raise CliError(str(wrong), "correct or unset them", ExitCode.USAGE) from wrong
+        except (click.ClickException, click.exceptions.Exit, click.Abort, NotDone):
+            raise
+        except Exception as defect:
+            if os.environ.get("CSMS_LOG_LEVEL") == "debug":
+                raise
+            raise CliError(
+                f"{type(defect).__name__}: {defect}",
+                "this is a defect of csms: run it again with CSMS_LOG_LEVEL=debug and report what it prints",
+            ) from defect
 
 
-def _code(trouble: DatabaseError) -> ExitCode:
-    return ExitCode(trouble.exit_code)
+def _use_data_dir(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.obj = load_settings(data_dir=value)
+
+
+def _data_dir_option() -> click.Option:
+    return click.Option(
+        ["--data-dir"], type=click.Path(path_type=Path), expose_value=False, callback=_use_data_dir,
+        help="Data of the embedded Postgres (CSMS_DATA_DIR).",
+    )  # fmt: skip
+
+
+def _take_data_dir(command: click.Command) -> None:
+    """Give every command below `--data-dir`, so that it may stand behind the verb as well."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _take_data_dir(each)
+        return
+    if all(parameter.name != "data_dir" for parameter in command.params):
+        command.params.append(_data_dir_option())
 
 
 @click.group(cls=Root)
@@ -58,33 +108,8 @@ def csms(context: click.Context, data_dir: Path | None) -> None:
 
     Every command takes --data-dir, or CSMS_DATABASE_URL for any Postgres 15 or newer.
     """
+    logs.configure("warning")
     context.obj = load_settings(data_dir=data_dir)
-
-
-def _use_data_dir(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.obj = load_settings(data_dir=value)
-
-
-def _take_data_dir(command: click.Command) -> None:
-    """Give every command below `--data-dir`, so that it may stand behind the verb as well."""
-    if isinstance(command, click.Group):
-        for each in command.commands.values():
-            _take_data_dir(each)
-        return
-    command.params.append(
-        click.Option(
-            ["--data-dir"], type=click.Path(path_type=Path), expose_value=False, callback=_use_data_dir,
-            help="Data of the embedded Postgres (CSMS_DATA_DIR).",
-        )
-    )  # fmt: skip
-
-
-for command in (serve, demo, db, site, cp, token, session, review, sim, completion):
-    csms.add_command(command)
-csms.add_command(tariff_group(connect))
-csms.add_command(bill_group(connect))
-_take_data_dir(csms)
 
 
 def main() -> None:

@@ -206,17 +206,22 @@ class EmbeddedPostgres:
         # The same order everywhere; C.UTF-8 of Postgres itself knows upper and lower case beyond ASCII.
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if programs.major >= 17 else []  # noqa: PLR2004 - first with it
         options = ["--encoding=UTF8", "--no-locale", *locale, "--auth=peer", "--data-checksums", "--no-instructions"]
-        process = await asyncio.create_subprocess_exec(
-            programs.program("initdb"),
-            *("-D", str(into), "-U", OWNER, *options),
-            *(["--no-sync"] if self._fast else []),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **self._running_account().process_options(),
-        )
-        said, _ = await process.communicate()
-        if process.returncode != 0:
-            raise PostgresNotStarted(f"initdb failed in {into}: {said.decode(errors='replace').strip()[-2000:]}")
+        command = [str(programs.program("initdb")), "-D", str(into), "-U", OWNER, *options]
+        options_of_process = self._running_account().process_options()
+
+        def run() -> subprocess.CompletedProcess[bytes]:
+            return subprocess.run(  # noqa: S603 - our own program and arguments
+                [*command, "--no-sync"] if self._fast else command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+                **options_of_process,
+            )
+
+        done = await asyncio.to_thread(run)  # not the loop's own subprocesses: uvloop's cannot change the user
+        if done.returncode != 0:
+            said = done.stdout.decode(errors="replace").strip()[-2000:]
+            raise PostgresNotStarted(f"initdb failed in {into}: {said}")
 
     async def _create_database(self) -> None:
         """Also the proof that connections work."""
@@ -271,7 +276,9 @@ class EmbeddedPostgres:
         ]
         for name, value in self._server_settings().items():
             command += ["-c", f"{name}={value}"]
-        with (self._home / "postgres.log").open("ab") as log_file:
+        path = self._home / "postgres.log"
+        path.touch(mode=0o600)  # errors quote values
+        with path.open("ab") as log_file:
             self._process = subprocess.Popen(  # noqa: S603 - our own program and arguments
                 command,
                 stdin=subprocess.DEVNULL,
@@ -338,6 +345,7 @@ class EmbeddedPostgres:
         """Postgres holds the file open for appending, so it is copied and emptied in place."""
         if self._log_size() > LOG_BYTES_MAX:
             path = self._home / "postgres.log"
+            path.with_name("postgres.log.1").touch(mode=0o600)
             shutil.copyfile(path, path.with_name("postgres.log.1"))
             os.truncate(path, 0)
 
