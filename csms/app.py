@@ -182,8 +182,11 @@ class Server:
 
     async def _keep_house(self) -> None:
         async with connect_once(self._dsn, as_owner=True) as connection:
+            days = self._settings.frame_retention_days
             await ensure_frame_partitions(connection)
-            await drop_frame_partitions(connection, self._settings.frame_retention_days)
+            async with connection.transaction():
+                await SQL.keep_frames.execute(connection, days=days)
+                await drop_frame_partitions(connection, days)
 
     async def _keep_house_regularly(self) -> None:
         while True:

@@ -393,3 +393,16 @@ SELECT id FROM session
 INSERT INTO answered_cost (charge_point, key, total_cost)
 VALUES (:charge_point::text, :key::bytea, :total_cost::numeric)
     ON CONFLICT DO NOTHING;
+
+-- name: keep_frames
+-- Copy the evidence of held and signed sessions out of the days that are about to be dropped, whole days only (UTC).
+INSERT INTO kept_frame
+SELECT f.*
+  FROM frame f
+ WHERE f.received_at < date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - make_interval(days => :days::integer)
+   AND EXISTS (SELECT FROM session s
+                WHERE s.charge_point = f.charge_point AND (s.holds <> '{}' OR s.energy_source = 'signed')
+                  AND f.received_at BETWEEN s.created_at - interval '1 hour'
+                                        AND coalesce(s.last_fact_at, s.created_at) + interval '1 hour')
+   AND NOT EXISTS (SELECT FROM kept_frame k WHERE k.charge_point = f.charge_point AND k.received_at = f.received_at
+                      AND k.body = f.body);

@@ -221,6 +221,10 @@ CREATE TABLE frame (
 ) PARTITION BY RANGE (received_at);
 CREATE INDEX frame_charge_point ON frame (charge_point, received_at);
 
+-- Frames that outlive their partition: those of sessions that are held or signed.
+CREATE TABLE kept_frame (LIKE frame);
+CREATE INDEX kept_frame_charge_point ON kept_frame (charge_point, received_at);
+
 CREATE TABLE security_event (
     charge_point  text NOT NULL,
     key           bytea NOT NULL,
