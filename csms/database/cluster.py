@@ -102,7 +102,7 @@ def _lock_file(data_dir: Path) -> Iterator[int]:
     try:
         if not data_dir.exists():
             EmbeddedPostgres.make_data_dir(data_dir)
-        lock = os.open(data_dir / "cluster.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = os.open(data_dir / "cluster.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except PermissionError as error:
         raise ClusterInUse(
             f"{data_dir} belongs to another user ({error.strerror})",

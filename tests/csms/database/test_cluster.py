@@ -192,6 +192,12 @@ async def test_only_private_sockets_are_opened_however_long_the_path(data_home: 
     assert not exists(directory)
 
 
+async def test_the_log_and_the_data_are_for_their_owner_only(data_home: Path) -> None:
+    async with open_cluster(data_home, "own", fast=True):
+        for name, mode in (("postgres.log", 0o600), ("cluster.lock", 0o600), ("postgres", 0o700), ("socket", 0o700)):
+            assert mode_of(data_home / name) == mode, name
+
+
 async def test_durability_is_on_unless_a_test_asks_otherwise(data_home: Path) -> None:
     async with open_cluster(data_home, "own") as dsn:
         assert [await value(dsn, f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes")] == [
