@@ -30,6 +30,7 @@ UNPRICED: Final = "unpriced"
 RATING_FAILED: Final = "rating_failed"
 """A bug of ours; the log has it."""
 LATE_FACT: Final = "late_fact"
+PROBLEMS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +108,22 @@ def _rated(
     try:
         rating = rate(session.usage, tariff, policies.rating, final=final)
     except UsageInvalid as wrong:
-        return Hold(reason=NOT_RATABLE, why=str(wrong), next_at=now + RECHECK)
+        why = "; ".join(str(problem) for problem in wrong.problems[:PROBLEMS_SHOWN])
+        return Hold(reason=NOT_RATABLE, why=why, next_at=now + RECHECK)
     if rating.total_incl.decimal > policies.price_max and PRICE_OUTLIER not in session.released:
         why = f"{rating.total_incl} is more than {policies.price_max}"
         return Hold(reason=PRICE_OUTLIER, why=why, next_at=now + RECHECK)
     inputs = BillInputs.of(session, final=final)
     if final:
         return Issue(kind=BillKind.FINAL, rating=rating, inputs=inputs, next_at=None)
-    next_at = _next_look(session, now, interval=policies.interim.every)
+    every = policies.interim.every
     if _interim_due(session, standing.interim, rating, inputs, policies):
+        next_at = _next_look(session, now, interval=every)
         return Issue(kind=BillKind.INTERIM, rating=rating, inputs=inputs, next_at=next_at)
-    since = _counted_from(session, standing.interim)
-    if since is not None and since + policies.interim.every > now:
-        next_at = min(next_at, since + policies.interim.every)
-    return Wait(next_at=next_at)
+    if session.closed:
+        return Wait(next_at=_next_look(session, now))
+    left = every - _grown_for(session, standing.interim)
+    return Wait(next_at=_next_look(session, now, interval=left if left > timedelta(0) else every))
 
 
 def _interim_due(
@@ -136,17 +139,20 @@ def _interim_due(
     last_amount = Decimal(0) if last is None else last.total_incl.decimal
     if amount < last_amount:
         return True
-    since = _counted_from(session, last)
     energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)
     return (
-        (since is not None and session.as_of - since >= policies.interim.every)
+        _grown_for(session, last) >= policies.interim.every
         or energy_wh >= policies.interim.every_wh
         or amount - last_amount >= policies.interim.every_amount
     )
 
 
-def _counted_from(session: BillableSession, last: BillSummary | None) -> datetime | None:
-    return session.priced_from if last is None else last.as_of
+def _grown_for(session: BillableSession, last: BillSummary | None) -> timedelta:
+    """How long the session has run since the last interim, at first since its start; all on the charge point's clock."""
+    periods = session.usage.periods
+    if last is None and not periods:
+        return timedelta(0)
+    return session.as_of - (periods[0].start if last is None else last.as_of)
 
 
 def _next_look(session: BillableSession, now: datetime, *, interval: timedelta = RECHECK) -> datetime:
