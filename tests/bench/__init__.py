@@ -1,0 +1,1 @@
+"""How fast, in one run against a raw echo server: `python -m tests.bench`."""
