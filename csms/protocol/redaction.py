@@ -12,6 +12,7 @@ REDACTED = "(hidden)"
 _SECRET = re.compile(
     r"(?i:password|passwd|passphrase|secret)|(?<![Pp]ublic)(?:[Kk]ey|KEY)(?![A-Za-z])|[Pp][Ii][Nn](?![a-zG])"
 )
+_VALUES = frozenset({"value", "attributeValue"})
 _MAY_HOLD = re.compile(r"passw|passphrase|secret|key|pin", re.IGNORECASE)
 
 
@@ -30,32 +31,47 @@ def redacted(frame: str) -> str:
     if _MAY_HOLD.search(frame) is None:
         return frame
     try:
-        message = orjson.loads(frame)
-    except orjson.JSONDecodeError:
+        found: list[bool] = []
+        cleaned = _clean(orjson.loads(frame), found)
+        return orjson.dumps(cleaned).decode() if found else frame
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return REDACTED
-    found: list[bool] = []
-    cleaned = _clean(message, found)
-    return orjson.dumps(cleaned).decode() if found else frame
 
 
-def _clean(value: Any, found: list[bool]) -> Any:
+def _clean(value: Any, found: list[bool], *, secret: bool = False) -> Any:
+    """`secret`: the setting that is spoken of is one, so its values are hidden wherever they stand below it."""
     match value:
         case list():
-            return [_clean(each, found) for each in value]
+            return [_clean(each, found, secret=secret) for each in value]
         case dict():
-            cleaned = {name: _clean(each, found) for name, each in value.items()}
-            if _names_secret(cleaned):
-                for field in ("value", "attributeValue"):
-                    if cleaned.get(field) not in {None, ""}:
-                        cleaned[field] = REDACTED
-                        found.append(True)
-            return cleaned
+            secret = secret or _names_secret(value)
+            return {
+                name: _hidden(found)
+                if (secret and name in _VALUES and each) or (_is_told(each) and _is_key(name, value))
+                else _clean(each, found, secret=secret)
+                for name, each in value.items()
+            }
         case _:
             return value
 
 
+def _hidden(found: list[bool]) -> str:
+    found.append(True)
+    return REDACTED
+
+
+def _is_told(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
+
+
 def _names_secret(item: dict[str, Any]) -> bool:
-    """1.6 says {"key": ..., "value": ...}; 2.0.1 {"variable": {"name": ...}, "attributeValue": ...}."""
+    """1.6 says {"key": ..., "value": ...}; 2.0.1 {"variable": {"name": ...}, "attributeValue": ...}, and in reports
+    {"variable": {"name": ...}, "variableAttribute": [{"value": ...}]}."""
     variable = item.get("variable")
     name = variable.get("name") if isinstance(variable, dict) else item.get("key")
     return isinstance(name, str) and is_secret(name)
+
+
+def _is_key(name: str, item: dict[str, Any]) -> bool:
+    """Whether the field itself holds a secret, as vpn.password and apn.simPin do; 1.6's "key" only names a setting."""
+    return is_secret(name) and not (name == "key" and ("value" in item or "readonly" in item))
