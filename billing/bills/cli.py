@@ -10,6 +10,14 @@ from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import Connect
 from billing.sql import Connection
 
+HELP = """Bills: the interim and final amounts of sessions.
+
+\b
+Examples:
+  csms bill list --session 42
+  csms bill show 42
+"""
+
 COLUMNS = (
     "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "currency",
     "tariff", "tariff_version",
@@ -19,7 +27,7 @@ LINE_COLUMNS = ("what", "since", "until", "quantity", "unit_price", "tariff", "r
 
 def bill_group(connect: Connect) -> click.Group:
     """The command group; `connect` gives its commands a connection."""
-    group = click.Group("bill", help="Bills: the interim and final amounts of sessions.")
+    group = click.Group("bill", help=HELP)
     _add_list(group, connect)
     _add_show(group, connect)
     return group

@@ -19,6 +19,14 @@ from billing.tariffs.price import PriceRefused, price_command
 from billing.tariffs.problem import Problem
 from billing.tariffs.tariff import to_ocpi
 
+HELP = """Tariffs: OCPI 2.2.1 or 2.3.0 JSON, versioned, assigned from a time on.
+
+\b
+Examples:
+  csms tariff create day.json
+  csms tariff assign day --default
+"""
+
 LIST_COLUMNS = ("id", "version", "currency", "valid_from", "assignments", "created_at")
 LINT_COLUMNS = ("severity", "code", "path", "message", "next_step")
 SEGMENT_COLUMNS = (
@@ -31,7 +39,7 @@ def tariff_group(connect: Connect) -> click.Group:
     """The command group; `connect` gives the commands that need one a connection."""
     group = click.Group(
         "tariff",
-        help="Tariffs: OCPI 2.2.1 or 2.3.0 JSON, versioned, assigned from a time on.",
+        help=HELP,
         commands=[_lint, _price],
     )
     for add in (_add_create, _add_list, _add_show, _add_assign):
@@ -73,7 +81,12 @@ def _add_list(group: click.Group, connect: Connect) -> None:
     @click.pass_context
     @async_command
     async def list_(context: click.Context, output: Output) -> None:
-        """List tariffs: the newest version of each, and how often it is assigned."""
+        """List tariffs: the newest version of each, and how often it is assigned.
+
+        \b
+        Example:
+          csms tariff list -o json
+        """
         async with connect(context) as connection:
             output.rows(await service.list_tariffs(connection), columns=LIST_COLUMNS)
 
@@ -86,7 +99,13 @@ def _add_show(group: click.Group, connect: Connect) -> None:
     @click.pass_context
     @async_command
     async def show(context: click.Context, id_: str, version: int | None, output: Output) -> None:
-        """Show a tariff and where it is assigned."""
+        """Show a tariff and where it is assigned.
+
+        \b
+        Examples:
+          csms tariff show day
+          csms tariff show day --version 1 -o json
+        """
         async with connect(context) as connection:
             found = await service.show(connection, id_, version=version)
             assignments = await service.assignments_of(connection, id_)

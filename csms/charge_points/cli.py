@@ -23,7 +23,14 @@ POWER_KW_MAX = 100_000
 
 @click.group()
 def cp() -> None:
-    """Charge points: register them, watch them, command them."""
+    """Charge points: register them, watch them, command them.
+
+    \b
+    Examples:
+      csms cp create CP-001 --site harbour --max-kw 22
+      csms cp list
+      csms cp start CP-001 --token 04AB12CD --wait
+    """
 
 
 def _choices(
@@ -165,7 +172,13 @@ async def set_(context: click.Context, /, id_: str, new_password: bool, output: 
 @click.pass_context
 @async_command
 async def list_(context: click.Context, site: str | None, output: Output) -> None:
-    """List charge points, who is online and what their connectors say."""
+    """List charge points, who is online and what their connectors say.
+
+    \b
+    Examples:
+      csms cp list
+      csms cp list --site harbour -o json
+    """
     async with connect(context) as connection:
         found = await service.list_charge_points(connection, site=site)
     rows = [{**each, "status": _statuses(each["evses"])} for each in found]
@@ -182,7 +195,12 @@ def _statuses(evses: list[dict[str, Any]]) -> str:
 @click.pass_context
 @async_command
 async def show(context: click.Context, id_: str, output: Output) -> None:
-    """Show everything about one charge point."""
+    """Show everything about one charge point.
+
+    \b
+    Example:
+      csms cp show CP-001 -o json
+    """
     async with connect(context) as connection:
         output.one(await service.show(connection, id_))
 

@@ -244,7 +244,13 @@ async def trigger(
 
 @cp.group()
 def config() -> None:
-    """Settings in the charge point: 1.6 configuration keys, 2.0.1 variables as Component.Variable."""
+    """Settings in the charge point: 1.6 configuration keys, 2.0.1 variables as Component.Variable.
+
+    \b
+    Examples:
+      csms cp config get CP-001 MeterValueSampleInterval
+      csms cp config set CP-001 MeterValueSampleInterval 60
+    """
 
 
 @config.command("get")

@@ -20,7 +20,13 @@ from csms.settings import Settings
 
 @click.group()
 def db() -> None:
-    """The database: the embedded Postgres of the data directory, or the one of CSMS_DATABASE_URL."""
+    """The database: the embedded Postgres of the data directory, or the one of CSMS_DATABASE_URL.
+
+    \b
+    Examples:
+      csms db status
+      csms db backup /backup/csms-2026-03-01.dump
+    """
 
 
 @db.command("migrate")

@@ -66,7 +66,8 @@ def _is_told(value: Any) -> bool:
 
 def _names_secret(item: dict[str, Any]) -> bool:
     """1.6 says {"key": ..., "value": ...}; 2.0.1 {"variable": {"name": ...}, "attributeValue": ...}, and in reports
-    {"variable": {"name": ...}, "variableAttribute": [{"value": ...}]}."""
+    {"variable": {"name": ...}, "variableAttribute": [{"value": ...}]}.
+    """
     variable = item.get("variable")
     name = variable.get("name") if isinstance(variable, dict) else item.get("key")
     return isinstance(name, str) and is_secret(name)

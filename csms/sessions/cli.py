@@ -22,7 +22,13 @@ WATCH_S = 1.0
 
 @click.group()
 def session() -> None:
-    """Sessions: one vehicle's stay and energy."""
+    """Sessions: one vehicle's stay and energy.
+
+    \b
+    Examples:
+      csms session list --since 2026-03-01
+      csms session explain 42
+    """
 
 
 _FILTERS = (
@@ -64,7 +70,12 @@ async def list_(context: click.Context, /, output: Output, **filters: Any) -> No
 @click.pass_context
 @async_command
 async def show(context: click.Context, id_: int, output: Output) -> None:
-    """Show one session: registers, energy source, flags, reviews."""
+    """Show one session: registers, energy source, flags, reviews.
+
+    \b
+    Example:
+      csms session show 42 -o json
+    """
     async with connect(context) as connection:
         output.one(await listing.show(connection, id_))
 
@@ -115,7 +126,12 @@ async def explain(context: click.Context, id_: int, output: Output) -> None:
 @click.pass_context
 @async_command
 async def orphans(context: click.Context, output: Output) -> None:
-    """List stops and events that fit no session, and the session found for them since."""
+    """List stops and events that fit no session, and the session found for them since.
+
+    \b
+    Example:
+      csms session orphans
+    """
     async with connect(context) as connection:
         output.rows(
             await listing.orphans(connection),
@@ -125,7 +141,13 @@ async def orphans(context: click.Context, output: Output) -> None:
 
 @click.group()
 def review() -> None:
-    """Review: sessions that bill nothing until a person has decided."""
+    """Review: sessions that bill nothing until a person has decided.
+
+    \b
+    Examples:
+      csms review list
+      csms review release 42 --reason "driver confirmed 31 kWh"
+    """
 
 
 def _why(row: dict[str, Any]) -> str:
@@ -156,7 +178,12 @@ async def review_list(context: click.Context, /, output: Output, **filters: Any)
 @click.pass_context
 @async_command
 async def review_show(context: click.Context, id_: int, output: Output) -> None:
-    """Show what holds a session, with the figures that were compared."""
+    """Show what holds a session, with the figures that were compared.
+
+    \b
+    Example:
+      csms review show 42
+    """
     async with connect(context) as connection:
         row = await listing.show(connection, id_)
         evidence = await listing.evidence(connection, id_)

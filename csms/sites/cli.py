@@ -13,7 +13,12 @@ COLUMNS = ("id", "name", "country", "time_zone", "currency", "charge_points")
 
 @click.group()
 def site() -> None:
-    """Sites: time zone and currency of the charge points that stand there."""
+    """Sites: time zone and currency of the charge points that stand there.
+
+    \b
+    Example:
+      csms site list
+    """
 
 
 @site.command()
@@ -45,7 +50,12 @@ async def create(
 @click.pass_context
 @async_command
 async def list_(context: click.Context, output: Output) -> None:
-    """List sites."""
+    """List sites.
+
+    \b
+    Example:
+      csms site list -o json
+    """
     async with connect(context) as connection:
         output.rows(await service.list_sites(connection), columns=COLUMNS)
 
@@ -56,6 +66,11 @@ async def list_(context: click.Context, output: Output) -> None:
 @click.pass_context
 @async_command
 async def show(context: click.Context, id_: str, output: Output) -> None:
-    """Show one site."""
+    """Show one site.
+
+    \b
+    Example:
+      csms site show harbour
+    """
     async with connect(context) as connection:
         output.one(await service.get(connection, id_))

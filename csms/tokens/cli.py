@@ -17,7 +17,13 @@ COLUMNS = ("id", "status", "group", "expires_at", "since", "reason")
 
 @click.group()
 def token() -> None:
-    """Tokens: RFID cards, app contracts. Ids compare case-insensitively."""
+    """Tokens: RFID cards, app contracts. Ids compare case-insensitively.
+
+    \b
+    Examples:
+      csms token issue 04AB12CD
+      csms token list
+    """
 
 
 def _shown(known: Token, at: datetime) -> dict[str, object]:
@@ -88,6 +94,11 @@ async def unblock(context: click.Context, uid: str, reason: str | None, output: 
 @click.pass_context
 @async_command
 async def list_(context: click.Context, output: Output) -> None:
-    """List tokens as they stand now."""
+    """List tokens as they stand now.
+
+    \b
+    Example:
+      csms token list -o json
+    """
     async with connect(context) as connection:
         output.rows(await service.list_tokens(connection), columns=COLUMNS)
