@@ -175,9 +175,9 @@ class Server:
             return await ask(connection, charge_point, command, actor="system", timeout_s=self._settings.call_timeout_s)
 
     async def _give_way(self, charge_point: str, socket: str) -> None:
-        """A newer socket of the charge point is on another node."""
+        """A newer socket of the charge point is on another node; it may have come back here since."""
         here = self.gateway.connected().get(charge_point)
-        if here is not None and here.id != socket:
+        if here is not None and here.id == socket:
             await self.gateway.disconnect(charge_point, 1008, "replaced by a newer connection")
 
     async def _keep_house(self) -> None:

@@ -43,9 +43,13 @@ VALUES (:id::uuid, :charge_point::text, :node::uuid, :protocol::text, :remote::t
 UPDATE socket SET closed_at = :at::timestamptz, close_code = :code::integer, close_reason = :reason::text
  WHERE id = :id::uuid AND closed_at IS NULL;
 
--- name: supersede_sockets
--- Tell the nodes that hold older sockets of this charge point.
-SELECT DISTINCT node FROM socket
+-- name: lock_charge_point
+-- Sockets of a charge point are booked one after the other, on whatever node they were opened: one of them is the newest.
+SELECT pg_advisory_xact_lock(7002, hashtext(:charge_point::text));
+
+-- name: older_sockets_elsewhere
+-- Sockets of this charge point that other nodes hold, as far as the books say.
+SELECT id, node FROM socket
  WHERE charge_point = :charge_point::text AND closed_at IS NULL AND id <> :id::uuid AND node <> :node::uuid;
 
 -- name: insert_command
@@ -67,17 +71,22 @@ UPDATE command SET node = :node::uuid, taken_at = now()
 RETURNING id, charge_point, body, extract(epoch FROM expires_at - now())::double precision AS patience_s;
 
 -- name: finish_command
--- What the charge point made of it.
-UPDATE command SET outcome = :outcome::jsonb, done_at = now() WHERE id = :id::uuid AND done_at IS NULL;
+-- What the charge point made of it; the command is kept without its secrets.
+UPDATE command SET outcome = :outcome::jsonb, done_at = now(), body = :body::jsonb
+ WHERE id = :id::uuid AND done_at IS NULL;
 
 -- name: command_outcome
 -- What became of a command so far.
 SELECT outcome, taken_at, done_at FROM command WHERE id = :id::uuid;
 
 -- name: give_up_commands
--- Commands that nobody could deliver in time.
+-- Commands that nobody could deliver in time; which settings they were to change is kept, to what is not.
 UPDATE command
    SET done_at = now(),
+       body = body || CASE WHEN jsonb_typeof(body -> 'values') = 'array'
+                           THEN jsonb_build_object('values', (SELECT coalesce(jsonb_agg(jsonb_build_array(v -> 0, '(hidden)')), '[]')
+                                                                FROM jsonb_array_elements(body -> 'values') v))
+                           ELSE '{}' END,
        outcome = jsonb_build_object('accepted', false, 'status',
                                     CASE WHEN taken_at IS NULL THEN 'offline' ELSE 'timeout' END,
                                     'data', '{}'::jsonb, 'detail', NULL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, get_args
@@ -14,7 +14,8 @@ import asyncpg
 
 from billing import Queries
 from csms.protocol import vocabulary
-from csms.protocol.vocabulary import Command, Outcome
+from csms.protocol.redaction import redact
+from csms.protocol.vocabulary import Command, Outcome, SetSettings
 
 SQL = Queries.load(__package__)
 COMMANDS = "csms_command"
@@ -29,6 +30,13 @@ def command_to_json(command: Command) -> dict[str, Any]:
     """A command as it travels through the database."""
     body = {name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(command).items()}
     return {"command": type(command).__name__, **body}
+
+
+def command_to_keep(command: Command) -> dict[str, Any]:
+    """A command as it stays in the database once it is done: secrets that it carried are hidden."""
+    if isinstance(command, SetSettings):
+        command = replace(command, values=tuple((name, redact(name, value) or "") for name, value in command.values))
+    return command_to_json(command)
 
 
 def command_from_json(body: Mapping[str, Any]) -> Command:

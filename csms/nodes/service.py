@@ -16,7 +16,7 @@ import structlog
 
 from billing import Queries
 from csms.charge_points.service import NODE_PATIENCE
-from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, outcome_to_json
+from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, command_to_keep, outcome_to_json
 from csms.protocol.vocabulary import Command, Outcome
 
 SQL = Queries.load(__package__)
@@ -32,7 +32,7 @@ class Node:
     """Presence is a lease: a node that stops beating loses its sockets in everybody's eyes.
 
     `deliver` sends a command on a socket that this process holds; `held` names the charge points of such sockets;
-    `superseded` is told of charge points that have come to another node.
+    `superseded` is told of charge points that have come to another node, and of the socket here that is the older one.
     """
 
     def __init__(self, pool: asyncpg.Pool[Any], dsn: str) -> None:
@@ -70,17 +70,18 @@ class Node:
 
     async def opened(self, socket: UUID, *, charge_point: str, protocol: str, remote: str, at: datetime) -> None:
         """Book a socket, and tell other nodes that theirs of the same charge point is the older one."""
-        async with self._pool.acquire() as connection:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await SQL.lock_charge_point.execute(connection, charge_point=charge_point)
             await SQL.insert_socket.execute(
                 connection, id=socket, charge_point=charge_point, node=self.id, protocol=protocol, remote=remote,
                 opened_at=at,
             )  # fmt: skip
-            elsewhere = await SQL.supersede_sockets.fetch(
+            older = await SQL.older_sockets_elsewhere.fetch(
                 connection, charge_point=charge_point, id=socket, node=self.id
             )
-            for row in elsewhere:
+            for row in older:
                 await SQL.notify.execute(
-                    connection, channel=f"csms_node_{row['node'].hex}", payload=f"{socket} {charge_point}"
+                    connection, channel=f"csms_node_{row['node'].hex}", payload=f"{row['id']} {charge_point}"
                 )
 
     async def closed(self, socket: UUID, *, at: datetime, code: int, reason: str) -> None:
@@ -157,7 +158,9 @@ class Node:
         except ValueError as wrong:  # a command that cannot be written in this version
             outcome = Outcome(accepted=False, status="invalid", detail=str(wrong))
         async with self._pool.acquire() as connection:
-            await SQL.finish_command.execute(connection, id=id_, outcome=outcome_to_json(outcome))
+            await SQL.finish_command.execute(
+                connection, id=id_, outcome=outcome_to_json(outcome), body=command_to_keep(command)
+            )
             await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(id_))
 
 
