@@ -45,6 +45,8 @@ class Settings(BaseModel):
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9080, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    actor: str | None = None
+    """Who gives commands, for the logs that keep it; unset: the account's name."""
 
     password_key: str | None = None
     """Key of the stored password hashes; unset: a file in `data_dir`. Nodes on one Postgres share it."""
@@ -122,7 +124,11 @@ def load_settings(environment: Mapping[str, str] | None = None, **given: Any) ->
     except ValidationError as wrong:
         raise SettingsInvalid(
             [
-                f"{PREFIX}{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+                f"{PREFIX}{'_'.join(str(part) for part in error['loc']).upper()}: {_why(error['type'], error['msg'])}"
                 for error in wrong.errors()
             ]
         ) from None
+
+
+def _why(kind: str, message: str) -> str:
+    return "there is no such setting" if kind == "extra_forbidden" else message

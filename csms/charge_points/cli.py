@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import click
 
-from billing import CliError, ExitCode, Output, async_command, output_options
+from billing import CliError, ExitCode, Format, Output, async_command, output_options
 from csms.charge_points import service
 from csms.charge_points.charge_point import ChargePoint, Current
 from csms.charge_points.service import SQL, Choices
@@ -138,9 +139,13 @@ async def create(context: click.Context, /, id_: str, output: Output, **said: An
     async with connect(context) as connection:
         key = service.load_password_key(settings.data_dir, settings.password_key)
         known, password = await service.create(connection, id_, _choices(**said), key=key)
+    _warn_of_no_password(known, output)
+    output.one(_created(known, password))
+
+
+def _warn_of_no_password(known: ChargePoint, output: Output) -> None:
     if known.security_profile == 0:
         output.note(f"warning: {known.id} connects without a password; anybody who knows its id can be it")
-    output.one(_created(known, password))
 
 
 @cp.command("set")
@@ -163,6 +168,8 @@ async def set_(context: click.Context, /, id_: str, new_password: bool, output: 
     async with connect(context) as connection:
         key = service.load_password_key(settings.data_dir, settings.password_key)
         known, password = await service.change(connection, id_, _choices(**said), key=key, new_password=new_password)
+    if said["security_profile"] == 0:
+        _warn_of_no_password(known, output)
     output.one(_created(known, password))
 
 
@@ -225,16 +232,29 @@ async def trace(context: click.Context, id_: str, last: int, follow: bool, outpu
         newest = await SQL.latest_frames.fetch(connection, charge_point=known.id, most=last)
         since = datetime.now(UTC) - timedelta(days=1)
         for row in reversed(newest):
-            output.follow(_framed(row))
+            output.follow(_framed(row, output))
             since = row["received_at"]
-        while follow:
-            await asyncio.sleep(TRACE_POLL_S)
-            for row in await SQL.frames_since.fetch(connection, charge_point=known.id, since=since, most=1000):
-                output.follow(_framed(row))
-                since = row["received_at"]
+        if follow:
+            with suppress(asyncio.CancelledError):  # Ctrl-C is how it ends
+                await _follow(connection, known.id, since, output)
     if not newest and not follow:
         raise CliError(f"no traffic of {known.id} is kept", "wait for it to connect: --follow", ExitCode.NOT_FOUND)
 
 
-def _framed(row: Any) -> dict[str, object]:
-    return {"at": row["received_at"], "direction": row["direction"], "action": row["action"], "frame": row["body"]}
+async def _follow(connection: Any, charge_point: str, since: datetime, output: Output) -> None:
+    while True:
+        await asyncio.sleep(TRACE_POLL_S)
+        for row in await SQL.frames_since.fetch(connection, charge_point=charge_point, since=since, most=1000):
+            output.follow(_framed(row, output))
+            since = row["received_at"]
+
+
+def _framed(row: Any, output: Output) -> dict[str, object]:
+    at = row["received_at"]
+    for_people = output.format is Format.TABLE
+    return {
+        "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if for_people else at,
+        "direction": row["direction"],
+        "action": row["action"],
+        "frame": row["body"],
+    }

@@ -44,12 +44,13 @@ async def _send(connection: Any, charge_point: ChargePoint, command: Command, *,
     """Ask, and let what nobody could deliver be an error that says whose move it is."""
     if not await live_nodes(connection):
         raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
+    (listed,) = await service.list_charge_points(connection, identity=charge_point.id)
+    if not listed["online"]:
+        raise _offline(charge_point)
     outcome = await ask(connection, charge_point.id, command, actor=default_actor(), timeout_s=timeout_s)
     match outcome.status:
         case "offline":
-            raise CliError(
-                f"{charge_point.id} is offline", f"wait for it: csms cp show {charge_point.id}", ExitCode.FAILED
-            )
+            raise _offline(charge_point)
         case "timeout":
             raise CliError(
                 f"{charge_point.id} did not answer within {timeout_s:g} s",
@@ -60,6 +61,10 @@ async def _send(connection: Any, charge_point: ChargePoint, command: Command, *,
             raise CliError(outcome.detail or "this command cannot be sent", "correct it", ExitCode.USAGE)
         case _:
             return outcome
+
+
+def _offline(charge_point: ChargePoint) -> CliError:
+    return CliError(f"{charge_point.id} is offline", f"wait for it: csms cp show {charge_point.id}", code="offline")
 
 
 def _finish(context: click.Context, outcome: Outcome) -> None:

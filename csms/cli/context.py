@@ -46,4 +46,8 @@ def settings_of(context: click.Context) -> Settings:
 
 def default_actor() -> str:
     """Who gives the command, for the logs that keep it: CSMS_ACTOR, else the account's name."""
-    return os.environ.get("CSMS_ACTOR") or getpass.getuser()
+    said = settings_of(click.get_current_context()).actor
+    try:
+        return said or getpass.getuser()
+    except (KeyError, OSError):  # an account that has only a number, as in some containers
+        return f"uid {os.getuid()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import click
 from billing import CliError, CommandGroup, ExitCode, NotDone
 from csms import logs
 from csms.database.errors import DatabaseError
-from csms.settings import SettingsInvalid, load_settings
+from csms.settings import Settings, SettingsInvalid, load_settings
 
 COMMANDS = {
     "bill": "csms.cli.money:bill",
@@ -57,11 +56,13 @@ class Root(CommandGroup):
             status = ExitCode(trouble.exit_code)
             raise CliError(trouble.message, trouble.next_step or "see csms db status", status) from trouble
         except SettingsInvalid as wrong:
-            raise CliError(str(wrong), "correct or unset them", ExitCode.USAGE) from wrong
+            raise CliError(
+                str(wrong), "correct or unset them", ExitCode.USAGE, details={"problems": wrong.problems}
+            ) from wrong
         except (click.ClickException, click.exceptions.Exit, click.Abort, NotDone):
             raise
         except Exception as defect:
-            if os.environ.get("CSMS_LOG_LEVEL") == "debug":
+            if isinstance(ctx.obj, Settings) and ctx.obj.log_level == "debug":
                 raise
             raise CliError(
                 f"{type(defect).__name__}: {defect}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -94,13 +95,14 @@ async def watch(context: click.Context, /, every_s: float, output: Output, **fil
       csms session watch --site harbour -o jsonl
     """
     seen: dict[int, dict[str, Any]] = {}
-    async with connect(context) as connection:
-        while True:
-            for row in await listing.list_sessions(connection, **filters):
-                if seen.get(row["id"]) != row:
-                    seen[row["id"]] = row
-                    output.follow(row)
-            await asyncio.sleep(every_s)
+    with suppress(asyncio.CancelledError):  # Ctrl-C is how it ends
+        async with connect(context) as connection:
+            while True:
+                for row in await listing.list_sessions(connection, **filters):
+                    if seen.get(row["id"]) != row:
+                        seen[row["id"]] = row
+                        output.follow(row)
+                await asyncio.sleep(every_s)
 
 
 @session.command()
