@@ -32,7 +32,7 @@ from csms.reception import Reception
 from csms.sessions.arrival import Arrival
 from csms.sessions.display import Display
 from csms.sessions.frames import FrameLog
-from csms.sessions.ingest import Ingest
+from csms.sessions.ingest import AnswerChoices, Ingest
 from csms.sessions.inquiry import Inquiry
 from csms.sessions.service import Sessions
 from csms.sessions.store import SQL
@@ -66,7 +66,14 @@ class Server:
         self.sessions = Sessions(pool, settings, projected=self._projected)
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed)
-        self.ingest = Ingest(pool, committed=self.sessions.wake, cost_in_updated_reply=settings.cost_in_updated_reply)
+        self.ingest = Ingest(
+            pool,
+            committed=self.sessions.wake,
+            choices=AnswerChoices(
+                cost_in_updated_reply=settings.cost_in_updated_reply,
+                sessions_per_token_max=settings.sessions_per_token_max,
+            ),
+        )
         self.writer: GroupCommit[Arrival, Decision] = GroupCommit(
             self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health
         )

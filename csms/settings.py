@@ -87,6 +87,8 @@ class Settings(BaseModel):
     """Available for so long while online and no stop: the session has lost its stop (rules.md 13)."""
     cost_in_updated_reply: bool = False
     """Carry totalCost in the reply to Updated as well as in CostUpdated (rules.md 19)."""
+    sessions_per_token_max: int | None = Field(default=None, ge=1)
+    """A start beyond it is answered ConcurrentTx; unset: a token may charge in any number of places."""
     cost_commit_budget_s: float = Field(default=0.020, ge=0)
     frame_retention_days: int = Field(default=400, ge=1)
 

@@ -23,6 +23,7 @@ from csms.protocol.vocabulary import (
     Reading,
     ReadingsReported,
     StatusReported,
+    TokenStatus,
     TokenVerdict,
 )
 from csms.sessions import metrics
@@ -64,6 +65,14 @@ class _Batch:
     evses_touched: set[tuple[str, int]] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerChoices:
+    """What the installation wants in answers: the running cost in those to updates, a limit of sessions per token."""
+
+    cost_in_updated_reply: bool = False
+    sessions_per_token_max: int | None = None
+
+
 class Ingest:
     """Writes batches of arrivals. `committed` is called after each commit that changed sessions."""
 
@@ -72,16 +81,16 @@ class Ingest:
         pool: asyncpg.Pool[Any],
         *,
         committed: Callable[[bool], None] = lambda _urgent: None,
-        cost_in_updated_reply: bool = False,
+        choices: AnswerChoices | None = None,
     ) -> None:
         self._pool = pool
         self._committed = committed
-        self._show_costs = cost_in_updated_reply
+        self._choices = choices or AnswerChoices()
 
     async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision | Exception]:
         """Store all of them or none; the answers in the same order."""
         batch, eventful = await in_transaction(
-            self._pool, lambda connection: _store(connection, arrivals, show_costs=self._show_costs)
+            self._pool, lambda connection: _store(connection, arrivals, self._choices)
         )
         for n, plan in batch.plan_of.items():
             batch.answers[n] = plan.answer
@@ -90,12 +99,12 @@ class Ingest:
         return list(batch.answers)
 
 
-async def _store(connection: Any, arrivals: Sequence[Arrival], *, show_costs: bool) -> tuple[_Batch, bool]:
+async def _store(connection: Any, arrivals: Sequence[Arrival], choices: AnswerChoices) -> tuple[_Batch, bool]:
     batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
     events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
     await _find_sessions(connection, batch)
     if events:
-        await _store_events(connection, batch, events, show_costs=show_costs)
+        await _store_events(connection, batch, events, choices)
     await _store_readings(connection, batch)
     await _store_statuses(connection, batch)
     await store_notices(connection, arrivals)
@@ -131,15 +140,17 @@ async def _read_sessions(connection: Any, batch: _Batch, named: Sequence[tuple[s
 
 
 async def _store_events(
-    connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]], *, show_costs: bool
+    connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]], choices: AnswerChoices
 ) -> None:
     earlier = await _earlier_events(connection, events)
     verdicts = await verdicts_at(connection, [(e.token, a.received_at) for _, a, e in events if e.token is not None])
     for n, arrival, event in events:
         _plan_event(batch, n, arrival, event, earlier, verdicts)
     await _create_sessions(connection, batch)
-    if show_costs:
+    if choices.cost_in_updated_reply:
         await _add_running_costs(connection, batch)
+    if choices.sessions_per_token_max is not None:
+        await _limit_sessions(connection, batch, choices.sessions_per_token_max)
     await _insert_events(connection, batch)
 
 
@@ -228,6 +239,22 @@ async def _add_running_costs(connection: Any, batch: _Batch) -> None:
     for plan in updates:
         if plan.session in costs:
             plan.answer = replace(plan.answer, total_cost=costs[plan.session])
+
+
+async def _limit_sessions(connection: Any, batch: _Batch, most: int) -> None:
+    """Answer ConcurrentTx to a start whose token has enough other sessions already; never counts its own."""
+    starts = [plan for plan in batch.plans.values() if plan.event.kind is EventKind.STARTED and plan.event.token]
+    tokens = sorted({canonical(plan.event.token) for plan in starts if plan.event.token})
+    if not tokens:
+        return
+    rows = await SQL.open_sessions_of_tokens.fetch(connection, tokens=tokens)
+    running = {row["token"]: set(row["sessions"]) for row in rows}
+    for plan in starts:
+        verdict, token = plan.answer.verdict, plan.event.token
+        if verdict is None or token is None or verdict.status is not TokenStatus.ACCEPTED:
+            continue
+        if len(running.get(canonical(token), set()) - {plan.session}) >= most:
+            plan.answer = replace(plan.answer, verdict=replace(verdict, status=TokenStatus.CONCURRENT))
 
 
 def _needs_session(batch: _Batch, plan: _Plan) -> bool:

@@ -11,6 +11,15 @@ from asyncpg import Record
 from billing import Money, NotFound, Refused
 from csms.sessions.store import SQL
 
+NEXT_STEPS = {
+    "no_tariff": "assign a tariff that was valid at its start; it is then released by itself",
+    "currency_mismatch": "assign a tariff in the currency of its site",
+    "not_ratable": "look at its readings with csms session show, and drop it if they make no sense",
+    "unpriced": "look at its events with csms session show, and drop it if nobody is to pay for it",
+    "rating_failed": "see the log of the server; this is a defect of csms",
+}
+"""Holds that are no matter of judgement: a release cannot make up what is missing."""
+
 STATES = ("open", "ended", "held", "rated", "dropped")
 
 
@@ -131,6 +140,12 @@ async def review(connection: Any, session: int, *, action: str, reason: str, act
         raise Refused(f"session {session} is {state} already", f"see csms session show {session}")
     if action == "release" and not row["holds"]:
         raise Refused(f"nothing holds session {session}", f"see csms session show {session}")
+    unreleasable = [hold for hold in row["holds"] if hold in NEXT_STEPS]
+    if action == "release" and unreleasable:
+        raise Refused(
+            f"session {session} cannot be released from {', '.join(unreleasable)}",
+            "; ".join(dict.fromkeys(NEXT_STEPS[hold] for hold in unreleasable)),
+        )
     async with connection.transaction():
         await SQL.insert_review.execute(
             connection, session=session, action=action, holds=list(row["holds"]), reason=reason, actor=actor

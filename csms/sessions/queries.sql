@@ -239,7 +239,8 @@ INSERT INTO rating_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
 INSERT INTO session_due (session)
 SELECT s.id
   FROM session s
-  LEFT JOIN connector c ON c.charge_point = s.charge_point AND c.evse = s.evse AND c.connector = s.connector
+  LEFT JOIN connector c ON c.charge_point = s.charge_point AND c.evse = s.evse
+                          AND (s.connector IS NULL OR c.connector = s.connector)
  WHERE s.dropped IS NULL
    AND ((s.ended_at IS NULL AND c.status = 'Available'
          AND c.reported_at <= :now::timestamptz - :patience::interval)
@@ -357,9 +358,11 @@ SELECT s.id, s.charge_point, s.transaction
    AND asked.times < cardinality(:delays::interval[])
    AND ((s.ended_at IS NOT NULL AND s.complete_at > :now::timestamptz
          AND stop.at + (:delays::interval[])[asked.times + 1] <= :now)
-        OR (s.ended_at IS NULL AND s.last_fact_at < :now - :silence::interval
+        OR (s.ended_at IS NULL
             AND EXISTS (SELECT FROM connector c WHERE c.charge_point = s.charge_point AND c.evse = s.evse
-                           AND c.status = 'Available' AND c.reported_at > s.last_fact_at)))
+                           AND c.status = 'Available' AND c.reported_at < :now - :silence::interval
+                           AND NOT EXISTS (SELECT FROM charging_event e
+                                            WHERE e.session = s.id AND e.received_at > c.reported_at))))
  ORDER BY s.id LIMIT 100;
 
 -- name: display_of
@@ -406,3 +409,10 @@ SELECT f.*
                                         AND coalesce(s.last_fact_at, s.created_at) + interval '1 hour')
    AND NOT EXISTS (SELECT FROM kept_frame k WHERE k.charge_point = f.charge_point AND k.received_at = f.received_at
                       AND k.body = f.body);
+
+-- name: open_sessions_of_tokens
+-- Sessions that run on these tokens.
+SELECT token, array_agg(id) AS sessions
+  FROM session
+ WHERE token = ANY (:tokens::text[]) AND ended_at IS NULL AND dropped IS NULL
+ GROUP BY token;

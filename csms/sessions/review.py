@@ -22,6 +22,7 @@ from csms.sessions.session import Action, Finding, Session
 from csms.sessions.spans import seconds_between, span
 
 HOLDS = {
+    "currency_mismatch": "The tariff that applies is in another currency than the site.",
     "energy_over_limit": "More energy than any session can take.",
     "energy_over_power": "More energy than the charge point's power allows in that time.",
     "late": "The facts arrived so long after the end that partners and drivers no longer accept the bill.",
@@ -29,9 +30,11 @@ HOLDS = {
     "no_start": "The start never arrived: where the session began is unknown.",
     "no_stop": "The stop never arrived: the session was ended at its last reading.",
     "no_tariff": "No tariff was valid when the session began; it is released when one that was appears.",
+    "not_ratable": "What is known of it cannot be priced: its periods contradict each other.",
     "overlap": "The next session on the same EVSE began before this one ended.",
     "price_outlier": "The price is higher than a session's can plausibly be.",
     "quarantined": "A frame of the transaction could not be read.",
+    "rating_failed": "Rating it failed; the server's log says why.",
     "reading_conflict": "One instant has two different registers.",
     "register_backwards": "The register ran back.",
     "register_jump": "Between two readings the register rose faster than the power allows.",
@@ -42,6 +45,7 @@ HOLDS = {
     "time_invalid": "A time cannot be true: before 2015, in the future, or an end before its start.",
     "token_unknown": "Energy flowed for a token that is missing, unknown, blocked or expired.",
     "too_long": "It takes longer than a session plausibly does.",
+    "unpriced": "It is complete, and token and EVSE were never both known: nobody is there to pay.",
     "unit_suspect": "Energy and power do not fit: one of them is probably in another unit.",
     "value_invalid": "A register is no number, or beyond any meter.",
     "zero_baseline_jump": "The start register was zero although the meter was not.",
@@ -51,7 +55,7 @@ HOLDS = {
 FLAGS = {
     "clock_offset": "The charge point's clock is off.",
     "late": "The facts arrived long after the end.",
-    "late_fact": "A fact arrived after the final bill, which stands; `session rerate` makes a correction.",
+    "late_fact": "A fact arrived after the final bill, which stands.",
     "no_begin_reading": "No reading was declared as the begin; the first one counts.",
     "no_end_reading": "No reading was declared as the end; the last one counts.",
     "phases_only": "Registers came per phase, without a total.",
@@ -279,10 +283,3 @@ RULES: tuple[Rule, ...] = (
     overlap,
     token_unknown,
 )
-
-
-def price_outlier(total_incl_tax: Decimal, policy: ReviewPolicy) -> Finding | None:
-    """For billing, which alone knows the amount (major units, tax included)."""
-    if total_incl_tax.is_finite() and total_incl_tax <= policy.price_max:
-        return None
-    return _hold("price_outlier", f"{total_incl_tax} is more than {policy.price_max}")

@@ -42,7 +42,6 @@ class Sessions:
         self._settings = settings
         self._projected = projected
         self._policy = with_waits(ReviewPolicy(), settings)
-        self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -56,7 +55,8 @@ class Sessions:
 
     def wake(self, urgent: bool) -> None:
         """There are new facts; `urgent` ones are not left to wait for the interval."""
-        (self._urgent if urgent else self._wake).set()
+        if urgent:
+            self._urgent.set()
 
     async def run(self) -> None:
         """Fold what is due, forever. A database that is away is waited for; nothing is lost meanwhile."""
@@ -84,7 +84,6 @@ class Sessions:
         except TimeoutError:
             pass
         self._urgent.clear()
-        self._wake.clear()
 
     async def sweep(self) -> None:
         """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""

@@ -91,6 +91,7 @@ CREATE TABLE session (
     UNIQUE (charge_point, transaction, generation)
 );
 CREATE INDEX session_open ON session (charge_point, evse) WHERE ended_at IS NULL AND dropped IS NULL;
+CREATE INDEX session_open_token ON session (token) WHERE ended_at IS NULL AND dropped IS NULL;
 CREATE INDEX session_started ON session (started_at);
 
 -- A start, a stop, a transaction event, once each (rules.md 3-5). session NULL: it fits nowhere, an orphan.

@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 from session_story import (
     NOON,
-    POLICY,
     around,
     at,
     folded,
@@ -25,8 +24,8 @@ from session_story import (
 
 from csms.protocol.vocabulary import TokenStatus
 from csms.sessions.policy import PolicyInvalid, ReviewPolicy
-from csms.sessions.review import FLAGS, HOLDS, price_outlier
-from csms.sessions.session import Action, Session
+from csms.sessions.review import FLAGS, HOLDS
+from csms.sessions.session import Session
 
 
 def _evidence(session: Session, rule: str) -> str:
@@ -167,15 +166,6 @@ def test_two_events_of_one_number_conflict_only_where_they_read_differently() ->
 
     assert "reading_conflict" not in folded(both, same, now=at(6)).holds
     assert "reading_conflict" in folded(both, other, now=at(6)).holds
-
-
-def test_the_price_limit() -> None:
-    outlier = price_outlier(Decimal("150.01"), POLICY)
-
-    assert price_outlier(Decimal(150), POLICY) is None
-    assert outlier is not None
-    assert (outlier.rule, outlier.action) == ("price_outlier", Action.HOLD)
-    assert price_outlier(Decimal("NaN"), POLICY) is not None
 
 
 # --- policy as data --------------------------------------------------------------------------------------------------
