@@ -282,7 +282,9 @@ def printable(text: str) -> str:
 
 
 def cell(value: object) -> str:
-    """A value as a person reads it in a table; nothing for None."""
+    """A value as a person reads it in a table: nothing for None, instants to the second."""
+    if isinstance(value, datetime):
+        return rfc3339(value.replace(microsecond=0))
     match json_value(value):
         case None:
             return ""
@@ -334,8 +336,39 @@ def _write_table(rows: Sequence[Row], columns: Sequence[str], title: str | None,
         return
     table = Table(title=title, show_header=header, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for name in names:
-        numeric = bool(rows) and all(isinstance(row.get(name), (int, Decimal)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        values = [row.get(name) for row in rows]
+        cells = [_terminal_cell(value) for value in values]
+        table.add_column(
+            _heading(name, max((len(line) for each in cells for line in each.splitlines()), default=0)),
+            justify="right" if rows and all(_is_number(value) for value in values) else "left",
+            overflow="fold",
+            no_wrap=all(value is None or isinstance(value, datetime) for value in values)
+            or (not header and name == "field"),
+        )
     for row in rows:
-        table.add_row(*(Text(cell(row.get(name))) for name in names))
+        table.add_row(*(Text(_terminal_cell(row.get(name))) for name in names))
     Console().print(table)  # rich obeys NO_COLOR
+
+
+def _heading(name: str, width: int) -> str:
+    """A column's name, broken behind underscores where what stands below it is narrower."""
+    lines = [""]
+    for part in name.replace("_", "_ ").split():
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _is_number(value: object) -> bool:
+    text = value if isinstance(value, str) else ""
+    return value is None or isinstance(value, (int, Decimal)) or text.lstrip("-").replace(".", "", 1).isdecimal()
+
+
+def _terminal_cell(value: object) -> str:
+    """As `cell`, but a list of things is a line for each."""
+    if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+        return "\n".join(
+            "  ".join(f"{name} {cell(told)}" for name, told in each.items() if told is not None) for each in value
+        )
+    return cell(value)

@@ -197,9 +197,16 @@ def _listed(row: Record) -> dict[str, Any]:
         "model": row["model"],
         "firmware": row["firmware"],
         "current": row["current"],
-        "max_kw": None if row["max_power_w"] is None else row["max_power_w"] / 1000,
-        "evses": [{**each} for each in row["connectors"]],
+        "max_kw": None if row["max_power_w"] is None else (row["max_power_w"] / 1000).normalize(),
+        "evses": [_reported(each) for each in row["connectors"]],
     }
+
+
+def _reported(connector: Mapping[str, Any]) -> dict[str, Any]:
+    """A connector out of a JSON column, which knows no order and no times."""
+    at = connector["reported_at"]
+    known = {name: connector[name] for name in ("evse", "connector", "status", "error_code")}
+    return {**known, "reported_at": None if at is None else datetime.fromisoformat(at)}
 
 
 def _charge_point(row: Record) -> ChargePoint:
