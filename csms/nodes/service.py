@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket as sockets
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,16 +18,29 @@ import structlog
 
 from billing import Queries
 from csms.charge_points.service import NODE_PATIENCE
+from csms.database.pool import UNAVAILABLE
 from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, command_to_keep, outcome_to_json
 from csms.protocol.vocabulary import Command, Outcome
 
 SQL = Queries.load(__package__)
 BEAT_S = 3.0
 FORGET = timedelta(hours=1)
+UNBOOKED_MAX = 100_000
+"""Sockets whose end could not be booked yet; beyond it the oldest are forgotten, and end with the node."""
 
 log = structlog.get_logger()
 
 Deliver = Callable[[str, Command, float], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a socket ended."""
+
+    socket: UUID
+    at: datetime
+    code: int
+    reason: str
 
 
 class Node:
@@ -44,6 +59,7 @@ class Node:
         self._held: Callable[[], Iterable[str]] = tuple
         self._superseded: Callable[[str, str], Awaitable[None]] | None = None
         self._heard: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
+        self._unbooked: deque[_End] = deque(maxlen=UNBOOKED_MAX)
 
     def attach(
         self,
@@ -85,8 +101,14 @@ class Node:
                 )
 
     async def closed(self, socket: UUID, *, at: datetime, code: int, reason: str) -> None:
-        async with self._pool.acquire() as connection:
-            await SQL.close_socket.execute(connection, id=socket, at=at, code=code, reason=reason[:500])
+        """Book the end of a socket. Where the database is away this raises, and the next beat books it."""
+        end = _End(socket, at, code, reason[:500])
+        try:
+            async with self._pool.acquire() as connection:
+                await _book(connection, end)
+        except Exception:
+            self._unbooked.append(end)
+            raise
 
     async def run(self) -> None:
         """Beat, listen and deliver until cancelled; a database that is away is waited for."""
@@ -98,7 +120,7 @@ class Node:
                     await connection.add_listener(COMMANDS, lambda *_: self._wake.set())
                     await connection.add_listener(f"csms_node_{self.id.hex}", self._on_superseded)
                     await self._serve(connection)
-            except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as lost:
+            except* (*UNAVAILABLE, asyncpg.PostgresError) as lost:
                 log.warning("node_lost_database", error=str(lost.exceptions[0]))
             await asyncio.sleep(1)
 
@@ -131,6 +153,9 @@ class Node:
         while True:
             async with self._pool.acquire() as connection:
                 await SQL.beat.execute(connection, id=self.id)
+                while self._unbooked:
+                    await _book(connection, self._unbooked[0])
+                    self._unbooked.popleft()
                 await SQL.close_orphaned_sockets.execute(connection, patience=NODE_PATIENCE)
                 await SQL.delete_dead_nodes.execute(connection, patience=FORGET)
                 await SQL.give_up_commands.execute(connection, grace=GRACE)
@@ -162,6 +187,10 @@ class Node:
                 connection, id=id_, outcome=outcome_to_json(outcome), body=command_to_keep(command)
             )
             await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(id_))
+
+
+async def _book(connection: Any, end: _End) -> None:
+    await SQL.close_socket.execute(connection, id=end.socket, at=end.at, code=end.code, reason=end.reason)
 
 
 async def live_nodes(connection: Any) -> list[dict[str, Any]]:
