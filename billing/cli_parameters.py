@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -30,3 +30,18 @@ class Instant(click.ParamType[datetime]):
 
 
 INSTANT = Instant()
+
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+
+
+@asynccontextmanager
+async def transaction(connection: asyncpg.Connection[Any], *, dry_run: bool) -> AsyncIterator[None]:
+    """What happens inside stays, or with `dry_run` has been tried for real and is rolled back."""
+    begun = connection.transaction()
+    await begun.start()
+    try:
+        yield
+    except BaseException:
+        await begun.rollback()
+        raise
+    await (begun.rollback() if dry_run else begun.commit())

@@ -111,13 +111,17 @@ class BillingService:
 
     async def settle(self, sessions: Collection[int], now: datetime) -> list[CommittedBill]:
         """Look at these sessions now, due or not. The bills are committed when this returns."""
-        wanted = sorted(set(sessions))
 
         async def work(connection: Connection) -> list[CommittedBill]:
-            await store.SQL.take_due_of.execute(connection, sessions=wanted)
-            return await self._bill(connection, wanted, now)
+            return await self.settle_in(connection, sessions, now)
 
         return self._announce(await in_transaction(self._pool, work))
+
+    async def settle_in(self, connection: Connection, sessions: Collection[int], now: datetime) -> list[CommittedBill]:
+        """As settle(), in the caller's transaction, who commits it or, to see what would happen, does not."""
+        wanted = sorted(set(sessions))
+        await store.SQL.take_due_of.execute(connection, sessions=wanted)
+        return await self._bill(connection, wanted, now)
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from billing.cli_output import CliError, Format, Output, async_command, output_options
-from billing.cli_parameters import INSTANT, Connect
+from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
 from billing.errors import ExitCode, Refused
 from billing.tariffs import service
 from billing.tariffs.assignment import Assignment, Scope
@@ -51,10 +51,13 @@ def _add_create(group: click.Group, connect: Connect) -> None:
     @group.command()
     @click.argument("file", type=click.File("rb"))
     @click.option("--from", "valid_from", type=INSTANT, help="From when this version holds.")
+    @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
-    async def create(context: click.Context, file: BinaryIO, valid_from: datetime | None, output: Output) -> None:
+    async def create(
+        context: click.Context, file: BinaryIO, valid_from: datetime | None, dry_run: bool, output: Output
+    ) -> None:
         """Store a tariff, or the next version where its id exists.
 
         A first version holds always unless --from says otherwise, a later one from this minute; the file that is the
@@ -65,9 +68,9 @@ def _add_create(group: click.Group, connect: Connect) -> None:
           csms tariff create day.json
           csms tariff create day.json --from 2026-04-01T00:00:00+02:00 -o json
         """
-        async with connect(context) as connection:
+        async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             made = await service.create(connection, file.read(), now=datetime.now(UTC), valid_from=valid_from)
-        output.one({"id": made.id, "version": made.version})
+        output.one({"id": made.id, "version": made.version} | _said(dry_run))
         if output.format is Format.TABLE:
             output.note(
                 f"version {made.version} was there already" if made.existed else f"valid from {made.valid_from:%F %T}Z"
@@ -129,6 +132,7 @@ def _add_assign(group: click.Group, connect: Connect) -> None:
     @click.option("--cp", "charge_point", metavar="CP", help="For this charge point; wins over its site.")
     @click.option("--default", "everywhere", is_flag=True, help="Where nothing narrower is assigned.")
     @click.option("--from", "valid_from", type=INSTANT, help="From when on; this minute unless said.")
+    @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
@@ -139,6 +143,7 @@ def _add_assign(group: click.Group, connect: Connect) -> None:
         charge_point: str | None,
         everywhere: bool,
         valid_from: datetime | None,
+        dry_run: bool,
         output: Output,
     ) -> None:
         """Let a charge point, a site or everybody charge by a tariff.
@@ -152,11 +157,15 @@ def _add_assign(group: click.Group, connect: Connect) -> None:
           csms tariff assign fast --site harbour --from 2026-04-01T00:00:00+02:00
         """
         scope, target = _scope(site, charge_point, everywhere)
-        async with connect(context) as connection:
+        async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             made = await service.assign(
                 connection, id_, scope=scope, target=target, now=datetime.now(UTC), valid_from=valid_from
             )
-        output.one(_assignment_row(made))
+        output.one(_assignment_row(made) | _said(dry_run))
+
+
+def _said(dry_run: bool) -> dict[str, object]:
+    return {"dry_run": True} if dry_run else {}
 
 
 def _scope(site: str | None, charge_point: str | None, everywhere: bool) -> tuple[Scope, str | None]:

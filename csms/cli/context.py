@@ -13,7 +13,7 @@ import click
 
 from csms.database.cluster import Mode, open_cluster
 from csms.database.migrate import migrate
-from csms.database.pool import connect_once
+from csms.database.pool import connect_once, open_pool
 from csms.settings import Settings
 
 
@@ -30,12 +30,22 @@ async def database(settings: Settings, mode: Mode) -> AsyncIterator[str]:
 @asynccontextmanager
 async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[Any]]:
     """A connection for one command, to a database that has our schema."""
-    settings = context.find_object(Settings)
-    assert settings is not None
-    async with database(settings, "attach_or_own") as dsn:
+    async with database(settings_of(context), "attach_or_own") as dsn:
         await migrate(dsn)
         async with connect_once(dsn) as connection:
             yield connection
+
+
+@asynccontextmanager
+async def open_pool_of(context: click.Context) -> AsyncIterator[asyncpg.Pool[Any]]:
+    """As connect(), for what works with a pool."""
+    async with database(settings_of(context), "attach_or_own") as dsn:
+        await migrate(dsn)
+        pool = await open_pool(dsn, size=1, name="csms cli")
+        try:
+            yield pool
+        finally:
+            await pool.close()
 
 
 def settings_of(context: click.Context) -> Settings:

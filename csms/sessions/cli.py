@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from billing import INSTANT, Output, async_command, explain_session, output_options
-from csms.cli.context import connect, default_actor
+from csms.cli.context import connect, default_actor, open_pool_of, settings_of
 from csms.sessions import listing
+from csms.sessions.rehearsal import rehearse
 from csms.sessions.review import FLAGS, HOLDS
 
 COLUMNS = (
@@ -196,10 +197,17 @@ def _decision(action: str) -> Any:
     @click.argument("id_", metavar="SESSION", type=int)
     @click.option("--reason", required=True, help="Why; kept for ever.")
     @click.option("--actor", default=default_actor, help="Who decides; the account's name unless said.")
+    @click.option("--dry-run", is_flag=True, help="Only say what would happen, the bill included.")
     @output_options
     @click.pass_context
     @async_command
-    async def decide(context: click.Context, id_: int, reason: str, actor: str, output: Output) -> None:
+    async def decide(context: click.Context, id_: int, reason: str, actor: str, dry_run: bool, output: Output) -> None:
+        if dry_run:
+            settings = settings_of(context)
+            async with open_pool_of(context) as pool:
+                would_be = await rehearse(pool, settings, id_, action=action, reason=reason, actor=actor)
+            output.one(would_be)
+            return
         async with connect(context) as connection:
             decision = await listing.review(connection, id_, action=action, reason=reason, actor=actor)
         output.one(decision)
@@ -212,7 +220,8 @@ review.command(
     help="""Bill a held session as it is.
 
     \b
-    Example:
+    Examples:
+      csms review release 42 --reason "photo of the display" --dry-run
       csms review release 42 --reason "driver confirmed 31 kWh by photo of the display"
     """,
 )(_decision("release"))

@@ -115,7 +115,7 @@ class Sessions:
                 connection, charge_point=charge_point, transaction=transaction
             )
             if session is not None:
-                await self._fold_all(connection, [session])
+                await self.fold_all(connection, [session])
             return session
 
         return await in_transaction(self._pool, work)
@@ -123,10 +123,11 @@ class Sessions:
     async def _project(self, connection: Any) -> int:
         rows = await SQL.take_due.fetch(connection, most=BATCH_MAX)
         if rows:
-            await self._fold_all(connection, sorted({row["session"] for row in rows}))
+            await self.fold_all(connection, sorted({row["session"] for row in rows}))
         return len(rows)
 
-    async def _fold_all(self, connection: Any, ids: Sequence[int]) -> None:
+    async def fold_all(self, connection: Any, ids: Sequence[int]) -> None:
+        """Fold sessions and store their projections, in the caller's transaction."""
         await SQL.lock_sessions.fetch(connection, sessions=ids)
         now = utc_now()
         found = await load_facts(connection, ids, now=now)
