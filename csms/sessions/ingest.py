@@ -416,10 +416,10 @@ async def _store_statuses(connection: Any, batch: _Batch) -> None:
 
 
 async def _mark_due(connection: Any, batch: _Batch) -> None:
-    """Sessions to be folded again: those with new facts, and those that run on EVSEs where something else happened."""
+    """Sessions to be folded again: those with new facts, and those on whose EVSEs something else happened."""
     if batch.evses_touched:
         touched = sorted(batch.evses_touched)
-        rows = await SQL.open_sessions_of_evses.fetch(
+        rows = await SQL.sessions_on_evses.fetch(
             connection,
             charge_points=[charge_point for charge_point, _ in touched],
             evses=[evse for _, evse in touched],

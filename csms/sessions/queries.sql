@@ -65,11 +65,17 @@ SELECT charge_point, evse, connector, transaction, at, key, carried_by, session,
     AS r (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks, received_at)
     ON CONFLICT DO NOTHING;
 
--- name: open_sessions_of_evses
--- Sessions that run on these EVSEs as far as we know.
-SELECT s.charge_point, s.evse, s.id
+-- name: sessions_on_evses
+-- Sessions that run on these EVSEs as far as we know, and the last one where its vehicle may still stand there.
+SELECT s.id
   FROM unnest(:charge_points::text[], :evses::integer[]) AS e (charge_point, evse)
-  JOIN session s ON s.charge_point = e.charge_point AND s.evse = e.evse AND s.ended_at IS NULL AND s.dropped IS NULL;
+  JOIN session s ON s.charge_point = e.charge_point AND s.evse = e.evse AND s.ended_at IS NULL AND s.dropped IS NULL
+ UNION
+SELECT l.id
+  FROM unnest(:charge_points::text[], :evses::integer[]) AS e (charge_point, evse)
+  JOIN LATERAL (SELECT s.id, s.released_at FROM session s
+                 WHERE s.charge_point = e.charge_point AND s.evse = e.evse AND s.dropped IS NULL
+                 ORDER BY s.started_at DESC LIMIT 1) l ON l.released_at IS NULL;
 
 -- name: insert_statuses
 -- The history of statuses.

@@ -93,6 +93,7 @@ CREATE TABLE session (
 CREATE INDEX session_open ON session (charge_point, evse) WHERE ended_at IS NULL AND dropped IS NULL;
 CREATE INDEX session_open_token ON session (token) WHERE ended_at IS NULL AND dropped IS NULL;
 CREATE INDEX session_started ON session (started_at);
+CREATE INDEX session_of_evse ON session (charge_point, evse, started_at);
 
 -- A start, a stop, a transaction event, once each (rules.md 3-5). session NULL: it fits nowhere, an orphan.
 CREATE TABLE charging_event (
