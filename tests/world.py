@@ -97,11 +97,12 @@ class World:
     async def block(self, uid: str) -> None:
         await tokens.block(self.connection, uid, reason="lost card", actor="operator")
 
-    async def tariff(self, document: dict[str, Any] | None = None, *, valid_from: datetime = LONG_AGO) -> None:
+    async def tariff(self, document: dict[str, Any] | None = None, *, assigned: bool = True) -> None:
         """Create a tariff and let every charge point charge by it."""
         document = document or tariff_document()
-        await tariffs.create(self.connection, json.dumps(document), now=datetime.now(UTC), valid_from=valid_from)
-        await self.assign(document["id"], valid_from=valid_from)
+        await tariffs.create(self.connection, json.dumps(document), now=datetime.now(UTC), valid_from=LONG_AGO)
+        if assigned:
+            await self.assign(document["id"], valid_from=LONG_AGO)
 
     async def assign(self, tariff: str, *, valid_from: datetime) -> None:
         await tariffs.assign(
@@ -129,7 +130,7 @@ class World:
     async def quiet(self) -> None:
         """Wait until every fact that was answered is folded and everything that follows from it now is billed."""
         async with asyncio.timeout(QUIET_MAX_S):
-            while await self.connection.fetchval(_BUSY):
+            while await self.connection.fetchval(_BUSY):  # noqa: ASYNC110 - what is awaited lies in the database
                 await asyncio.sleep(0.02)
 
     async def displayed(self) -> list[Decimal]:
@@ -159,15 +160,12 @@ async def open_world(
             await _review_policy(connection, review)
         ready: asyncio.Queue[Running] = asyncio.Queue()
         server = asyncio.create_task(run_server(settings, dsn, started=ready.put_nowait))
+        running = await _first(ready, server)
         try:
-            running = await _first(ready, server)
             yield World(running, settings, dsn, connection)
+        finally:
             running.stop()
             await server
-        finally:
-            server.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await server
 
 
 async def _first(ready: asyncio.Queue[Running], server: asyncio.Task[None]) -> Running:
@@ -198,7 +196,7 @@ async def usual_world(dsn: str, data_dir: Path, **given: Any) -> AsyncIterator[W
 async def until(condition: Any, *, within_s: float = 10.0) -> None:
     """Poll an async condition; the time-out says that it never came true."""
     async with asyncio.timeout(within_s):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - what is awaited lies in the database
             await asyncio.sleep(0.02)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import World, usual_world
+pytest.register_assert_rewrite("tests.world", "tests.scenarios.story", "tests.scenarios.teller")
+
+from tests.world import World, usual_world  # noqa: E402 - after the line that makes its assertions explain themselves
 
 
 @pytest.fixture

@@ -1,0 +1,12 @@
+tariff plain
+    0.50 EUR/kWh
+100 days ago 10:00  plug in   0.000 kWh
+100 days ago 11:00  unplug    6.000 kWh
+session
+    state    held
+    held     late
+no bill
+operator releases the charge point had no network for three months
+bill
+    6.000 kWh x 0.50  3.00
+    total             3.00
