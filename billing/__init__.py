@@ -18,7 +18,7 @@ from billing.cli_output import (
     printable,
     rfc3339,
 )
-from billing.cli_parameters import INSTANT
+from billing.cli_parameters import INSTANT, SESSION_ID
 from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
 from billing.money import MINOR_DIGITS, Money
 from billing.rating.usage import Period, PeriodKind, Usage
@@ -31,6 +31,7 @@ from billing.tariffs.service import create as create_tariff
 __all__ = [
     "INSTANT",
     "MINOR_DIGITS",
+    "SESSION_ID",
     "AlreadyDone",
     "BillKind",
     "BillableSession",

@@ -31,6 +31,7 @@ class Instant(click.ParamType[datetime]):
 
 INSTANT = Instant()
 
+SESSION_ID = click.IntRange(1, 2**31 - 1)
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 
 

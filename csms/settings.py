@@ -38,6 +38,8 @@ class Settings(BaseModel):
     data_dir: Path = Field(default_factory=default_data_dir)
     database_url: str | None = None
     """Any Postgres >= 15; unset: the embedded one in `data_dir`."""
+    cluster_wait_s: float = Field(default=10, ge=0)
+    """How long another process may take to let go of the embedded Postgres before we refuse, naming it."""
     database_pool_size: int = Field(default=8, ge=2, le=200)
 
     ocpp_host: str = "0.0.0.0"  # noqa: S104 - charge points come from outside

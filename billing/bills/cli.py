@@ -7,7 +7,7 @@ import click
 from billing.bills import history
 from billing.bills.history import Explanation
 from billing.cli_output import Format, Output, async_command, output_options
-from billing.cli_parameters import Connect
+from billing.cli_parameters import SESSION_ID, Connect
 from billing.sql import Connection
 
 HELP = """Bills: the interim and final amounts of sessions.
@@ -35,7 +35,7 @@ def bill_group(connect: Connect) -> click.Group:
 
 def _add_list(group: click.Group, connect: Connect) -> None:
     @group.command("list")
-    @click.option("--session", type=int, metavar="ID", help="All bills of this session, in order.")
+    @click.option("--session", type=SESSION_ID, metavar="ID", help="All bills of this session, in order.")
     @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Without --session.")
     @output_options
     @click.pass_context
@@ -58,7 +58,7 @@ def _add_list(group: click.Group, connect: Connect) -> None:
 
 def _add_show(group: click.Group, connect: Connect) -> None:
     @group.command()
-    @click.argument("session", type=int)
+    @click.argument("session", type=SESSION_ID)
     @click.option("--seq", type=click.IntRange(min=1), help="Which of its bills; the one that counts unless said.")
     @output_options
     @click.pass_context

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from billing import CliError, ExitCode, Output, async_command, output_options
+from billing import SESSION_ID, CliError, ExitCode, Output, async_command, output_options
 from csms.charge_points import service
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
@@ -118,7 +118,7 @@ async def start(
 
 @cp.command()
 @click.argument("id_", metavar="CP")
-@click.option("--session", "session", type=int, required=True, help="Which session.")
+@click.option("--session", "session", type=SESSION_ID, required=True, help="Which session.")
 @click.option("--wait", is_flag=True, help="Until the session has ended.")
 @_timeout
 @output_options

@@ -23,7 +23,7 @@ async def database(settings: Settings, mode: Mode) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
-    async with open_cluster(settings.data_dir, mode) as dsn:
+    async with open_cluster(settings.data_dir, mode, wait_s=settings.cluster_wait_s) as dsn:
         yield dsn
 
 

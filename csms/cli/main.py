@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from billing import CliError, CommandGroup, ExitCode, NotDone
+from billing import CliError, CommandGroup, ExitCode, NotDone, print_error
 from csms import logs
 from csms.database.errors import DatabaseError
 from csms.settings import Settings, SettingsInvalid, load_settings
@@ -54,7 +54,8 @@ class Root(CommandGroup):
             return super().invoke(ctx)
         except DatabaseError as trouble:
             status = ExitCode(trouble.exit_code)
-            raise CliError(trouble.message, trouble.next_step or "see csms db status", status) from trouble
+            next_step = trouble.next_step or "see csms db status"
+            raise CliError(trouble.message, next_step, status, code=trouble.code) from trouble
         except SettingsInvalid as wrong:
             raise CliError(
                 str(wrong), "correct or unset them", ExitCode.USAGE, details={"problems": wrong.problems}
@@ -115,4 +116,9 @@ def csms(context: click.Context, data_dir: Path | None) -> None:
 
 def main() -> None:
     """Console script."""
+    try:
+        " ".join(sys.argv).encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8 fit into no column, name no file of ours
+        print_error({"code": "usage", "message": "an argument is no UTF-8", "next": "type it again"})
+        sys.exit(ExitCode.USAGE)
     sys.exit(csms(prog_name="csms"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from billing import INSTANT, Output, async_command, explain_session, output_options
+from billing import INSTANT, SESSION_ID, Output, async_command, explain_session, output_options
 from csms.cli.context import connect, default_actor, open_pool_of, settings_of
 from csms.sessions import listing
 from csms.sessions.rehearsal import rehearse
@@ -67,7 +67,7 @@ async def list_(context: click.Context, /, output: Output, **filters: Any) -> No
 
 
 @session.command()
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=SESSION_ID)
 @output_options
 @click.pass_context
 @async_command
@@ -107,7 +107,7 @@ async def watch(context: click.Context, /, every_s: float, output: Output, **fil
 
 
 @session.command()
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=SESSION_ID)
 @output_options
 @click.pass_context
 @async_command
@@ -176,7 +176,7 @@ async def review_list(context: click.Context, /, output: Output, **filters: Any)
 
 
 @review.command("show")
-@click.argument("id_", metavar="SESSION", type=int)
+@click.argument("id_", metavar="SESSION", type=SESSION_ID)
 @output_options
 @click.pass_context
 @async_command
@@ -194,7 +194,7 @@ async def review_show(context: click.Context, id_: int, output: Output) -> None:
 
 
 def _decision(action: str) -> Any:
-    @click.argument("id_", metavar="SESSION", type=int)
+    @click.argument("id_", metavar="SESSION", type=SESSION_ID)
     @click.option("--reason", required=True, help="Why; kept for ever.")
     @click.option("--actor", default=default_actor, help="Who decides; the account's name unless said.")
     @click.option("--dry-run", is_flag=True, help="Only say what would happen, the bill included.")
