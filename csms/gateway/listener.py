@@ -19,6 +19,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from csms.charge_points.charge_point import ChargePoint
+from csms.database.errors import DatabaseUnavailable
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth
 from csms.gateway.damper import Damper
@@ -171,6 +172,8 @@ class Listener:
             return self._reject(websocket, identity, request.path.partition("?")[0])
         try:
             charge_point = await self._application.find(identity)
+        except DatabaseUnavailable:
+            return self._unavailable(websocket, "database_unavailable")
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is ours, and the charge point must come back
             self._log_failure(failure, identity)
             return self._unavailable(websocket, "internal")
