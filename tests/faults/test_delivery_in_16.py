@@ -50,7 +50,9 @@ class Room:
         return [each["state"] for each in await self.sessions()] == list(states)
 
     async def bills(self) -> list[tuple[int, str, int]]:
-        rows = await self.fetch("SELECT session, kind, total_incl_minor FROM bill WHERE kind <> 'interim' ORDER BY 1, 2")
+        rows = await self.fetch(
+            "SELECT session, kind, total_incl_minor FROM bill WHERE kind <> 'interim' ORDER BY 1, 2"
+        )
         return [tuple(row) for row in rows]
 
 

@@ -109,6 +109,15 @@ async def wire(url: str, identity: str, password: str, protocol: str = "ocpp1.6"
         await opened._reading
 
 
+async def boot(station: Wire) -> Reply:
+    """BootNotification in the socket's version; calls to the charge point wait for it a while."""
+    about: dict[str, Any] = {"chargePointVendor": "Fictitious Chargers", "chargePointModel": "Simulated"}
+    if station.socket.subprotocol == "ocpp2.0.1":
+        maker = {"vendorName": "Fictitious Chargers", "model": "Simulated"}
+        about = {"reason": "PowerUp", "chargingStation": maker}
+    return await station.call("BootNotification", about)
+
+
 # --- 1.6 messages ----------------------------------------------------------------------------------------------------
 
 
