@@ -110,7 +110,7 @@ def sim_group(provision: Provision | None = None) -> click.Group:
 
     @click.group()
     def sim() -> None:
-        r"""Simulated charge points.
+        """Simulated charge points.
 
         \b
         Examples:
@@ -140,7 +140,7 @@ def _run_command(provision: Provision | None) -> click.Command:
         now: bool,
         output: str | None,
     ) -> None:
-        r"""Play a scenario: a TOML FILE, or the name of one that comes along.
+        """Play a scenario: a TOML FILE, or the name of one that comes along.
 
         \b
         Examples:
@@ -191,7 +191,7 @@ def _fleet_command(provision: Provision | None) -> click.Command:
         stagger: float,
         output: str | None,
     ) -> None:
-        r"""Let N charge points charge at once.
+        """Let N charge points charge at once.
 
         \b
         Examples:
@@ -234,7 +234,7 @@ def _replay_command() -> click.Command:
         timeout_s: float,
         output: str | None,
     ) -> None:
-        r"""Send the captured calls of a charge point again, with our ids and credentials.
+        """Send the captured calls of a charge point again, with our ids and credentials.
 
         \b
         Examples:
