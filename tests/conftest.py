@@ -18,19 +18,26 @@ from csms.database.migrate import migrate
 from csms.database.pool import open_pool
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> None:
+    """CSMS_TEST_LONG has been read by now, and is no setting of csms; neither does a developer's own one count here."""
+    for name in [each for each in os.environ if each.startswith("CSMS_")]:
+        del os.environ[name]
+
+
 @pytest.fixture
 def data_home() -> Iterator[Path]:
     """A directory for the data of an embedded Postgres.
 
     Below /tmp rather than tmp_path: pytest keeps that to one user, and as root Postgres runs as another one.
     """
-    yield from _directory_for_everybody()
+    yield from directory_for_everybody()
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The cluster of this worker; without fsync, so durability is tested elsewhere."""
-    for directory in _directory_for_everybody():
+    for directory in directory_for_everybody():
         cluster = EmbeddedPostgres(directory, fast=True)
         asyncio.run(cluster.start())
         try:
@@ -75,7 +82,7 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
         opened.terminate()
 
 
-def _directory_for_everybody() -> Iterator[Path]:
+def directory_for_everybody() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="csms-test-", dir="/tmp"))
     if os.geteuid() == 0:
         directory.chmod(0o711)
