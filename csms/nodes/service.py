@@ -140,8 +140,8 @@ class Node:
                 except TimeoutError:
                     pass
                 self._wake.clear()
-                for id_, charge_point, command, patience_s in await self._take():
-                    tasks.create_task(self._carry_out(id_, charge_point, command, patience_s))
+                for row in await self._take():
+                    tasks.create_task(self._carry_out(row))
 
     async def _watch(self, connection: asyncpg.Connection[Any]) -> None:
         """Fail when the listening connection does: notifications would be lost in silence."""
@@ -167,26 +167,34 @@ class Node:
             if self._superseded is not None:
                 await self._superseded(charge_point, socket)
 
-    async def _take(self) -> list[tuple[UUID, str, Command, float]]:
+    async def _take(self) -> list[asyncpg.Record]:
         held = list(self._held())
         if not held or self._deliver is None:
             return []
         async with self._pool.acquire() as connection:
-            rows = await SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
-        return [(row["id"], row["charge_point"], command_from_json(row["body"]), row["patience_s"]) for row in rows]
+            return await SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
 
-    async def _carry_out(self, id_: UUID, charge_point: str, command: Command, patience_s: float) -> None:
+    async def _carry_out(self, row: asyncpg.Record) -> None:
         if self._deliver is None:
             return
         try:
-            outcome = await self._deliver(charge_point, command, max(patience_s, 0.1))
-        except ValueError as wrong:  # a command that cannot be written in this version
-            outcome = Outcome(accepted=False, status="invalid", detail=str(wrong))
+            command = command_from_json(row["body"])
+        except (KeyError, TypeError, ValueError) as wrong:  # from another version of csms
+            outcome = Outcome(accepted=False, status="invalid", detail=f"this node does not know it: {wrong!r}")
+            kept = {}  # it may carry secrets, in fields that we do not know
+        else:
+            kept = command_to_keep(command)
+            outcome = await self._outcome_of(row["charge_point"], command, max(row["patience_s"], 0.1))
         async with self._pool.acquire() as connection:
-            await SQL.finish_command.execute(
-                connection, id=id_, outcome=outcome_to_json(outcome), body=command_to_keep(command)
-            )
-            await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(id_))
+            await SQL.finish_command.execute(connection, id=row["id"], outcome=outcome_to_json(outcome), body=kept)
+            await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
+
+    async def _outcome_of(self, charge_point: str, command: Command, patience_s: float) -> Outcome:
+        assert self._deliver is not None, "attach() comes first"
+        try:
+            return await self._deliver(charge_point, command, patience_s)
+        except ValueError as wrong:  # a command that cannot be written in this version of OCPP
+            return Outcome(accepted=False, status="invalid", detail=str(wrong))
 
 
 async def _book(connection: Any, end: _End) -> None:

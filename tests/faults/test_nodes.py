@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
 from csms.database.pool import connect_once
@@ -88,13 +91,11 @@ async def test_a_newer_socket_at_another_node_takes_over(nodes: tuple[str, str],
         assert (await new.call("Heartbeat", {})).error is None
 
         async with connect_once(database) as connection:
-            await until(lambda: _one_open(connection), what="one socket is open in the books")
+            await until(partial(_one_open, connection), what="one socket is open in the books")
 
 
-async def _one_open(connection: object) -> bool:
-    return bool(
-        await connection.fetchval("SELECT count(*) = 1 FROM socket WHERE closed_at IS NULL")  # type: ignore[attr-defined]
-    )
+async def _one_open(connection: asyncpg.Connection[Any]) -> bool:
+    return bool(await connection.fetchval("SELECT count(*) = 1 FROM socket WHERE closed_at IS NULL"))
 
 
 async def test_a_command_reaches_a_charge_point_whichever_node_holds_its_socket(
@@ -115,6 +116,27 @@ async def test_a_command_reaches_a_charge_point_whichever_node_holds_its_socket(
 
         gone = await ask(connection, "CP-2", command, actor="operator", timeout_s=0.5)
     assert (gone.accepted, gone.status) == (False, "offline")
+
+
+async def test_a_command_of_another_version_of_csms_is_refused_and_ends_no_node(
+    nodes: tuple[str, str], database: str, tmp_path: Path
+) -> None:
+    passwords = await commission(database, tmp_path, ["CP-1"])
+    async with wire(nodes[0], "CP-1", passwords["CP-1"]) as station, connect_once(database) as connection:
+        await boot(station)
+        await connection.execute(
+            """
+            INSERT INTO command (id, charge_point, body, expires_at)
+            VALUES (gen_random_uuid(), 'CP-1', '{"command": "PlayMusic"}', now() + interval '1 minute')
+            """
+        )
+        await until(partial(_is_refused, connection), what="the command is refused")
+
+        assert (await station.call("Heartbeat", {})).error is None
+
+
+async def _is_refused(connection: asyncpg.Connection[Any]) -> bool:
+    return bool(await connection.fetchval("SELECT outcome ->> 'status' = 'invalid' FROM command"))
 
 
 async def test_when_one_node_is_killed_its_charge_points_go_on_at_the_other(database: str, tmp_path: Path) -> None:
