@@ -244,11 +244,9 @@ async def installation(data_dir: Path, *, dsn: str | None = None, **given: Any) 
         await process.start()
         await furnish(process.dsn or embedded_dsn(data_dir))
         yield process
-        if process.runs:
-            await process.terminate()
     finally:
-        if process.runs:
-            await process.kill()
+        if process.runs:  # in good order also after a failure: its Postgres must be gone before its files are
+            await process.terminate()
         if process.log_path.exists():
             print(process.log_tail())  # noqa: T201 - pytest shows it with a failure only
             process.log_path.unlink()
