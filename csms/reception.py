@@ -182,13 +182,16 @@ class Reception:
         return TokenAnswer(verdict=verdicts[canonical(presented.token), now])
 
     async def opened(self, socket: SocketInfo) -> None:
-        await self._node.opened(
-            UUID(socket.id),
-            charge_point=socket.charge_point.id,
-            protocol=str(socket.protocol),
-            remote=socket.remote,
-            at=socket.opened_at,
-        )
+        try:
+            await self._node.opened(
+                UUID(socket.id),
+                charge_point=socket.charge_point.id,
+                protocol=str(socket.protocol),
+                remote=socket.remote,
+                at=socket.opened_at,
+            )
+        except Exception as error:
+            raise _as_unavailable(error) from error
 
     async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
         self._set_up.discard(socket.id)
