@@ -27,6 +27,8 @@ SAMPLE_EVERY = timedelta(minutes=5)
 SESSION_WH = Decimal(4000)
 SESSIONS_MAX = 100
 """Model time stays in the past: a session of the future is not believed."""
+BACKLOG_MAX = 30
+"""Whoever is behind with telling begins no other session: a fleet that is killed every second would never catch up."""
 MODEL_AGE = timedelta(days=2)
 EAGER = ReconnectPolicy(wait_s=0.1, range_s=0.2, doublings=0, open_timeout_s=5.0, close_timeout_s=0.5)
 EMPTIED_S_MAX = 60.0
@@ -114,6 +116,9 @@ async def _charge(station: SimulatedChargePoint, ending: asyncio.Event, *, pace_
     while not ending.is_set() and sessions < SESSIONS_MAX:
         await _session(station, pace_s=pace_s)
         sessions += 1
+        while len(station.outbox) > BACKLOG_MAX and not ending.is_set():  # noqa: ASYNC110 - the simulators do not call
+            await asyncio.sleep(pace_s)
+    await ending.wait()
     await _tell_all(station)
 
 
