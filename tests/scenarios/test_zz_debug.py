@@ -1,0 +1,144 @@
+"""Display, interim bills, final bill and explanation: one figure, to the cent (issue 2, acceptance 8; rules.md 17, 19)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing.bills import history, store
+from billing.bills.bill import BillKind, BillSummary
+from billing.policies import store as policy_store
+from billing.rating.engine import rate
+from billing.rating.rating import PER_PRICE, Rating
+from billing.tariffs.store import TariffCache
+from billing.tariffs.tariff import TaxIncluded
+from simulators.charge_point.link import Credentials
+from simulators.charge_point.station import SimulatedChargePoint
+from simulators.clock import ModelClock
+from simulators.scenarios.runner import QUICK
+from tests.world import TOKENS, World, in_the_past, open_world, tariff_document, until
+
+
+def _priced(type_: str, price: str, step: int = 1) -> dict[str, Any]:
+    return {"price_components": [{"type": type_, "price": price, "vat": "19", "step_size": step}]}
+
+
+TARIFFS = {
+    "by energy": tariff_document("ENERGY", _priced("ENERGY", "0.4900")),
+    "steps, fee and parking": tariff_document(
+        "STEPS", _priced("ENERGY", "0.333", 1000), _priced("FLAT", "0.35"), _priced("PARKING_TIME", "6.10", 900)
+    ),
+    "a least price": tariff_document("LEAST", _priced("ENERGY", "0.49"), min_price={"before_taxes": "25.00"}),
+    "a highest price": tariff_document("MOST", _priced("ENERGY", "0.49"), max_price={"before_taxes": "4.00"}),
+    "gross": tariff_document("GROSS", _priced("ENERGY", "0.59", 500), _priced("TIME", "1.15"), tax_included="YES"),
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a session with interims left behind."""
+
+    session: dict[str, Any]
+    bills: list[BillSummary]
+    shown: list[Decimal]
+
+
+async def _charge(world: World) -> Told:
+    """Two and a half hours in which the display is looked at: charging, a pause of the car, charging again."""
+    key = await world.charge_point("DISPLAY", max_power_w=Decimal(22_000))
+    credentials = Credentials(url=world.ocpp_url, identity=key.id, password=key.password)
+    build = replace(QUICK, protocol="ocpp2.0.1", register_wh=Decimal(40_000), sample_every=timedelta(minutes=10))
+    async with SimulatedChargePoint(credentials, ModelClock(in_the_past(minutes=150)), build) as station:
+        await station.boot()
+        await station.plug()
+        await station.start(token=TOKENS[0])
+        for _ in range(4):
+            await station.charge(energy_wh=Decimal("3333.3"), duration=timedelta(minutes=20))
+            await world.quiet()
+        await station.suspend()
+        await station.advance(timedelta(minutes=40))
+        await world.quiet()
+        await station.charge(energy_wh=Decimal("1700.7"), duration=timedelta(minutes=20))
+        await world.quiet()
+        await station.stop()
+        await world.quiet()
+        (session,) = await world.sessions()
+        bills = await world.bills(session["id"])
+
+        async def final_is_shown() -> bool:
+            shown = station.truth.displayed
+            return bool(shown) and shown[-1].total == bills[-1].total_incl.decimal
+
+        try:
+            await until(final_is_shown, within_s=2)
+        except TimeoutError:
+            print("DBG at quiet", [(b.seq,b.kind.value,b.as_of.isoformat(),b.total_incl.text) for b in bills])
+            print("DBG now", [(b.seq,b.kind.value,b.as_of.isoformat(),b.total_incl.text) for b in await world.bills(session["id"])])
+            print("DBG shown", [str(e.total) for e in station.truth.displayed])
+            print("DBG session", dict(await world.connection.fetchrow("select * from session")))
+            print("DBG rating", [dict(r) for r in await world.connection.fetch("select * from rating")])
+            raise
+        return Told(session, bills, [each.total for each in station.truth.displayed])
+
+
+def _surplus(rating: Rating) -> tuple[Fraction, Fraction]:
+    """What rounding up to whole steps adds: net and gross."""
+    net = gross = Fraction(0)
+    for segment in rating.segments:
+        if segment.unit_price is None:
+            continue
+        more = Fraction(segment.quantity_billed - segment.quantity_used) / PER_PRICE[segment.unit]
+        amount, tax = more * Fraction(segment.unit_price), 1 + Fraction(segment.vat or 0) / 100
+        included = rating.tax_included is TaxIncluded.YES
+        net += amount / tax if included else amount
+        gross += amount if included else amount * tax
+    return net, gross
+
+
+async def _rated_both_ways(world: World, final: BillSummary) -> tuple[Rating, Rating]:
+    """The stored inputs of the final bill, as an interim at the end and as final."""
+    inputs, _ = await store.bill_body(world.connection, final.session, final.seq)
+    key = (final.tariff, final.tariff_version)
+    tariff = (await TariffCache().get(world.connection, [key]))[key].tariff
+    policy = await policy_store.rating_policy(world.connection, final.policy_version)
+    return rate(inputs.usage, tariff, policy, final=False), rate(inputs.usage, tariff, policy, final=True)
+
+
+@pytest.mark.parametrize("in_reply", [False, True], ids=["by CostUpdated", "in replies too"])
+@pytest.mark.parametrize("name", TARIFFS)
+async def test_display_bills_and_explanation_agree_to_the_cent(
+    database: str, data_home: Path, name: str, in_reply: bool
+) -> None:
+    async with open_world(database, data_home, cost_in_updated_reply=in_reply) as world:
+        await world.site()
+        await world.token(TOKENS[0])
+        await world.tariff(TARIFFS[name])
+        told = await _charge(world)
+        *interims, final = told.bills
+
+        assert final.kind is BillKind.FINAL
+        assert {each.kind for each in interims} == {BillKind.INTERIM}
+        assert [each.seq for each in told.bills] == list(range(1, len(told.bills) + 1))
+        # Every figure that the driver saw is a committed bill's, the last one the final's.
+        assert set(told.shown) <= {each.total_incl.decimal for each in told.bills}
+        assert told.shown[-1] == final.total_incl.decimal
+        assert (told.session["total_incl_tax"], told.session["energy_wh"]) == (final.total_incl.text, 15034)
+        for bill in told.bills:
+            again = await history.require_recomputable(world.connection, bill)
+            explained = await history.explain_bill(world.connection, bill.session, bill.seq)
+            totals = [line for line in explained.lines if line.what == "total"]
+            assert again.total_incl == bill.total_incl
+            assert [line.incl_tax for line in totals] == [bill.total_incl.text]
+
+        interim, rated = await _rated_both_ways(world, final)
+        net, gross = _surplus(rated)
+        limits = [(1, each) for each in rated.adjustments] + [(-1, each) for each in interim.adjustments]
+        assert interim.excl_tax + net + sum(sign * each.excl_tax for sign, each in limits) == rated.excl_tax
+        assert interim.incl_tax + gross + sum(sign * each.incl_tax for sign, each in limits) == rated.incl_tax
+        assert rated.total_incl == final.total_incl
