@@ -27,10 +27,11 @@ from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
-from csms.protocol.vocabulary import ChargingEvent, Command, Decision, Outcome
+from csms.protocol.vocabulary import Command, Decision, Outcome
 from csms.reception import Reception
 from csms.sessions.arrival import Arrival
 from csms.sessions.display import Display
+from csms.sessions.final_costs import FinalCosts
 from csms.sessions.frames import FrameLog
 from csms.sessions.ingest import AnswerChoices, Ingest
 from csms.sessions.inquiry import Inquiry
@@ -78,8 +79,9 @@ class Server:
             self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health
         )
         self.frames = FrameLog(pool)
+        self.final_costs = FinalCosts(pool, self._bill_now, budget_s=settings.cost_commit_budget_s)
         self.reception = Reception(
-            settings, pool, self.node, self.writer, self.frames, accepted=self._set_up, final_cost=self._final_cost
+            settings, pool, self.node, self.writer, self.frames, accepted=self._set_up, final_cost=self.final_costs.of
         )
         key = load_password_key(settings.data_dir, settings.password_key)
         self.gateway = Gateway(settings, self.reception, key, self.health)
@@ -101,7 +103,8 @@ class Server:
                 inner.create_task(each)
                 for each in (
                     self.health.run(), self.writer.run(), self.frames.run(), self.sessions.run(), self.billing.run(),
-                    self.reception.run(), self.display.run(), self.inquiry.run(), self._keep_house_regularly(),
+                    self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
+                    self._keep_house_regularly(),
                 )
             ]  # fmt: skip
             try:
@@ -150,21 +153,13 @@ class Server:
     def _billed(self, bill: CommittedBill) -> None:
         self.display.show(bill.bill.session, bill.bill.total_incl.decimal)
 
-    async def _final_cost(self, charge_point: str, event: ChargingEvent) -> Decimal | None:
-        """The final total of the session that this event has ended, if it can be billed right now."""
-        if event.transaction is None:
-            return None
-        session = await self.sessions.project_now(charge_point, event.transaction)
+    async def _bill_now(self, charge_point: str, transaction: str) -> Decimal | None:
+        """The final total of a session that has ended, if it can be billed right now."""
+        session = await self.sessions.project_now(charge_point, transaction)
         if session is None:
             return None
         bills = await self.billing.settle([session], datetime.now(UTC))
-        total = next((each.bill.total_incl.decimal for each in bills if each.bill.kind is BillKind.FINAL), None)
-        if total is not None:
-            async with self._pool.acquire() as connection:
-                await SQL.store_answered_cost.execute(
-                    connection, charge_point=charge_point, key=event.key, total_cost=total
-                )
-        return total
+        return next((each.bill.total_incl.decimal for each in bills if each.bill.kind is BillKind.FINAL), None)
 
     async def _set_up(self, socket: SocketInfo) -> None:
         charge_point = socket.charge_point.id

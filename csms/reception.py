@@ -51,6 +51,7 @@ from csms.tokens.token import canonical
 
 log = structlog.get_logger()
 
+FOLLOW_UP_PAUSE_S = 5.0
 FIRST_CONTACT_INTERVAL_S = 60
 """How soon a charge point that is Pending or Rejected asks again."""
 
@@ -69,7 +70,7 @@ class Reception:
         accepted: Callable[[SocketInfo], Awaitable[None]],
         final_cost: Callable[[str, ChargingEvent], Awaitable[Decimal | None]],
     ) -> None:
-        """`accepted` is started after each accepted boot (metering template); `final_cost` rates an ended session."""
+        """`accepted` is started after each accepted boot (metering template); `final_cost` bills an ended one."""
         self._settings = settings
         self._pool = pool
         self._node = node
@@ -91,8 +92,14 @@ class Reception:
             socket = await self._follow_ups.get()
             try:
                 await self._accepted(socket)
-            except Exception:
-                log.exception("follow_up_failed", charge_point=socket.charge_point.id)
+            except Exception as error:
+                if not isinstance(_as_unavailable(error), DatabaseUnavailable):
+                    log.exception("follow_up_failed", charge_point=socket.charge_point.id)
+                    continue
+                log.warning("follow_up_postponed", charge_point=socket.charge_point.id, error=str(error))
+                await asyncio.sleep(FOLLOW_UP_PAUSE_S)
+                if not self._follow_ups.full():
+                    self._follow_ups.put_nowait(socket)
 
     async def find(self, identity: str) -> ChargePoint | None:
         try:
@@ -133,19 +140,9 @@ class Reception:
         """The answer to a 2.x end with its cost, if that is known within the budget; else the display gets it later."""
         if event.kind is not EventKind.ENDED or event.seq_no is None or not isinstance(answer, ChargingAnswer):
             return answer
-        budget_s = self._settings.cost_commit_budget_s
-        if answer.total_cost is not None or budget_s == 0:
+        if answer.total_cost is not None:
             return answer
-        try:
-            async with asyncio.timeout(budget_s):
-                cost = await self._final_cost(socket.charge_point.id, event)
-        except TimeoutError:
-            return answer
-        except Exception as error:
-            # The event is committed; its answer must not fail for want of a figure.
-            if not is_unavailable(error):
-                log.exception("final_cost_failed", charge_point=socket.charge_point.id)
-            return answer
+        cost = await self._final_cost(socket.charge_point.id, event)
         return answer if cost is None else replace(answer, total_cost=cost)
 
     async def _write(self, socket: SocketInfo, fact: Any, frame: str, now: datetime) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +20,14 @@ from csms.protocol.redaction import redacted
 from csms.sessions.store import SQL
 
 PENDING_MAX = 20_000
+PENDING_LENGTH_MAX = 16 * 1024 * 1024
+"""Characters of frames that wait to be written, all together: what a slow database may cost in memory."""
 BATCH_MAX = 1000
 PAUSE_S = 0.2
 FRAME_LENGTH_MAX = 64 * 1024
 """Longer frames are evidence of nothing but their length; the rest is cut off."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 lost = Counter("csms_frames_not_kept_total", "Frames that were not kept as evidence because the database was too slow")
 log = structlog.get_logger()
@@ -44,12 +49,14 @@ class FrameLog:
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
         self._pending: deque[_Frame] = deque()
+        self._pending_length = 0
         self._wake = asyncio.Event()
 
     def observe(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
-        if len(self._pending) >= PENDING_MAX:
+        if len(self._pending) >= PENDING_MAX or self._pending_length + len(frame) > PENDING_LENGTH_MAX:
             lost.inc()
             return
+        self._pending_length += len(frame)
         self._pending.append(
             _Frame(socket.charge_point.id, direction, action, frame, UUID(socket.id), datetime.now(UTC))
         )
@@ -83,6 +90,7 @@ class FrameLog:
 
     async def _write_some(self) -> None:
         batch = [self._pending.popleft() for _ in range(min(BATCH_MAX, len(self._pending)))]
+        self._pending_length -= sum(len(frame.body) for frame in batch)
         try:
             async with self._pool.acquire() as connection:
                 await SQL.insert_frames.execute(
@@ -104,4 +112,4 @@ class FrameLog:
 def _storable(text: str) -> str:
     """Postgres refuses U+0000 and lone surrogates; both are shown as replacement characters."""
     cut = text[:FRAME_LENGTH_MAX].replace("\x00", "\ufffd")
-    return cut.encode("utf-8", "replace").decode() if any("\ud800" <= c <= "\udfff" for c in cut) else cut
+    return cut.encode("utf-8", "replace").decode() if _LONE_SURROGATE.search(cut) else cut

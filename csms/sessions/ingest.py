@@ -5,7 +5,7 @@ Every statement takes lists. Identity is decided by content keys and unique cons
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,7 @@ class _Batch:
     plan_of: dict[int, _Plan] = field(default_factory=dict)
     known: dict[tuple[str, str], KnownSession] = field(default_factory=dict)
     due: set[int] = field(default_factory=set)
+    urgent: set[int] = field(default_factory=set)
     evses_touched: set[tuple[str, int]] = field(default_factory=set)
 
 
@@ -74,13 +75,13 @@ class AnswerChoices:
 
 
 class Ingest:
-    """Writes batches of arrivals. `committed` is called after each commit that changed sessions."""
+    """Writes batches of arrivals. `committed` is told after a commit which sessions have begun or ended."""
 
     def __init__(
         self,
         pool: asyncpg.Pool[Any],
         *,
-        committed: Callable[[bool], None] = lambda _urgent: None,
+        committed: Callable[[Collection[int]], None] = lambda _urgent: None,
         choices: AnswerChoices | None = None,
     ) -> None:
         self._pool = pool
@@ -89,17 +90,15 @@ class Ingest:
 
     async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision | Exception]:
         """Store all of them or none; the answers in the same order."""
-        batch, eventful = await in_transaction(
-            self._pool, lambda connection: _store(connection, arrivals, self._choices)
-        )
+        batch = await in_transaction(self._pool, lambda connection: _store(connection, arrivals, self._choices))
         for n, plan in batch.plan_of.items():
             batch.answers[n] = plan.answer
-        if batch.due:
-            self._committed(eventful)
+        if batch.urgent:
+            self._committed(batch.urgent)
         return list(batch.answers)
 
 
-async def _store(connection: Any, arrivals: Sequence[Arrival], choices: AnswerChoices) -> tuple[_Batch, bool]:
+async def _store(connection: Any, arrivals: Sequence[Arrival], choices: AnswerChoices) -> _Batch:
     batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
     events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
     await _find_sessions(connection, batch)
@@ -110,7 +109,7 @@ async def _store(connection: Any, arrivals: Sequence[Arrival], choices: AnswerCh
     await store_notices(connection, arrivals)
     await store_quarantine(connection, arrivals)
     await _mark_due(connection, batch)
-    return batch, bool(events)
+    return batch
 
 
 async def _find_sessions(connection: Any, batch: _Batch) -> None:
@@ -323,7 +322,11 @@ async def _insert_events(connection: Any, batch: _Batch) -> None:
         sockets=[plan.arrival.socket for plan in plans],
         received_ats=[plan.arrival.received_at for plan in plans],
     )
-    batch.due.update(plan.session for plan in plans if plan.session is not None)
+    for plan in plans:
+        if plan.session is not None:
+            batch.due.add(plan.session)
+            if plan.event.kind is not EventKind.UPDATED:
+                batch.urgent.add(plan.session)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,9 +132,18 @@ SELECT * FROM unnest(:charge_points::text[], :directions::text[], :actions::text
 INSERT INTO session_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
 
 -- name: take_due
--- Sessions to fold; their rows are gone with this transaction.
+-- Sessions to fold, those first that have waited longest; all their rows are gone with this transaction.
 DELETE FROM session_due
- WHERE id IN (SELECT id FROM session_due ORDER BY id LIMIT :most::integer FOR UPDATE SKIP LOCKED)
+ WHERE id IN (SELECT id FROM session_due
+               WHERE session IN (SELECT session FROM session_due GROUP BY session ORDER BY min(id)
+                                  LIMIT :most::integer)
+                 FOR UPDATE SKIP LOCKED)
+RETURNING session;
+
+-- name: take_due_of
+-- The same for these sessions.
+DELETE FROM session_due
+ WHERE id IN (SELECT id FROM session_due WHERE session = ANY (:sessions::integer[]) FOR UPDATE SKIP LOCKED)
 RETURNING session;
 
 -- name: lock_sessions

@@ -21,6 +21,9 @@ from csms.protocol.vocabulary import (
     TokenVerdict,
 )
 from csms.sessions.facts import StoredEvent, StoredReading
+from csms.sessions.samples import DECISIVE
+
+_MEASURAND = 1
 
 
 def sample_to_row(sample: Sample) -> list[str | None]:
@@ -62,10 +65,11 @@ def sample_from_row(row: list[str | None]) -> Sample:
 
 
 def reading_from_row(row: Record) -> StoredReading:
+    """The reading with those samples alone that a fold looks at: it meets every reading of a session again and again."""
     return StoredReading(
         reading=Reading(
             at=row["at"],
-            samples=tuple(sample_from_row(sample) for sample in row["samples"]),
+            samples=tuple(sample_from_row(sample) for sample in row["samples"] if sample[_MEASURAND] in DECISIVE),
             key=row["key"],
             quirks=tuple(row["quirks"]),
         ),

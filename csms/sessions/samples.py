@@ -17,7 +17,8 @@ _OUTLET = "Outlet"
 _REGISTER = Measurand.ENERGY_IMPORT_REGISTER.value
 _POWER = Measurand.POWER_IMPORT.value
 _CURRENT = Measurand.CURRENT_IMPORT.value
-_DECISIVE = (_REGISTER, _POWER, _CURRENT)
+DECISIVE = (_REGISTER, _POWER, _CURRENT)
+"""The measurands that folds look at."""
 _EDGES = frozenset({Context.BEGIN.value, Context.END.value})
 
 
@@ -53,7 +54,7 @@ def usable(value: Decimal | None) -> Decimal | None:
 
 def read_meter(stored: StoredReading) -> MeterSample:
     """What `stored` says, independent of the order of its samples. The hot loop of every fold."""
-    found: dict[str, list[tuple[Sample, Decimal]]] = {measurand: [] for measurand in _DECISIVE}
+    found: dict[str, list[tuple[Sample, Decimal]]] = {measurand: [] for measurand in DECISIVE}
     unusable = signed = False
     for sample in stored.reading.samples:
         row = found.get(sample.measurand) if sample.location == _OUTLET else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import asyncpg
 import structlog
+from asyncpg import Record
 
 from billing import BillableSession, NotFound
 from csms.database.pool import in_transaction, is_unavailable
@@ -25,10 +27,12 @@ from csms.tokens.token import canonical
 
 log = structlog.get_logger()
 
-BATCH_MAX = 200
+BATCH_MAX = 50
 ORPHANS_SINCE = timedelta(days=90)
 URGENT_PAUSE_S = 0.02
-"""Events are folded at once; the pause lets a burst share one fold."""
+"""Starts and ends are folded at once; the pause lets a burst share one fold."""
+REST_FACTOR = 10
+"""After a batch that could wait, the projector rests so many times as long as that took: answers come before figures."""
 
 
 class Sessions:
@@ -42,7 +46,8 @@ class Sessions:
         self._settings = settings
         self._projected = projected
         self._policy = with_waits(ReviewPolicy(), settings)
-        self._urgent = asyncio.Event()
+        self._urgent: set[int] = set()
+        self._awake = asyncio.Event()
 
     async def prepare(self) -> None:
         """Read the newest review policy; an installation's first one is the default."""
@@ -53,37 +58,42 @@ class Sessions:
         stored = replace(ReviewPolicy.from_dict(row["body"]), version=row["version"])
         self._policy = with_waits(stored, self._settings)
 
-    def wake(self, urgent: bool) -> None:
-        """There are new facts; `urgent` ones are not left to wait for the interval."""
+    def wake(self, urgent: Collection[int]) -> None:
+        """These sessions are not left to wait for the interval, as others that have new facts are."""
         if urgent:
-            self._urgent.set()
+            self._urgent.update(urgent)
+            self._awake.set()
 
     async def run(self) -> None:
         """Fold what is due, forever. A database that is away is waited for; nothing is lost meanwhile."""
-        swept_at = 0.0
+        sweep_at = project_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
             try:
-                if loop.time() - swept_at >= self._settings.sweep_interval_s:
+                if loop.time() >= sweep_at:
                     await self.sweep()
-                    swept_at = loop.time()
-                while await self.project_due():
-                    pass
+                    sweep_at = loop.time() + self._settings.sweep_interval_s
+                await self._project_urgent()
+                if loop.time() >= project_at:
+                    begin = loop.time()
+                    is_more = await self.project_due()
+                    rest_s = REST_FACTOR * (loop.time() - begin)
+                    project_at = loop.time() + max(rest_s, 0 if is_more else self._settings.projection_interval_s)
             except Exception as error:
                 if not is_unavailable(error):
                     log.exception("projection_failed")
                 await asyncio.sleep(1)
-            await self._pause()
+            await self._pause(until=min(sweep_at, project_at))
 
-    async def _pause(self) -> None:
-        """Until something urgent comes, at most one projection interval."""
+    async def _pause(self, *, until: float) -> None:
+        """Until then, by the loop's clock, or until something urgent comes."""
         try:
-            async with asyncio.timeout(self._settings.projection_interval_s):
-                await self._urgent.wait()
+            async with asyncio.timeout_at(until):
+                await self._awake.wait()
             await asyncio.sleep(URGENT_PAUSE_S)
         except TimeoutError:
             pass
-        self._urgent.clear()
+        self._awake.clear()
 
     async def sweep(self) -> None:
         """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
@@ -101,11 +111,14 @@ class Sessions:
         await in_transaction(self._pool, _pair_orphans)
 
     async def project_due(self) -> bool:
-        """Fold one batch; True if there may be more."""
-        taken = await in_transaction(self._pool, self._project, timeout_s=30)
-        if taken:
-            self._projected()
-        return taken >= BATCH_MAX
+        """Fold one batch, of those that have waited longest; True if there may be more."""
+        return await self._project(partial(SQL.take_due.fetch, most=BATCH_MAX)) >= BATCH_MAX
+
+    async def _project_urgent(self) -> None:
+        """If it fails they are still due, and have their turn like others."""
+        while self._urgent:
+            urgent = [self._urgent.pop() for _ in range(min(BATCH_MAX, len(self._urgent)))]
+            await self._project(partial(SQL.take_due_of.fetch, sessions=urgent))
 
     async def project_now(self, charge_point: str, transaction: str) -> int | None:
         """Fold the session of a transaction at once; its id."""
@@ -120,11 +133,19 @@ class Sessions:
 
         return await in_transaction(self._pool, work)
 
-    async def _project(self, connection: Any) -> int:
-        rows = await SQL.take_due.fetch(connection, most=BATCH_MAX)
-        if rows:
-            await self.fold_all(connection, sorted({row["session"] for row in rows}))
-        return len(rows)
+    async def _project(self, take: Callable[[Any], Awaitable[Sequence[Record]]]) -> int:
+        """Fold what `take` takes from those that are due; how many sessions that were."""
+
+        async def work(connection: Any) -> int:
+            sessions = sorted({row["session"] for row in await take(connection)})
+            if sessions:
+                await self.fold_all(connection, sessions)
+            return len(sessions)
+
+        count = await in_transaction(self._pool, work, timeout_s=30)
+        if count:
+            self._projected()
+        return count
 
     async def fold_all(self, connection: Any, ids: Sequence[int]) -> None:
         """Fold sessions and store their projections, in the caller's transaction."""
