@@ -177,10 +177,14 @@ class Connection:
 
     def _receive(self, text: str) -> None:
         action: str | None = None
+        is_evidence = True
         self._conversation.receive(text, now=self._loop.time())
         for event in self._conversation.events():
             action = self._happened(event) or action
-        self._application.observed(self.socket, "in", text, action)
+            if isinstance(event, AnswerDropped) and not event.late:
+                is_evidence = False  # an answer to nothing says nothing, and may come by the thousand
+        if is_evidence:
+            self._application.observed(self.socket, "in", text, action)
         self._note_idle()
 
     def _happened(self, event: Event) -> str | None:
