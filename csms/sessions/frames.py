@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ BATCH_MAX = 1000
 PAUSE_S = 0.2
 FRAME_LENGTH_MAX = 64 * 1024
 """Longer frames are evidence of nothing but their length; the rest is cut off."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 lost = Counter("csms_frames_not_kept_total", "Frames that were not kept as evidence because the database was too slow")
 log = structlog.get_logger()
@@ -109,4 +112,4 @@ class FrameLog:
 def _storable(text: str) -> str:
     """Postgres refuses U+0000 and lone surrogates; both are shown as replacement characters."""
     cut = text[:FRAME_LENGTH_MAX].replace("\x00", "\ufffd")
-    return cut.encode("utf-8", "replace").decode() if any("\ud800" <= c <= "\udfff" for c in cut) else cut
+    return cut.encode("utf-8", "replace").decode() if _LONE_SURROGATE.search(cut) else cut
