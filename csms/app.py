@@ -41,6 +41,8 @@ from csms.settings import Settings
 
 log = structlog.get_logger()
 
+TO_OTHERS_MAX = 8
+"""Commands on their way to other nodes at once: each has a connection of its own to hear the outcome."""
 HOUSEKEEPING_S = 6 * 3600.0
 
 
@@ -62,6 +64,7 @@ class Server:
         self._dsn = dsn
         self._pool = pool
         self._stop = asyncio.Event()
+        self._to_others = asyncio.Semaphore(TO_OTHERS_MAX)
         self.health = DatabaseHealth(dsn, patience_s=settings.database_patience_s)
         self.node = Node(pool, dsn)
         self.sessions = Sessions(pool, settings, projected=self._projected)
@@ -102,16 +105,18 @@ class Server:
             background = [
                 inner.create_task(each)
                 for each in (
-                    self.health.run(), self.writer.run(), self.frames.run(), self.sessions.run(), self.billing.run(),
+                    self.health.run(), self.frames.run(), self.sessions.run(), self.billing.run(),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(),
                 )
             ]  # fmt: skip
+            writer = inner.create_task(self.writer.run())
             try:
                 await self._serve(started)
             finally:
                 await self.writer.close()
-                for task in background:
+                await asyncio.wait({writer}, timeout=self._settings.database_patience_s)
+                for task in (writer, *background):
                     task.cancel()
 
     async def _serve(self, started: Callable[[Running], None]) -> None:
@@ -151,7 +156,7 @@ class Server:
         self.billing.wake()
 
     def _billed(self, bill: CommittedBill) -> None:
-        self.display.show(bill.bill.session, bill.bill.total_incl.decimal)
+        self.display.show(bill.bill.session)
 
     async def _bill_now(self, charge_point: str, transaction: str) -> Decimal | None:
         """The final total of a session that has ended, if it can be billed right now."""
@@ -171,9 +176,9 @@ class Server:
 
     async def _send(self, charge_point: str, command: Command) -> Outcome:
         """To the socket here, or through Postgres to the node that holds it."""
-        if charge_point in self.gateway.connected():
+        if self.gateway.holds(charge_point):
             return await self.gateway.command(charge_point, command)
-        async with connect_once(self._dsn) as connection:
+        async with self._to_others, connect_once(self._dsn) as connection:
             return await ask(connection, charge_point, command, actor="system", timeout_s=self._settings.call_timeout_s)
 
     async def _give_way(self, charge_point: str, socket: str) -> None:

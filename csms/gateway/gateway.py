@@ -98,6 +98,10 @@ class Gateway:
         """The live socket of each charge point, by charge point id."""
         return {charge_point: connection.socket for charge_point, connection in self._connections.items()}
 
+    def holds(self, charge_point: str) -> bool:
+        """Whether its live socket is here."""
+        return charge_point in self._connections
+
     async def command(self, charge_point: str, command: Command, timeout_s: float | None = None) -> Outcome:
         """Ask a charge point that is connected here; commands to one charge point go one after the other."""
         connection = self._connections.get(charge_point)

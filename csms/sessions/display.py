@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import structlog
 
+from billing import Money
 from csms.database.pool import is_unavailable
 from csms.protocol.vocabulary import Command, Outcome, Protocol, ShowCost
 from csms.sessions.store import SQL
@@ -17,7 +17,7 @@ from csms.sessions.store import SQL
 log = structlog.get_logger()
 
 PENDING_MAX = 10_000
-WORKERS = 8
+AT_ONCE_MAX = 500
 
 Send = Callable[[str, Command], Awaitable[Outcome]]
 
@@ -31,41 +31,45 @@ class Display:
     def __init__(self, pool: asyncpg.Pool[Any], send: Send) -> None:
         self._pool = pool
         self._send = send
-        self._newest: dict[int, Decimal] = {}
-        self._turns: asyncio.Queue[int] = asyncio.Queue(maxsize=PENDING_MAX)
+        self._waiting: set[int] = set()
         self._being_shown: set[int] = set()
+        self._turns: asyncio.Queue[int] = asyncio.Queue(maxsize=PENDING_MAX)
 
-    def show(self, session: int, total_incl_tax: Decimal) -> None:
-        """Have this total shown as soon as may be. What is displayed is the figure that is billed."""
-        taken_care_of = session in self._newest or session in self._being_shown
-        if not taken_care_of and self._turns.full():
-            return  # the next bill of the session tries again
-        self._newest[session] = total_incl_tax
-        if not taken_care_of:
+    def show(self, session: int) -> None:
+        """Have the session's newest total shown as soon as may be. What is displayed is the figure that is billed."""
+        if session in self._waiting or self._turns.full():
+            return  # it has its turn already, or the next bill of the session tries again
+        self._waiting.add(session)
+        if session not in self._being_shown:
             self._turns.put_nowait(session)
 
     async def run(self) -> None:
+        """Ask each charge point in its own time: one that does not answer keeps nobody else from its figure."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(WORKERS):
-                tasks.create_task(self._work())
+            slots = asyncio.Semaphore(AT_ONCE_MAX)
+            while True:
+                session = await self._turns.get()
+                await slots.acquire()
+                tasks.create_task(self._take_turn(session, slots))
 
-    async def _work(self) -> None:
-        while True:
-            session = await self._turns.get()
-            self._being_shown.add(session)
-            while session in self._newest:
-                total = self._newest.pop(session)
-                try:
-                    await self._show(session, total)
-                except Exception as error:
-                    if not is_unavailable(error):
-                        log.exception("cost_not_shown", session=session)
+    async def _take_turn(self, session: int, slots: asyncio.Semaphore) -> None:
+        self._being_shown.add(session)
+        try:
+            while session in self._waiting:
+                self._waiting.discard(session)
+                await self._show(session)
+        except Exception as error:
+            if not is_unavailable(error):
+                log.exception("cost_not_shown", session=session)
+        finally:
             self._being_shown.discard(session)
+            slots.release()
 
-    async def _show(self, session: int, total: Decimal) -> None:
+    async def _show(self, session: int) -> None:
         async with self._pool.acquire() as connection:
             row = await SQL.display_of.fetchrow(connection, session=session)
         if row is None or row["protocol"] == Protocol.V16:
             return
+        total = Money(row["total_incl_minor"], row["currency"]).decimal
         outcome = await self._send(row["charge_point"], ShowCost(transaction=row["transaction"], total_cost=total))
         log.debug("cost_shown", session=session, total=str(total), status=outcome.status)

@@ -6,6 +6,7 @@ Every statement takes lists. Identity is decided by content keys and unique cons
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -41,6 +42,8 @@ from csms.sessions.records import answer_from_json, answer_to_json, samples_to_j
 from csms.sessions.store import SQL
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
+
+ID_TRIES_MAX = 4
 
 
 @dataclass(slots=True)
@@ -90,12 +93,19 @@ class Ingest:
 
     async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision | Exception]:
         """Store all of them or none; the answers in the same order."""
-        batch = await in_transaction(self._pool, lambda connection: _store(connection, arrivals, self._choices))
+        batch = await self._store_with_fresh_ids(arrivals)
         for n, plan in batch.plan_of.items():
             batch.answers[n] = plan.answer
         if batch.urgent:
             self._committed(batch.urgent)
         return list(batch.answers)
+
+    async def _store_with_fresh_ids(self, arrivals: Sequence[Arrival]) -> _Batch:
+        """An id of ours may be one that a charge point has used itself in another version: then the next one is taken."""
+        for _ in range(ID_TRIES_MAX - 1):
+            with suppress(asyncpg.UniqueViolationError):
+                return await in_transaction(self._pool, lambda c: _store(c, arrivals, self._choices))
+        return await in_transaction(self._pool, lambda c: _store(c, arrivals, self._choices))
 
 
 async def _store(connection: Any, arrivals: Sequence[Arrival], choices: AnswerChoices) -> _Batch:

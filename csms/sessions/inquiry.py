@@ -53,11 +53,14 @@ class Inquiry:
                 silence=timedelta(seconds=self._settings.available_patience_s),
                 now=utc_now(),
             )
-        for row in rows:
-            await self._inquire(row["id"], row["charge_point"], row["transaction"])
+        async with asyncio.TaskGroup() as tasks:
+            for row in rows:
+                tasks.create_task(self._inquire(row["id"], row["charge_point"], row["transaction"]))
 
     async def _inquire(self, session: int, charge_point: str, transaction: str) -> None:
         outcome = await self._ask(charge_point, AskTransactionStatus(transaction=transaction))
+        if outcome.status == "offline":
+            return  # it was not asked
         async with self._pool.acquire() as connection, connection.transaction():
             await SQL.insert_transaction_status.execute(
                 connection,

@@ -24,14 +24,14 @@ STATES = ("open", "ended", "held", "rated", "dropped")
 
 
 def state_of(row: Record) -> str:
-    """Open while it runs; then dropped, rated, held or just ended, in this order of what is known.
+    """Open while it runs; then rated, dropped, held or just ended, in this order of what is known.
 
     A running session on which rules fire stays open: its `hold_reasons` say so, and it bills nothing.
     """
-    if row["dropped"] is not None:
-        return "dropped"
     if row["billed"]:
         return "rated"
+    if row["dropped"] is not None:
+        return "dropped"
     if row["ended_at"] is None:
         return "open"
     return "held" if row["holds"] else "ended"
@@ -147,6 +147,8 @@ async def review(connection: Any, session: int, *, action: str, reason: str, act
             "; ".join(dict.fromkeys(NEXT_STEPS[hold] for hold in unreleasable)),
         )
     async with connection.transaction():
+        if await SQL.lock_rating.fetchval(connection, session=session):
+            raise Refused(f"session {session} has just been billed", f"see csms session show {session}")
         await SQL.insert_review.execute(
             connection, session=session, action=action, holds=list(row["holds"]), reason=reason, actor=actor
         )

@@ -4,20 +4,27 @@ SELECT pg_advisory_xact_lock(7001, hashtext(c)) FROM unnest(:charge_points::text
 
 -- name: earlier_events
 -- Events of these content keys that are stored already, with what became of their sessions: newest occurrence first.
+-- A session has stopped when its stop came, paired ones included, or when we concluded that none will come.
 SELECT DISTINCT ON (e.charge_point, e.key)
        e.charge_point, e.key, e.occurrence, e.session, e.kind, e.answer, a.total_cost,
-       (SELECT min(s.received_at) FROM charging_event s WHERE s.session = e.session AND s.kind = 'ended') AS stopped_at
+       least((SELECT min(s.received_at) FROM charging_event s WHERE s.session = e.session AND s.kind = 'ended'),
+             (SELECT min(s.received_at) FROM event_link l JOIN charging_event s ON s.id = l.event
+               WHERE l.session = e.session AND s.kind = 'ended'),
+             (SELECT n.projected_at FROM session n WHERE n.id = e.session AND n.ended_at IS NOT NULL)) AS stopped_at
   FROM unnest(:charge_points::text[], :keys::bytea[]) AS k (charge_point, key)
   JOIN charging_event e ON e.charge_point = k.charge_point AND e.key = k.key
   LEFT JOIN answered_cost a ON a.charge_point = k.charge_point AND a.key = k.key
  ORDER BY e.charge_point, e.key, e.occurrence DESC;
 
 -- name: latest_sessions
--- The newest generation of each transaction, and whether it has ended.
+-- The newest generation of each transaction, and whether it has ended: by a stop, a paired one, or as we concluded.
 SELECT DISTINCT ON (s.charge_point, s.transaction)
        s.charge_point, s.transaction, s.generation, s.id, s.token,
        (SELECT min(e.at) FROM charging_event e WHERE e.session = s.id AND e.kind = 'started') AS started_at,
-       EXISTS (SELECT FROM charging_event e WHERE e.session = s.id AND e.kind = 'ended') AS ended
+       s.ended_at IS NOT NULL
+       OR EXISTS (SELECT FROM charging_event e WHERE e.session = s.id AND e.kind = 'ended')
+       OR EXISTS (SELECT FROM event_link l JOIN charging_event e ON e.id = l.event
+                   WHERE l.session = s.id AND e.kind = 'ended') AS ended
   FROM unnest(:charge_points::text[], :transactions::text[]) AS t (charge_point, transaction)
   JOIN session s ON s.charge_point = t.charge_point AND s.transaction = t.transaction
  ORDER BY s.charge_point, s.transaction, s.generation DESC;
@@ -27,12 +34,11 @@ SELECT DISTINCT ON (s.charge_point, s.transaction)
 SELECT nextval('session_id')::integer AS id FROM generate_series(1, :count::integer);
 
 -- name: insert_sessions
--- Sessions as their first event shows them; the projection follows. A concurrent twin wins silently.
+-- Sessions as their first event shows them; the projection follows. A transaction id that is taken fails the batch.
 INSERT INTO session (id, charge_point, transaction, generation, evse, connector, token, started_at, last_fact_at)
 SELECT * FROM unnest(:ids::integer[], :charge_points::text[], :transactions::text[], :generations::integer[],
                      :evses::integer[], :connectors::integer[], :tokens::text[], :started_ats::timestamptz[],
-                     :received_ats::timestamptz[])
-    ON CONFLICT DO NOTHING;
+                     :received_ats::timestamptz[]);
 
 -- name: insert_events
 -- Each event once: the unique constraint is the last word, and a violation fails the batch, which is tried again.
@@ -75,7 +81,7 @@ SELECT l.id
   FROM unnest(:charge_points::text[], :evses::integer[]) AS e (charge_point, evse)
   JOIN LATERAL (SELECT s.id, s.released_at FROM session s
                  WHERE s.charge_point = e.charge_point AND s.evse = e.evse AND s.dropped IS NULL
-                 ORDER BY s.started_at DESC LIMIT 1) l ON l.released_at IS NULL;
+                 ORDER BY s.id DESC LIMIT 1) l ON l.released_at IS NULL;
 
 -- name: insert_statuses
 -- The history of statuses.
@@ -132,12 +138,9 @@ SELECT * FROM unnest(:charge_points::text[], :directions::text[], :actions::text
 INSERT INTO session_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
 
 -- name: take_due
--- Sessions to fold, those first that have waited longest; all their rows are gone with this transaction.
+-- The oldest rows of what is to be folded that no other node has taken.
 DELETE FROM session_due
- WHERE id IN (SELECT id FROM session_due
-               WHERE session IN (SELECT session FROM session_due GROUP BY session ORDER BY min(id)
-                                  LIMIT :most::integer)
-                 FOR UPDATE SKIP LOCKED)
+ WHERE id IN (SELECT id FROM session_due ORDER BY id LIMIT :most::integer FOR UPDATE SKIP LOCKED)
 RETURNING session;
 
 -- name: take_due_of
@@ -147,20 +150,37 @@ DELETE FROM session_due
 RETURNING session;
 
 -- name: lock_sessions
--- One fold of a session at a time: what is read after this lock is newer than what any finished fold has read.
-SELECT id FROM session WHERE id = ANY (:sessions::integer[]) ORDER BY id FOR UPDATE;
+-- One fold of a session at a time: what is read after this lock is newer than what any finished fold has read. Facts and
+-- bills that refer to the session are not kept waiting.
+SELECT id FROM session WHERE id = ANY (:sessions::integer[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: mark_unfoldable
+-- A session that our own code fails on is held, so that it is seen.
+UPDATE session SET holds = array_append(holds, 'rating_failed'), projected_at = now()
+ WHERE id = :session::integer AND NOT 'rating_failed' = ANY (holds);
+
+-- name: mark_judged_otherwise
+-- Sessions that billing has just judged otherwise than their projection says: the lists must show what holds them.
+INSERT INTO session_due (session)
+SELECT s.id
+  FROM unnest(:sessions::integer[], :holds::text[]) AS j (session, holds)
+  JOIN session s ON s.id = j.session
+ WHERE array_to_string(s.holds, ',') <> j.holds AND s.projected_at IS NOT NULL;
 
 -- name: sessions_to_fold
 -- The sessions with what is known of their charge points, sites and reviews.
 SELECT s.id, s.charge_point, s.transaction, s.generation, s.evse, s.started_at,
        c.site, c.current, c.max_power_w, c.idle_after_stop, c.idle_cap_s, site.country, site.currency, site.time_zone,
-       (SELECT coalesce(array_agg(DISTINCT h), '{}')
-          FROM review_entry r, unnest(r.holds) h WHERE r.session = s.id AND r.action = 'release') AS released,
        (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review
   FROM session s
   JOIN charge_point c ON c.id = s.charge_point
   JOIN site ON site.id = c.site
  WHERE s.id = ANY (:sessions::integer[]);
+
+-- name: releases_of_sessions
+-- What a person released in these sessions, with what the rules had found by then.
+SELECT session, holds, findings, closed
+  FROM review_entry WHERE session = ANY (:sessions::integer[]) AND action = 'release' ORDER BY id;
 
 -- name: events_of_sessions
 -- All events of these sessions, orphans that were paired with them included.
@@ -184,19 +204,27 @@ SELECT w.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.samp
                 AND r.transaction IS NULL AND r.at >= w.since AND r.at <= w.until;
 
 -- name: statuses_of_sessions
--- Statuses of the EVSEs, in the time, of these sessions; the last one before it included.
-SELECT w.session AS of_session, s.status, s.at, s.received_at
-  FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :sinces::timestamptz[],
-              :untils::timestamptz[]) AS w (session, charge_point, evse, since, until)
+-- Statuses of the sessions' connectors and whole EVSEs (connector 0), in their time, the last one before it included;
+-- without repeats of the one before, of too many the newest.
+SELECT w.session AS of_session, s.status, s.at, s.received_at, s.connector, s.socket
+  FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :connectors::integer[],
+              :sinces::timestamptz[], :untils::timestamptz[])
+    AS w (session, charge_point, evse, connector, since, until)
   JOIN LATERAL (
-        (SELECT p.status, p.at, p.received_at FROM status_report p
+        (SELECT p.status, p.at, p.received_at, p.connector, p.socket FROM status_report p
           WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.received_at < w.since
+            AND (w.connector IS NULL OR p.connector IN (0, w.connector))
           ORDER BY p.received_at DESC LIMIT 1)
         UNION ALL
-        (SELECT p.status, p.at, p.received_at FROM status_report p
-          WHERE p.charge_point = w.charge_point AND p.evse = w.evse
-            AND p.received_at >= w.since AND p.received_at <= w.until
-          ORDER BY p.received_at LIMIT 2000)
+        (SELECT r.status, r.at, r.received_at, r.connector, r.socket
+           FROM (SELECT p.*, lag(p.status) OVER row AS status_before, lag(p.at) OVER row AS at_before
+                   FROM status_report p
+                  WHERE p.charge_point = w.charge_point AND p.evse = w.evse
+                    AND p.received_at >= w.since AND p.received_at <= w.until
+                    AND (w.connector IS NULL OR p.connector IN (0, w.connector))
+                 WINDOW row AS (PARTITION BY p.connector ORDER BY p.received_at, p.id)) r
+          WHERE r.status IS DISTINCT FROM r.status_before OR r.at < r.at_before
+          ORDER BY r.received_at DESC LIMIT 2000)
        ) s ON true;
 
 -- name: online_of_sessions
@@ -207,21 +235,23 @@ SELECT w.session AS of_session, k.opened_at, k.closed_at
   JOIN socket k ON k.charge_point = w.charge_point AND (k.closed_at IS NULL OR k.closed_at >= w.since);
 
 -- name: neighbours_of_sessions
--- The sessions just before and after on the same EVSE.
+-- The sessions just before and after on the same EVSE, by starts that can be true. Ids are given in the order of arrival:
+-- what we heard of first follows nobody, whatever its clock says.
 SELECT w.session AS of_session, n.side, n.id, n.token, n.started_at, n.ended_at, n.register_begin_wh, n.register_end_wh,
-       n.created_at,
-       EXISTS (SELECT FROM reading r WHERE r.session = n.id) AS has_readings
+       n.created_at
   FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :starts::timestamptz[])
     AS w (session, charge_point, evse, start)
   JOIN LATERAL (
         (SELECT 'previous' AS side, p.* FROM session p
           WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.id <> w.session AND p.dropped IS NULL
             AND (p.started_at, p.id) < (w.start, w.session)
+            AND p.started_at >= '2015-01-01T00:00Z' AND p.started_at <= p.created_at + interval '5 minutes'
           ORDER BY p.started_at DESC, p.id DESC LIMIT 1)
         UNION ALL
         (SELECT 'following', p.* FROM session p
-          WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.id <> w.session AND p.dropped IS NULL
-            AND (p.started_at, p.id) > (w.start, w.session)
+          WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.id > w.session AND p.dropped IS NULL
+            AND p.started_at >= w.start
+            AND p.started_at >= '2015-01-01T00:00Z' AND p.started_at <= p.created_at + interval '5 minutes'
           ORDER BY p.started_at, p.id LIMIT 1)
        ) n ON true;
 
@@ -253,17 +283,21 @@ INSERT INTO rating_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
 -- Sessions whose state may change by time alone: Available while no stop came, or ended and not yet complete.
 INSERT INTO session_due (session)
 SELECT s.id
+  FROM connector c
+  JOIN session s ON s.charge_point = c.charge_point AND s.evse = c.evse
+                AND (s.connector IS NULL OR s.connector = c.connector)
+ WHERE c.status = 'Available' AND c.reported_at <= :now::timestamptz - :patience::interval
+   AND s.ended_at IS NULL AND s.dropped IS NULL
+   AND (s.projected_at IS NULL OR s.projected_at < :now::timestamptz - :least::interval)
+UNION
+SELECT s.id
   FROM session s
-  LEFT JOIN connector c ON c.charge_point = s.charge_point AND c.evse = s.evse
-                          AND (s.connector IS NULL OR c.connector = s.connector)
- WHERE s.dropped IS NULL
-   AND ((s.ended_at IS NULL AND c.status = 'Available'
-         AND c.reported_at <= :now::timestamptz - :patience::interval)
-        OR (s.ended_at IS NOT NULL AND s.complete_at IS NULL))
+ WHERE s.ended_at IS NOT NULL AND s.complete_at IS NULL AND s.dropped IS NULL
    AND (s.projected_at IS NULL OR s.projected_at < :now::timestamptz - :least::interval);
 
 -- name: orphans_to_pair
--- Stops that fit nowhere, with the open sessions of their charge points that fit by meter and time.
+-- Stops that fit nowhere and have settled, with the open sessions of their charge points that fit by meter and time: a
+-- session that goes on after the stop was stamped is another one.
 SELECT e.id AS event, e.charge_point, e.at, e.register_wh,
        array_agg(s.id) FILTER (WHERE s.id IS NOT NULL) AS candidates
   FROM charging_event e
@@ -272,7 +306,10 @@ SELECT e.id AS event, e.charge_point, e.at, e.register_wh,
                      AND (s.register_begin_wh IS NULL OR e.register_wh IS NULL
                           OR e.register_wh >= coalesce(s.register_end_wh, s.register_begin_wh))
                      AND (e.token IS NULL OR s.token IS NULL OR e.token = s.token)
- WHERE e.session IS NULL AND e.kind = 'ended' AND e.received_at > :since::timestamptz
+                     AND NOT EXISTS (SELECT FROM reading r WHERE r.session = s.id AND r.at > e.at)
+                     AND NOT EXISTS (SELECT FROM charging_event u WHERE u.session = s.id AND u.at > e.at)
+ WHERE e.session IS NULL AND e.kind = 'ended'
+   AND e.received_at > :since::timestamptz AND e.received_at <= :settled::timestamptz
    AND NOT EXISTS (SELECT FROM event_link l WHERE l.event = e.id)
  GROUP BY e.id;
 
@@ -313,9 +350,15 @@ SELECT e.id, e.charge_point, e.kind, e.transaction, e.token, e.at, e.register_wh
  ORDER BY e.received_at, e.id;
 
 -- name: insert_review
--- Who decided what, and why.
-INSERT INTO review_entry (session, action, holds, reason, actor)
-VALUES (:session::integer, :action::text, :holds::text[], :reason::text, :actor::text);
+-- Who decided what, and why; and what was seen when it was decided.
+INSERT INTO review_entry (session, action, holds, reason, actor, findings, closed)
+SELECT s.id, :action::text, :holds::text[], :reason::text, :actor::text, s.findings, s.ended_at IS NOT NULL
+  FROM session s WHERE s.id = :session::integer;
+
+-- name: lock_rating
+-- Nobody bills this session while a review of it is decided; whether it is billed already.
+SELECT EXISTS (SELECT FROM bill b WHERE b.session = r.session AND b.kind = 'final') AS billed
+  FROM rating r WHERE r.session = :session::integer FOR UPDATE;
 
 -- name: review_log
 -- All review decisions of a session.
@@ -330,9 +373,15 @@ SELECT version, body FROM policy WHERE kind = 'review' ORDER BY version DESC LIM
 INSERT INTO policy (kind, version, body) VALUES ('review', :version::integer, :body::jsonb) ON CONFLICT DO NOTHING;
 
 -- name: transaction_statuses
--- What charge points said of these transactions when asked, oldest first.
-SELECT session, ongoing, messages_in_queue, asked_at
-  FROM transaction_status WHERE session = ANY (:sessions::integer[]) ORDER BY id;
+-- What charge points said of these transactions when asked, oldest first. That their queue is empty counts only from the
+-- stop on; of several answers the newest that says anything counts.
+SELECT t.session, t.asked_at,
+       (SELECT n.ongoing FROM transaction_status n
+         WHERE n.session = t.session AND n.ongoing IS NOT NULL ORDER BY n.id DESC LIMIT 1) AS ongoing,
+       CASE WHEN t.asked_at >= (SELECT min(e.received_at) FROM charging_event e
+                                 WHERE e.session = t.session AND e.kind = 'ended')
+            THEN t.messages_in_queue END AS messages_in_queue
+  FROM transaction_status t WHERE t.session = ANY (:sessions::integer[]) ORDER BY t.id;
 
 -- name: insert_transaction_status
 -- What a charge point said of a transaction.
@@ -345,11 +394,10 @@ SELECT findings FROM session WHERE id = :session::integer;
 
 -- name: count_sessions
 -- Sessions that run, and ended ones that wait for a person.
-SELECT count(*) FILTER (WHERE ended_at IS NULL AND dropped IS NULL) AS open,
-       count(*) FILTER (WHERE ended_at IS NOT NULL AND dropped IS NULL AND holds <> '{}'
-                          AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final')) AS held
-  FROM session s
- WHERE s.ended_at IS NULL OR s.holds <> '{}';
+SELECT (SELECT count(*) FROM session WHERE ended_at IS NULL AND dropped IS NULL) AS open,
+       (SELECT count(*) FROM session s
+         WHERE s.holds <> '{}' AND s.ended_at IS NOT NULL AND s.dropped IS NULL
+           AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final')) AS held;
 
 -- name: started_since
 -- The session that a remote start brought about: by its remote start id (2.x), else by token and EVSE (1.6).
@@ -362,31 +410,43 @@ SELECT e.session
  ORDER BY e.id LIMIT 1;
 
 -- name: sessions_to_ask
--- 2.x transactions that ended but miss events, or have been silent on an Available EVSE: ask them again after each delay.
+-- 2.x transactions that ended but miss events, or have been silent on an Available EVSE: ask them again after each delay,
+-- counted from the end, or from the silence.
 SELECT s.id, s.charge_point, s.transaction
   FROM session s
-  LEFT JOIN LATERAL (SELECT count(*) AS times FROM transaction_status t WHERE t.session = s.id) asked ON true
-  LEFT JOIN LATERAL (SELECT min(e.received_at) AS at FROM charging_event e
-                      WHERE e.session = s.id AND e.kind = 'ended') stop ON true
- WHERE s.charge_point = ANY (:charge_points::text[])
-   AND s.dropped IS NULL AND s.transaction <> s.id::text
+  JOIN LATERAL (SELECT min(e.received_at) AS at FROM charging_event e
+                 WHERE e.session = s.id AND e.kind = 'ended') stop ON true
+  JOIN LATERAL (SELECT count(*) AS times FROM transaction_status t
+                 WHERE t.session = s.id AND t.asked_at >= stop.at) asked ON true
+ WHERE s.ended_at IS NOT NULL AND s.complete_at > :now::timestamptz AND s.dropped IS NULL
+   AND s.charge_point = ANY (:charge_points::text[]) AND s.transaction <> s.id::text
    AND asked.times < cardinality(:delays::interval[])
-   AND ((s.ended_at IS NOT NULL AND s.complete_at > :now::timestamptz
-         AND stop.at + (:delays::interval[])[asked.times + 1] <= :now)
-        OR (s.ended_at IS NULL
-            AND EXISTS (SELECT FROM connector c WHERE c.charge_point = s.charge_point AND c.evse = s.evse
-                           AND c.status = 'Available' AND c.reported_at < :now - :silence::interval
-                           AND NOT EXISTS (SELECT FROM charging_event e
-                                            WHERE e.session = s.id AND e.received_at > c.reported_at))))
- ORDER BY s.id LIMIT 100;
+   AND stop.at + (:delays::interval[])[asked.times + 1] <= :now
+UNION
+SELECT s.id, s.charge_point, s.transaction
+  FROM connector c
+  JOIN session s ON s.charge_point = c.charge_point AND s.evse = c.evse
+                AND (s.connector IS NULL OR s.connector = c.connector)
+  JOIN LATERAL (SELECT count(*) AS times FROM transaction_status t
+                 WHERE t.session = s.id AND t.asked_at >= c.reported_at) asked ON true
+ WHERE c.charge_point = ANY (:charge_points::text[])
+   AND c.status = 'Available' AND c.reported_at < :now - :silence::interval
+   AND s.ended_at IS NULL AND s.dropped IS NULL AND s.transaction <> s.id::text
+   AND asked.times < cardinality(:delays::interval[])
+   AND (asked.times = 0 OR c.reported_at + :silence::interval + (:delays::interval[])[asked.times] <= :now)
+   AND NOT EXISTS (SELECT FROM charging_event e WHERE e.session = s.id AND e.received_at > c.reported_at)
+ LIMIT 100;
 
 -- name: display_of
--- Where a session's cost can be shown: its charge point, if that speaks a version with running cost and is online.
-SELECT s.charge_point, s.transaction, k.protocol
+-- What a session's display shall show now, and where: nothing while a rule holds it, unless its final bill is made.
+SELECT s.charge_point, s.transaction, k.protocol, b.total_incl_minor, b.currency
   FROM session s
   JOIN LATERAL (SELECT * FROM socket k WHERE k.charge_point = s.charge_point AND k.closed_at IS NULL
                  ORDER BY k.opened_at DESC LIMIT 1) k ON true
- WHERE s.id = :session::integer;
+  JOIN LATERAL (SELECT * FROM bill b WHERE b.session = s.id ORDER BY b.seq DESC LIMIT 1) b ON true
+  LEFT JOIN rating r ON r.session = s.id
+ WHERE s.id = :session::integer
+   AND (b.kind = 'final' OR (s.holds = '{}' AND coalesce(r.holds, '{}') = '{}'));
 
 -- name: count_bills
 -- Bills by kind.

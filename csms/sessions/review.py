@@ -6,7 +6,7 @@ Rules that can be judged before the end are judged while the session runs (rules
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -68,6 +68,7 @@ FLAGS = {
     "sequence_unusable": "The numbers of the events tell nothing about completeness.",
     "start_conflict": "Two starts of this session differ; the first received counts.",
     "stop_conflict": "A second stop differs from the first, which counts.",
+    "stop_paired": "The stop named another transaction; this was the only open session that it fits.",
     "transaction_id_reused": "The charge point has used this transaction id before.",
     "zero_energy": "Less energy than is worth a bill: waived.",
 }
@@ -83,6 +84,32 @@ class Case:
     limit: PowerLimit
     start_received_at: datetime
     last_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What a person let pass: names of holds, with what the rules had found then (rule, evidence).
+
+    `was_closed`: the end of the session was known, so that the whole of it was looked at.
+    """
+
+    holds: frozenset[str]
+    evidence: frozenset[tuple[str, str]]
+    was_closed: bool
+
+    def covers(self, finding: Finding) -> bool:
+        """A release of a running session covers what was seen, not what comes after under the same name."""
+        seen = self.was_closed or (finding.rule, finding.evidence) in self.evidence
+        return finding.rule in self.holds and seen
+
+
+def still_held(session: Session, releases: Sequence[Release]) -> frozenset[str]:
+    """The holds of a session that no release covers."""
+    return frozenset(
+        finding.rule
+        for finding in session.findings
+        if finding.action is Action.HOLD and not any(release.covers(finding) for release in releases)
+    )
 
 
 Rule = Callable[[Session, Case, ReviewPolicy, datetime], Finding | None]
@@ -227,7 +254,9 @@ def too_long(session: Session, case: Case, policy: ReviewPolicy, now: datetime) 
     seconds = seconds_between(session.started_at, session.ended_at or now)
     if seconds <= longest:
         return None
-    return _hold("too_long", f"{seconds} s; a session on {case.around.current} takes at most {longest} s")
+    # While it runs, the evidence must not change with every look at it: a release covers what was seen.
+    words = f"{seconds} s" if session.closed else "still running"
+    return _hold("too_long", f"{words}; a session on {case.around.current} takes at most {longest} s")
 
 
 def late(session: Session, _case: Case, policy: ReviewPolicy, _now: datetime) -> Finding | None:
@@ -265,7 +294,7 @@ def token_unknown(session: Session, case: Case, policy: ReviewPolicy, _now: date
     if session.closed and session.energy_wh == 0:
         return None
     word = "unknown" if status is None else status.value
-    return _hold("token_unknown", f"token {session.token} was {word} at the start; {session.energy_wh} Wh flowed")
+    return _hold("token_unknown", f"token {session.token} was {word} at the start")
 
 
 RULES: tuple[Rule, ...] = (

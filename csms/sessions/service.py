@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 import structlog
-from asyncpg import Record
 
 from billing import BillableSession, NotFound
 from csms.database.pool import in_transaction, is_unavailable
@@ -27,7 +26,10 @@ from csms.tokens.token import canonical
 
 log = structlog.get_logger()
 
-BATCH_MAX = 50
+BATCH_MAX = 20
+"""Sessions folded by one transaction; between two of them other charge points are served."""
+MARK_INTERVAL_S = 5.0
+"""So often billing looks at a running session that has only new readings; starts, ends and holds it sees at once."""
 ORPHANS_SINCE = timedelta(days=90)
 URGENT_PAUSE_S = 0.02
 """Starts and ends are folded at once; the pause lets a burst share one fold."""
@@ -47,6 +49,8 @@ class Sessions:
         self._projected = projected
         self._policy = with_waits(ReviewPolicy(), settings)
         self._urgent: set[int] = set()
+        self._marked_at: dict[int, float] = {}
+        self._unmarked: set[int] = set()
         self._awake = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -69,10 +73,10 @@ class Sessions:
         sweep_at = project_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
+            if loop.time() >= sweep_at:
+                sweep_at = loop.time() + self._settings.sweep_interval_s
+                await self._sweep_safely()
             try:
-                if loop.time() >= sweep_at:
-                    await self.sweep()
-                    sweep_at = loop.time() + self._settings.sweep_interval_s
                 await self._project_urgent()
                 if loop.time() >= project_at:
                     begin = loop.time()
@@ -95,6 +99,14 @@ class Sessions:
             pass
         self._awake.clear()
 
+    async def _sweep_safely(self) -> None:
+        """A sweep that fails comes again; folding does not wait for it."""
+        try:
+            await self.sweep()
+        except Exception as error:
+            if not is_unavailable(error):
+                log.exception("sweep_failed")
+
     async def sweep(self) -> None:
         """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
         async with self._pool.acquire() as connection:
@@ -108,17 +120,26 @@ class Sessions:
         if counts is not None:
             metrics.open_sessions.set(counts["open"])
             metrics.held_sessions.set(counts["held"])
-        await in_transaction(self._pool, _pair_orphans)
+        await in_transaction(self._pool, partial(_pair_orphans, settle=self._settings.settle_delay))
+        await self._mark_the_rest()
+
+    async def _mark_the_rest(self) -> None:
+        """Running sessions whose readings billing has not been told of yet."""
+        rest, self._unmarked = sorted(self._unmarked), set()
+        if rest:
+            async with self._pool.acquire() as connection:
+                await SQL.mark_rating_due.execute(connection, sessions=rest)
+            self._projected()
 
     async def project_due(self) -> bool:
         """Fold one batch, of those that have waited longest; True if there may be more."""
-        return await self._project(partial(SQL.take_due.fetch, most=BATCH_MAX)) >= BATCH_MAX
+        return await self._project(_take_due) >= BATCH_MAX
 
     async def _project_urgent(self) -> None:
         """If it fails they are still due, and have their turn like others."""
         while self._urgent:
             urgent = [self._urgent.pop() for _ in range(min(BATCH_MAX, len(self._urgent)))]
-            await self._project(partial(SQL.take_due_of.fetch, sessions=urgent))
+            await self._project(partial(_take_due_of, sessions=urgent))
 
     async def project_now(self, charge_point: str, transaction: str) -> int | None:
         """Fold the session of a transaction at once; its id."""
@@ -133,14 +154,14 @@ class Sessions:
 
         return await in_transaction(self._pool, work)
 
-    async def _project(self, take: Callable[[Any], Awaitable[Sequence[Record]]]) -> int:
+    async def _project(self, take: Callable[[Any], Awaitable[Collection[int]]]) -> int:
         """Fold what `take` takes from those that are due; how many sessions that were."""
 
         async def work(connection: Any) -> int:
-            sessions = sorted({row["session"] for row in await take(connection)})
-            if sessions:
-                await self.fold_all(connection, sessions)
-            return len(sessions)
+            taken = await take(connection)
+            if taken:
+                await self.fold_all(connection, sorted(taken))
+            return len(taken)
 
         count = await in_transaction(self._pool, work, timeout_s=30)
         if count:
@@ -154,15 +175,48 @@ class Sessions:
         found = await load_facts(connection, ids, now=now)
         projections = []
         for facts in found.values():
-            session = self._fold(facts, now=now)
+            await asyncio.sleep(0)  # a fold of a long session is work; sockets come in between
+            try:
+                session = self._fold(facts, now=now)
+            except Exception:
+                log.exception("session_not_folded", session=facts.id)
+                await SQL.mark_unfoldable.execute(connection, session=facts.id)
+                continue
             projections.append(_projection(facts, session))
             metrics.folds.inc()
         await project(connection, projections)
+        await SQL.mark_rating_due.execute(connection, sessions=self._to_mark(projections))
+
+    def _to_mark(self, projections: Sequence[Projection]) -> list[int]:
+        """What billing must look at now; running sessions that only had readings have their turn every few seconds."""
+        now = asyncio.get_running_loop().time()
+        chosen: list[int] = []
+        for each in projections:
+            waits = each.ended_at is None and not each.holds and each.dropped is None
+            if waits and now - self._marked_at.get(each.session, -MARK_INTERVAL_S) < MARK_INTERVAL_S:
+                self._unmarked.add(each.session)
+                continue
+            self._unmarked.discard(each.session)
+            chosen.append(each.session)
+            if waits:
+                self._marked_at[each.session] = now
+            else:
+                self._marked_at.pop(each.session, None)
+        return chosen
 
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
         """Sessions as they stand in the caller's transaction, freshly judged (the gate watches running ones too)."""
         found = await load_facts(connection, sessions, now=now)
-        return {id_: self._billable(facts, now=now) for id_, facts in found.items()}
+        billable: dict[int, BillableSession] = {}
+        for id_, facts in found.items():
+            await asyncio.sleep(0)
+            billable[id_] = self._billable(facts, now=now)
+        await SQL.mark_judged_otherwise.execute(
+            connection,
+            sessions=list(billable),
+            holds=[",".join(sorted(each.holds)) for each in billable.values()],
+        )
+        return billable
 
     def _fold(self, facts: SessionFacts, *, now: datetime) -> Session:
         return fold(
@@ -254,7 +308,7 @@ def _projection(facts: SessionFacts, session: Session) -> Projection:
         energy_source=str(session.energy_source),
         dropped=_dropped(facts, session),
         holds=session.holds - facts.released,
-        flags=session.flags | ({"transaction_id_reused"} if facts.reused else set()),
+        flags=session.flags | _flags_of(facts),
         last_fact_at=session.last_fact_at,
         inputs_hash=session.inputs_hash,
         findings=[
@@ -263,9 +317,33 @@ def _projection(facts: SessionFacts, session: Session) -> Projection:
     )
 
 
-async def _pair_orphans(connection: Any) -> None:
+def _flags_of(facts: SessionFacts) -> set[str]:
+    """What the fold cannot know: how the facts came to be this session's."""
+    flags = {"transaction_id_reused"} if facts.reused else set()
+    return flags | ({"stop_paired"} if any(each.linked for each in facts.events) else set())
+
+
+async def _take_due(connection: Any) -> set[int]:
+    """The sessions that have waited longest, with all rows of theirs that no other node has taken."""
+    taken: set[int] = set()
+    while len(taken) < BATCH_MAX:
+        first = {row["session"] for row in await SQL.take_due.fetch(connection, most=BATCH_MAX - len(taken))}
+        if not first:
+            break
+        await SQL.take_due_of.fetch(connection, sessions=sorted(first))
+        taken |= first
+    return taken
+
+
+async def _take_due_of(connection: Any, sessions: Sequence[int]) -> set[int]:
+    """Those of these sessions that are due."""
+    return {row["session"] for row in await SQL.take_due_of.fetch(connection, sessions=sessions)}
+
+
+async def _pair_orphans(connection: Any, *, settle: timedelta) -> None:
     """A stop without a session belongs to the one open session of its charge point that it fits, if there is just one."""
-    rows = await SQL.orphans_to_pair.fetch(connection, since=utc_now() - ORPHANS_SINCE)
+    now = utc_now()
+    rows = await SQL.orphans_to_pair.fetch(connection, since=now - ORPHANS_SINCE, settled=now - settle)
     by_session: dict[int, list[int]] = {}
     for row in rows:
         candidates = row["candidates"] or []

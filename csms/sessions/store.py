@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from asyncpg import Record
 
 from billing import Queries
 from csms.protocol.vocabulary import EventKind, TokenStatus
+from csms.sessions import clock
 from csms.sessions.facts import (
     Neighbour,
     OnlineSpan,
@@ -23,12 +24,16 @@ from csms.sessions.facts import (
     Surroundings,
 )
 from csms.sessions.records import event_from_row, reading_from_row
+from csms.sessions.review import Release
+from csms.sessions.spans import later
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
 
 SQL = Queries.load(__package__)
-BEFORE_START = timedelta(minutes=5)
-"""Statuses and loose readings so much earlier than the start still tell of the session (cable before card)."""
+SLACK = timedelta(minutes=5)
+"""Statuses so much earlier than the start still tell of the session (cable before card), readings so much after its end."""
+STAY_MAX = timedelta(days=7)
+"""So long after the stop we look for the unplugging, where nothing is billed until then."""
 
 
 @dataclass(slots=True)
@@ -47,27 +52,43 @@ class SessionFacts:
     max_power_w: Decimal | None
     idle_after_stop: bool
     idle_cap: timedelta | None
-    released: frozenset[str]
     dropped_by_review: str | None
     events: list[StoredEvent] = field(default_factory=list)
     readings: list[StoredReading] = field(default_factory=list)
     statuses: list[StoredStatus] = field(default_factory=list)
+    stamps: list[clock.Stamp] = field(default_factory=list)
     online: list[OnlineSpan] = field(default_factory=list)
     previous: Neighbour | None = None
     following: Neighbour | None = None
-    following_heard_at: datetime | None = None
     token_status: TokenStatus | None = None
     queue_empty: bool = False
     still_ongoing: bool | None = None
     occurrence: int = 0
+    releases: list[Release] = field(default_factory=list)
 
     @property
     def evse(self) -> int | None:
         return next((each.event.evse for each in self.events if each.event.evse is not None), None)
 
     @property
+    def connector(self) -> int | None:
+        return next((each.event.connector for each in self.events if each.event.connector is not None), None)
+
+    @property
     def since(self) -> datetime:
-        return min(each.event.at for each in self.events)
+        """When it may have begun, by our clock: no later than we heard of it, and no year in which no clock was set."""
+        stamps = [each.event.at for each in self.events if each.event.at >= clock.STAMP_MIN]
+        return min([*stamps, self.first_received_at])
+
+    @property
+    def stop(self) -> StoredEvent | None:
+        stops = [each for each in self.events if each.event.kind is EventKind.ENDED]
+        return min(stops, key=lambda each: each.received_at, default=None)
+
+    @property
+    def released(self) -> frozenset[str]:
+        """All hold names that were ever released."""
+        return frozenset(name for release in self.releases for name in release.holds)
 
     @property
     def first_received_at(self) -> datetime:
@@ -76,7 +97,7 @@ class SessionFacts:
     @property
     def started_at(self) -> datetime:
         starts = [each.event.at for each in self.events if each.event.kind is EventKind.STARTED]
-        return min(starts) if starts else self.since
+        return min(starts) if starts else min(each.event.at for each in self.events)
 
     def surroundings(self) -> Surroundings:
         return Surroundings(
@@ -89,7 +110,7 @@ class SessionFacts:
             following=self.following,
             queue_empty=self.queue_empty,
             still_ongoing=self.still_ongoing,
-            clock_offset_s=_clock_offset_s(self.statuses),
+            clock_offset_s=clock.offset_s(self.stamps),
             held_by_ingest=frozenset({"start_ambiguous"} if self.occurrence else ()),
         )
 
@@ -99,14 +120,6 @@ class SessionFacts:
         return self.generation > 0
 
 
-def _clock_offset_s(statuses: Iterable[StoredStatus]) -> Decimal | None:
-    """How far the charge point's clock is ahead of ours: the smallest offset seen, as late messages only add to it."""
-    offsets = [each.at - each.received_at for each in statuses if each.at is not None]
-    if not offsets:
-        return None
-    return Decimal(str(min(offsets, key=abs).total_seconds()))
-
-
 async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime) -> dict[int, SessionFacts]:
     """The sessions that exist and have events, by id."""
     rows = await SQL.sessions_to_fold.fetch(connection, sessions=list(sessions))
@@ -114,10 +127,13 @@ async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime)
     for row in await SQL.events_of_sessions.fetch(connection, sessions=list(found)):
         facts = found[row["of_session"]]
         facts.events.append(event_from_row(row))
+        if not row["offline"]:
+            facts.stamps.append(clock.Stamp(at=row["at"], received_at=row["received_at"], socket=row["socket"]))
         if not row["linked"]:
             facts.occurrence = max(facts.occurrence, row["occurrence"])
     found = {id_: facts for id_, facts in found.items() if facts.events}
     if found:
+        await _load_releases(connection, found)
         await _load_neighbours(connection, found)
         await _load_readings(connection, found, now=now)
         await _load_surroundings(connection, found, now=now)
@@ -139,45 +155,60 @@ def _facts(row: Record) -> SessionFacts:
         max_power_w=row["max_power_w"],
         idle_after_stop=row["idle_after_stop"],
         idle_cap=None if row["idle_cap_s"] is None else timedelta(seconds=row["idle_cap_s"]),
-        released=frozenset(row["released"]),
         dropped_by_review=row["dropped_by_review"],
     )
+
+
+async def _load_releases(connection: Any, found: Mapping[int, SessionFacts]) -> None:
+    for row in await SQL.releases_of_sessions.fetch(connection, sessions=list(found)):
+        evidence = frozenset((each["rule"], each["evidence"]) for each in row["findings"])
+        release = Release(holds=frozenset(row["holds"]), evidence=evidence, was_closed=row["closed"])
+        found[row["session"]].releases.append(release)
 
 
 async def _load_readings(connection: Any, found: Mapping[int, SessionFacts], *, now: datetime) -> None:
     for row in await SQL.readings_of_sessions.fetch(connection, sessions=list(found)):
         found[row["of_session"]].readings.append(reading_from_row(row))
     placed = [facts for facts in found.values() if facts.evse is not None]
-    loose = await SQL.loose_readings.fetch(connection, **_windows(placed, now=now, by_arrival=False))
+    loose = await SQL.loose_readings.fetch(
+        connection,
+        sessions=[facts.id for facts in placed],
+        charge_points=[facts.charge_point for facts in placed],
+        evses=[facts.evse for facts in placed],
+        sinces=[_readings_since(facts) for facts in placed],
+        untils=[_readings_until(facts, now=now) for facts in placed],
+    )
     for row in loose:
         found[row["of_session"]].readings.append(reading_from_row(row))
 
 
-def _windows(placed: Sequence[SessionFacts], *, now: datetime, by_arrival: bool) -> dict[str, list[Any]]:
-    """Where and when to look for what names no session: by the charge point's clock, or by ours."""
-    return {
-        "sessions": [facts.id for facts in placed],
-        "charge_points": [facts.charge_point for facts in placed],
-        "evses": [facts.evse for facts in placed],
-        "sinces": [
-            (min(facts.since, facts.first_received_at) if by_arrival else facts.started_at) - BEFORE_START * by_arrival
-            for facts in placed
-        ],
-        "untils": [max(_until(facts, now=now, by_arrival=by_arrival), facts.since) for facts in placed],
-    }
+def _readings_since(facts: SessionFacts) -> datetime:
+    """By the charge point's clock, unless that was never set: then 1970 would begin before everybody else's session."""
+    return facts.started_at if facts.started_at >= clock.STAMP_MIN else facts.first_received_at
 
 
-def _until(facts: SessionFacts, *, now: datetime, by_arrival: bool) -> datetime:
-    """To the start of the next session on the EVSE, else to now.
+def _readings_until(facts: SessionFacts, *, now: datetime) -> datetime:
+    """By the charge point's clock: to the stop, to the next session on the EVSE, else to now."""
+    ahead = max(facts.started_at - facts.first_received_at, timedelta())
+    bounds = [later(now, ahead)]
+    if facts.stop is not None:
+        bounds.append(later(facts.stop.event.at, SLACK))
+    if facts.following is not None and facts.following.started_at is not None:
+        bounds.append(facts.following.started_at)
+    return max(min(bounds), _readings_since(facts))
 
-    What is looked for by arrival may come later than that start where the clock is behind, or where both were queued.
+
+def _statuses_until(facts: SessionFacts, *, now: datetime) -> datetime:
+    """By our clock: to the start of the next session on the EVSE, or so long as a vehicle that stopped may stand there.
+
+    A status may come later than the next start is stamped where the clock is behind, or where both were queued.
     """
-    if facts.following is None or facts.following.started_at is None:
-        return now
-    started_at = facts.following.started_at
-    if not by_arrival or facts.following_heard_at is None:
-        return started_at
-    return max(started_at, facts.following_heard_at)
+    bounds = [now]
+    if facts.stop is not None and not facts.idle_after_stop:
+        bounds.append(later(facts.stop.received_at, STAY_MAX))
+    if facts.following is not None and facts.following.started_at is not None:
+        bounds.append(max(facts.following.started_at, facts.following.heard_at))
+    return max(min(bounds), facts.since)
 
 
 async def _load_neighbours(connection: Any, found: Mapping[int, SessionFacts]) -> None:
@@ -187,7 +218,7 @@ async def _load_neighbours(connection: Any, found: Mapping[int, SessionFacts]) -
         sessions=[facts.id for facts in placed],
         charge_points=[facts.charge_point for facts in placed],
         evses=[facts.evse for facts in placed],
-        starts=[facts.started_at for facts in placed],
+        starts=[min(facts.started_at, facts.first_received_at) for facts in placed],
     )
     for row in neighbours:
         facts = found[row["of_session"]]
@@ -196,21 +227,29 @@ async def _load_neighbours(connection: Any, found: Mapping[int, SessionFacts]) -
             facts.previous = neighbour
         else:
             facts.following = neighbour
-            facts.following_heard_at = row["created_at"]
 
 
 async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts], *, now: datetime) -> None:
     placed = [facts for facts in found.values() if facts.evse is not None]
-    statuses = await SQL.statuses_of_sessions.fetch(connection, **_windows(placed, now=now, by_arrival=True))
+    statuses = await SQL.statuses_of_sessions.fetch(
+        connection,
+        sessions=[facts.id for facts in placed],
+        charge_points=[facts.charge_point for facts in placed],
+        evses=[facts.evse for facts in placed],
+        connectors=[facts.connector for facts in placed],
+        sinces=[facts.since - SLACK for facts in placed],
+        untils=[_statuses_until(facts, now=now) for facts in placed],
+    )
     for row in statuses:
-        found[row["of_session"]].statuses.append(
-            StoredStatus(status=row["status"], at=row["at"], received_at=row["received_at"])
-        )
+        facts = found[row["of_session"]]
+        facts.statuses.append(StoredStatus(status=row["status"], at=row["at"], received_at=row["received_at"]))
+        if row["at"] is not None:
+            facts.stamps.append(clock.Stamp(at=row["at"], received_at=row["received_at"], socket=row["socket"]))
     online = await SQL.online_of_sessions.fetch(
         connection,
         sessions=list(found),
         charge_points=[facts.charge_point for facts in found.values()],
-        sinces=[min(facts.since, facts.first_received_at) for facts in found.values()],
+        sinces=[facts.since for facts in found.values()],
     )
     for row in online:
         found[row["of_session"]].online.append(OnlineSpan(since=row["opened_at"], until=row["closed_at"]))
@@ -228,7 +267,7 @@ def _neighbour(row: Record) -> Neighbour:
         ended_at=row["ended_at"],
         register_begin_wh=row["register_begin_wh"],
         register_end_wh=row["register_end_wh"],
-        has_readings=row["has_readings"],
+        heard_at=row["created_at"],
     )
 
 
@@ -300,7 +339,6 @@ async def project(connection: Any, projections: Sequence[Projection]) -> None:
         columns["inputs_hashes"].append(each.inputs_hash)
         columns["findings"].append(orjson.dumps(each.findings).decode())
     await SQL.project_sessions.execute(connection, **columns)
-    await SQL.mark_rating_due.execute(connection, sessions=columns["sessions"])
 
 
 def utc_now() -> datetime:

@@ -92,8 +92,12 @@ CREATE TABLE session (
 );
 CREATE INDEX session_open ON session (charge_point, evse) WHERE ended_at IS NULL AND dropped IS NULL;
 CREATE INDEX session_open_token ON session (token) WHERE ended_at IS NULL AND dropped IS NULL;
+CREATE INDEX session_incomplete ON session (id) WHERE ended_at IS NOT NULL AND complete_at IS NULL AND dropped IS NULL;
+CREATE INDEX session_completing ON session (complete_at) WHERE ended_at IS NOT NULL AND dropped IS NULL;
+CREATE INDEX session_held ON session (id) WHERE holds <> '{}';
 CREATE INDEX session_started ON session (started_at);
 CREATE INDEX session_of_evse ON session (charge_point, evse, started_at);
+CREATE INDEX session_of_evse_by_arrival ON session (charge_point, evse, id);
 
 -- A start, a stop, a transaction event, once each (rules.md 3-5). session NULL: it fits nowhere, an orphan.
 CREATE TABLE charging_event (
@@ -125,6 +129,8 @@ CREATE TABLE charging_event (
     UNIQUE (charge_point, key, occurrence)
 );
 CREATE INDEX charging_event_session ON charging_event (session);
+-- What looks for a session's start and stop must not read its thousand updates.
+CREATE INDEX charging_event_edge ON charging_event (session, kind) WHERE kind <> 'updated';
 CREATE INDEX charging_event_orphan ON charging_event (charge_point, received_at) WHERE session IS NULL;
 
 -- The final cost that the answer to an ending event carried, so that a repeat gets the same answer.
@@ -198,7 +204,9 @@ CREATE TABLE review_entry (
     holds    text[] NOT NULL,
     reason   text NOT NULL CHECK (reason <> ''),
     actor    text NOT NULL,
-    at       timestamptz NOT NULL DEFAULT now()
+    at       timestamptz NOT NULL DEFAULT now(),
+    findings jsonb NOT NULL DEFAULT '[]',
+    closed   boolean NOT NULL DEFAULT true
 );
 CREATE INDEX review_entry_session ON review_entry (session);
 
@@ -291,7 +299,7 @@ CREATE TABLE socket (
     close_reason  text
 );
 CREATE INDEX socket_open ON socket (charge_point) WHERE closed_at IS NULL;
-CREATE INDEX socket_history ON socket (charge_point, opened_at);
+CREATE INDEX socket_history ON socket (charge_point, closed_at);
 
 CREATE TABLE node (
     id            uuid PRIMARY KEY,
