@@ -16,7 +16,7 @@ from typing import Any
 from csms.database.pool import connect_once
 from simulators.charge_point import TrueSession, Truth
 
-HEALING_S_MAX = 40.0
+HEALING_S_MAX = 90.0
 """A dead node's sockets are closed in the books after 15 s; bills, and the rest, come much sooner."""
 KINDS_16 = {"StartTransaction": "started", "StopTransaction": "ended"}
 

@@ -31,7 +31,7 @@ BACKLOG_MAX = 30
 """Whoever is behind with telling begins no other session: a fleet that is killed every second would never catch up."""
 MODEL_AGE = timedelta(days=2)
 EAGER = ReconnectPolicy(wait_s=0.1, range_s=0.2, doublings=0, open_timeout_s=5.0, close_timeout_s=0.5)
-EMPTIED_S_MAX = 60.0
+EMPTIED_S_MAX = 120.0
 
 
 @dataclass(slots=True)
