@@ -75,20 +75,20 @@ class Settings(BaseModel):
     """Per minute, for one identity from one address; beyond it 429."""
     auth_failures_max_per_address: int = Field(default=100, ge=1)
     public_hosts: tuple[str, ...] = ()
-    """Host names that are ours, for the Origin check of charge points without password (rules.md 24)."""
+    """Host names that are ours, for the Origin check of charge points without password (RULES.md 24)."""
 
     projection_interval_s: float = Field(default=1.0, gt=0)
     sweep_interval_s: float = Field(default=5.0, gt=0)
     settle_delay_s: float = Field(default=60, ge=0)
-    """1.6: how long after a stop late facts are awaited before the final bill (rules.md 14)."""
+    """1.6: how long after a stop late facts are awaited before the final bill (RULES.md 14)."""
     complete_timeout_online_s: float = Field(default=3600, gt=0)
     complete_timeout_offline_s: float = Field(default=72 * 3600, gt=0)
     transaction_status_delays_s: tuple[float, ...] = (60, 300, 1800)
     """When after Ended an incomplete 2.x transaction is asked for, at most so many times."""
     available_patience_s: float = Field(default=600, gt=0)
-    """Available for so long while online and no stop: the session has lost its stop (rules.md 13)."""
+    """Available for so long while online and no stop: the session has lost its stop (RULES.md 13)."""
     cost_in_updated_reply: bool = False
-    """Carry totalCost in the reply to Updated as well as in CostUpdated (rules.md 19)."""
+    """Carry totalCost in the reply to Updated as well as in CostUpdated (RULES.md 19)."""
     sessions_per_token_max: int | None = Field(default=None, ge=1)
     """A start beyond it is answered ConcurrentTx; unset: a token may charge in any number of places."""
     cost_commit_budget_s: float = Field(default=0.020, ge=0)

@@ -15,8 +15,8 @@ from billing.rating.usage import Usage
 class BillableSession:
     """What is known of a session at `as_of`.
 
-    `priced_from` is the instant at which token and EVSE were first both known (rules.md 15), None while they are not:
-    then there is nothing to rate yet. `complete_at` is when the facts count as complete (rules.md 14), None while
+    `priced_from` is the instant at which token and EVSE were first both known (RULES.md 15), None while they are not:
+    then there is nothing to rate yet. `complete_at` is when the facts count as complete (RULES.md 14), None while
     nobody can say. `holds` are the plausibility rules that fire and were not released; `released` those that were.
     `closed`: the transaction's end is known. `usage` reaches to `as_of`; `energy_wh` is the energy in it.
     """

@@ -1,6 +1,6 @@
 """What becomes of a session now: nothing yet, a hold, an interim or the final bill. Decides only; knows no database.
 
-rules.md 14 (complete, then final), 16 (a held session bills nothing), 17 (interims) and 22 (one final bill).
+RULES.md 14 (complete, then final), 16 (a held session bills nothing), 17 (interims) and 22 (one final bill).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """The final bill stands. `late` says what facts that came after it would change (rules.md 14)."""
+    """The final bill stands. `late` says what facts that came after it would change (RULES.md 14)."""
 
     late: str | None = None
 
@@ -129,7 +129,7 @@ def _rated(
 def _interim_due(
     session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, policies: Policies
 ) -> bool:
-    """Time, energy or amount have grown enough since the last interim, or it shows too much by now (rules.md 17).
+    """Time, energy or amount have grown enough since the last interim, or it shows too much by now (RULES.md 17).
 
     Only while the session runs: one that has ended waits for its facts and gets its final bill next.
     """

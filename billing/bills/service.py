@@ -251,7 +251,7 @@ class BillingService:
 def _released(state: RatingState, session: BillableSession | None, bills: BillsOfSession) -> RatingState:
     """The state without its tariff where new facts have moved the instant that it was resolved for.
 
-    Assignments entered later never do that, and nothing does after the final bill (rules.md 15).
+    Assignments entered later never do that, and nothing does after the final bill (RULES.md 15).
     """
     if session is None or bills.final is not None or state.resolved_at == session.priced_from:
         return state

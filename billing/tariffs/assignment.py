@@ -1,4 +1,4 @@
-"""Which tariff a session has (rules.md 15): rules over assignments and versions. Knows no database and no clock.
+"""Which tariff a session has (RULES.md 15): rules over assignments and versions. Knows no database and no clock.
 
 The assignments and versions that were known at the session's own instant decide, so that whatever is entered later
 for an earlier time changes nothing, however late the session itself arrives. Only where nothing known then priced the

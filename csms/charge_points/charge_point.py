@@ -63,7 +63,7 @@ def password_hash(password: bytes, *, salt: bytes, key: bytes) -> bytes:
 def password_matches(charge_point: ChargePoint, password: bytes, *, key: bytes) -> bool:
     """True if `password`, as it came in Basic auth, is the charge point's, in constant time.
 
-    A 1.6 AuthorizationKey is sent as hex: both the decoded bytes and the literal text are accepted (rules.md 26).
+    A 1.6 AuthorizationKey is sent as hex: both the decoded bytes and the literal text are accepted (RULES.md 26).
     """
     if charge_point.password_hash is None or charge_point.password_salt is None:
         return False

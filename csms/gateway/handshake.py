@@ -137,7 +137,7 @@ def _admit_without_password(
     origin: Sequence[str],
     public_hosts: Iterable[str],
 ) -> Admitted | Rejected:
-    """Profile 0. A browser sends Origin: a page of somebody else's must not speak for a charge point (rules.md 24)."""
+    """Profile 0. A browser sends Origin: a page of somebody else's must not speak for a charge point (RULES.md 24)."""
     ours = {host.lower() for host in public_hosts}
     if any(_host(each) not in ours for each in origin):
         return Rejected(

@@ -52,7 +52,7 @@ def connections_max(settings: Settings) -> int:
 
 
 def remote_of(websocket: ServerConnection) -> str:
-    """The peer's address. Headers of proxies are not believed (rules.md 25)."""
+    """The peer's address. Headers of proxies are not believed (RULES.md 25)."""
     address = websocket.remote_address
     return str(address[0]) if address else "unknown"
 

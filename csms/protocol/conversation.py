@@ -144,7 +144,7 @@ class Conversation:
                 self._events.append(FrameIgnored(frame.fault))
 
     def answer(self, call: frames.Call | frames.Broken, payload: dict[str, Any]) -> None:
-        """Answer one of their calls. Ids are theirs and may repeat (rules.md 1), so they are not checked."""
+        """Answer one of their calls. Ids are theirs and may repeat (RULES.md 1), so they are not checked."""
         self.leave_unanswered()
         self._to_send.append(Written(frames.encode_result(call.id, payload), call.action))
 

@@ -1,7 +1,7 @@
 """OCPP-J frames: one text message in, one value out, and back. Knows neither sockets nor what an action means.
 
 Reading is lenient and never raises: whatever a charge point sends becomes a Call, an answer or a Broken that says what
-can still be read of it (rules.md 7: with id and action readable a transaction message is kept, not refused).
+can still be read of it (RULES.md 7: with id and action readable a transaction message is kept, not refused).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Content keys: what makes two messages the same fact (rules.md 2-5). 16 bytes of SHA-256 over a canonical form.
+"""Content keys: what makes two messages the same fact (RULES.md 2-5). 16 bytes of SHA-256 over a canonical form.
 
 Keys know nothing of message ids, `offline`, customData, the order of JSON keys, or whether a default was spelt out. The
 charge point scopes them; for a reading EVSE, connector and transaction do too.
@@ -20,12 +20,12 @@ _DEPTH_MAX = 32
 
 
 def reading_key(at: str, samples: Iterable[Sample]) -> bytes:
-    """A reading: its timestamp and its normalised samples, in whatever order they came (rules.md 2)."""
+    """A reading: its timestamp and its normalised samples, in whatever order they came (RULES.md 2)."""
     return _key("reading", [at, *sorted(_sample(sample) for sample in samples)])
 
 
 def start_key(*, connector: int | None, token: str | None, at: str, register: Decimal | None) -> bytes:
-    """A 1.6 start: connector, idTag, timestamp, meterStart (rules.md 4)."""
+    """A 1.6 start: connector, idTag, timestamp, meterStart (RULES.md 4)."""
     return _key("start", [_text(connector), _token(token), at, _number(register)])
 
 
@@ -38,13 +38,13 @@ def stop_key(
     reason: str | None,
     readings: Iterable[bytes],
 ) -> bytes:
-    """A 1.6 stop with all it says. The transaction makes it the same stop, the rest an identical repeat (rules.md 5)."""
+    """A 1.6 stop with all it says. The transaction makes it the same stop, the rest an identical repeat (RULES.md 5)."""
     said = [_text(transaction), _token(token), at, _number(register), reason or "Local"]
     return _key("stop", [*said, *(key.hex() for key in readings)])
 
 
 def event_key(fields: Iterable[object], readings: Iterable[bytes]) -> bytes:
-    """A 2.x transaction event: all that it says, but whether it was sent late (rules.md 3)."""
+    """A 2.x transaction event: all that it says, but whether it was sent late (RULES.md 3)."""
     return _key("event", [*(_text(field) for field in fields), *(key.hex() for key in readings)])
 
 

@@ -66,7 +66,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One `meterValue` element: samples taken at one instant. `key` is the content key of rules.md 2."""
+    """One `meterValue` element: samples taken at one instant. `key` is the content key of RULES.md 2."""
 
     at: datetime
     samples: tuple[Sample, ...]
@@ -140,7 +140,7 @@ class StatusReported:
 class ChargingEvent:
     """Something happened in a transaction: a 1.6 start or stop, or a 2.x transaction event.
 
-    `key` is the content key of rules.md 3-5 (without the charge point, which scopes it). `transaction` is the id as
+    `key` is the content key of RULES.md 3-5 (without the charge point, which scopes it). `transaction` is the id as
     text, None in a 1.6 start (we give the id). `seq_no` is None in 1.6: such a session is complete when its stop is
     there. `register_wh` is 1.6's meterStart / meterStop. `malformed`: the message did not fit the schema, what could be
     read stands here, the frame is in quarantine and the session is held.
@@ -280,7 +280,7 @@ class TokenAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingAnswer:
-    """`transaction` only where we give it (1.6 start). `total_cost` incl. tax in major units, only where rules.md 19 lets it."""
+    """`transaction` only where we give it (1.6 start). `total_cost` incl. tax in major units, only where RULES.md 19 lets it."""
 
     transaction: int | None = None
     verdict: TokenVerdict | None = None

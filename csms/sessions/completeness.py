@@ -1,4 +1,4 @@
-"""When a session's facts count as complete (rules.md 14). Knows no clock: it names the instant, past or ahead."""
+"""When a session's facts count as complete (RULES.md 14). Knows no clock: it names the instant, past or ahead."""
 
 from __future__ import annotations
 

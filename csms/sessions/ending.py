@@ -1,4 +1,4 @@
-"""The end of a session: its stop, or the proof that none will come (rules.md 13). Knows no readings."""
+"""The end of a session: its stop, or the proof that none will come (RULES.md 13). Knows no readings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LostStop:
 
 
 def chosen_stop(events: Sequence[StoredEvent]) -> tuple[StoredEvent | None, tuple[Finding, ...]]:
-    """The stop that counts - the first received that could be read - and what the others say (rules.md 5)."""
+    """The stop that counts - the first received that could be read - and what the others say (RULES.md 5)."""
     stops = [each for each in events if each.event.kind is EventKind.ENDED]
     if not stops:
         return None, ()

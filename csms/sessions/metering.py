@@ -93,7 +93,7 @@ def measure(
     policy: ReviewPolicy,
     previous: Neighbour | None,
 ) -> Metering:
-    """Energy, source and plausible points of a session (rules.md 11). Readings come without repeats, in any order."""
+    """Energy, source and plausible points of a session (RULES.md 11). Readings come without repeats, in any order."""
     book = _Notebook()
     samples = sorted(
         (read_meter(each) for each in readings), key=lambda sample: (sample.at, sample.received_at, sample.key)
@@ -112,7 +112,7 @@ def measure(
 
 
 def _is_inside(sample: MeterSample, frame: Frame) -> bool:
-    """True if the reading may move the session's energy; all others are evidence (rules.md 11).
+    """True if the reading may move the session's energy; all others are evidence (RULES.md 11).
 
     Those of the first and last event belong to the transaction whatever their stamp; any other must be stamped within
     it, and a MeterValues message that arrives after the stop is too late.
@@ -183,7 +183,7 @@ def _marks(inside: list[MeterSample], frame: Frame, limit: PowerLimit, book: _No
 
 
 def _same_instant(marks: list[_Mark], mark: _Mark, limit: PowerLimit, book: _Notebook) -> None:
-    """Keeps one of two registers of one instant: a total before phases, else the first received (rules.md 2)."""
+    """Keeps one of two registers of one instant: a total before phases, else the first received (RULES.md 2)."""
     kept = marks[-1]
     if kept.phases and not mark.phases:
         marks[-1] = mark
@@ -359,7 +359,7 @@ def _chain(
 
 
 def _judge_newest(newest: str, begin: _Mark, marks: list[_Mark], book: _Notebook) -> None:
-    """While a session runs, a newest register that ran back stops its interim amounts (rules.md 16)."""
+    """While a session runs, a newest register that ran back stops its interim amounts (RULES.md 16)."""
     if newest == "below":
         book.hold("stop_before_start_register", f"the register is {marks[-1].wh} Wh, the begin {begin.wh} Wh")
     elif newest == "back":

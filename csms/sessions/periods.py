@@ -19,7 +19,7 @@ PARKING = frozenset({Activity.SUSPENDED_EV, Activity.FINISHING, Activity.IDLE})
 
 
 def as_of(session: Session, around: Surroundings, *, now: datetime) -> datetime | None:
-    """The instant up to which an interim amount may count (rules.md 17), the end where it is known.
+    """The instant up to which an interim amount may count (RULES.md 17), the end where it is known.
 
     Now, while the socket lives and the transaction is open; else no later than the newest fact.
     """
@@ -32,7 +32,7 @@ def as_of(session: Session, around: Surroundings, *, now: datetime) -> datetime 
 
 
 def idle_closed_at(session: Session, *, idle_cap: timedelta | None) -> datetime | None:
-    """When the stay after the stop is over for the bill (rules.md 18), None while it goes on."""
+    """When the stay after the stop is over for the bill (RULES.md 18), None while it goes on."""
     if session.ended_at is None:
         return None
     if session.idle_from is None:

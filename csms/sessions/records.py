@@ -108,7 +108,7 @@ def event_from_row(row: Record) -> StoredEvent:
 
 
 def answer_to_json(answer: ChargingAnswer) -> dict[str, Any]:
-    """Only what the answer says; the same object gives the same answer again (rules.md 6)."""
+    """Only what the answer says; the same object gives the same answer again (RULES.md 6)."""
     said: dict[str, Any] = {}
     if answer.transaction is not None:
         said["transaction"] = answer.transaction

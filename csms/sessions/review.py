@@ -1,7 +1,7 @@
 """The review gate: what holds a session back from money, and what is only worth a note. Pure; knows no bill.
 
 Every rule is a small function of the session, its case, the policy and the time; the table `RULES` names them all.
-Rules that can be judged before the end are judged while the session runs (rules.md 16).
+Rules that can be judged before the end are judged while the session runs (RULES.md 16).
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def overlap(session: Session, case: Case, _policy: ReviewPolicy, _now: datetime)
 
 
 def token_unknown(session: Session, case: Case, policy: ReviewPolicy, _now: datetime) -> Finding | None:
-    """While it runs, a bad token holds at once; after the end only if anything was taken (rules.md 13)."""
+    """While it runs, a bad token holds at once; after the end only if anything was taken (RULES.md 13)."""
     if session.token is None:
         if session.energy_wh < policy.energy_wh_min:
             return None

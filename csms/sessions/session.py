@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class EndSource(StrEnum):
-    """How the end of a session became known (rules.md 13)."""
+    """How the end of a session became known (RULES.md 13)."""
 
     STOP = "stop"
     """The charge point said so."""
@@ -22,7 +22,7 @@ class EndSource(StrEnum):
 
 
 class EnergySource(StrEnum):
-    """Which readings the energy comes from (rules.md 11)."""
+    """Which readings the energy comes from (RULES.md 11)."""
 
     SIGNED = "signed"
     """Begin and end readings with signed data beside them."""
@@ -34,7 +34,7 @@ class EnergySource(StrEnum):
 
 
 class Completeness(StrEnum):
-    """Why the facts count as complete (rules.md 14)."""
+    """Why the facts count as complete (RULES.md 14)."""
 
     STOPPED = "stopped"
     SEQUENCE = "sequence"
@@ -100,12 +100,12 @@ class PowerPoint:
 class Session:
     """One vehicle's stay and energy. Times are the charge point's own unless said otherwise.
 
-    `priced_from` begins what is rated: token authorised, EVSE known, EV connected (rules.md 12, 15). `tariff_at` is the
+    `priced_from` begins what is rated: token authorised, EVSE known, EV connected (RULES.md 12, 15). `tariff_at` is the
     same instant in corrected time, for the choice of the tariff. `ended_at` is the transaction's end, `released_at` the
     unplugging. `points` run from (begin, 0 Wh) to the newest plausible register, and `energy_wh` is the last of them.
     `complete_at` may lie ahead: at that instant the facts will count as complete if nothing else is heard.
-    `awaiting_events`: Ended is here, events before it are not; the charge point may be asked (rules.md 14 c).
-    `idle_from`, `idle_until` bound what is proven of the stay after the stop (rules.md 18; `idle_until` None: it goes on).
+    `awaiting_events`: Ended is here, events before it are not; the charge point may be asked (RULES.md 14 c).
+    `idle_from`, `idle_until` bound what is proven of the stay after the stop (RULES.md 18; `idle_until` None: it goes on).
     `inputs_hash` is the same for the same facts in any order and number.
     """
 

@@ -34,7 +34,7 @@ _UNPLUGGED_TRIGGERS = frozenset({"EVDeparted", "EVCommunicationLost"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
-    """What follows the end: the unplugging, and the span in which occupation is proven (rules.md 18)."""
+    """What follows the end: the unplugging, and the span in which occupation is proven (RULES.md 18)."""
 
     released_at: datetime | None = None
     idle_from: datetime | None = None

@@ -1,4 +1,4 @@
-"""Display, interim bills, final bill and explanation: one figure, to the cent (issue 2, acceptance 8; rules.md 17, 19)."""
+"""Display, interim bills, final bill and explanation: one figure, to the cent (RULES.md 17, 19)."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ CREATE INDEX session_started ON session (started_at);
 CREATE INDEX session_of_evse ON session (charge_point, evse, started_at);
 CREATE INDEX session_of_evse_by_arrival ON session (charge_point, evse, id);
 
--- A start, a stop, a transaction event, once each (rules.md 3-5). session NULL: it fits nowhere, an orphan.
+-- A start, a stop, a transaction event, once each (RULES.md 3-5). session NULL: it fits nowhere, an orphan.
 CREATE TABLE charging_event (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     charge_point    text NOT NULL REFERENCES charge_point,
@@ -151,7 +151,7 @@ CREATE TABLE event_link (
 );
 CREATE INDEX event_link_session ON event_link (session);
 
--- One row per meterValue element (rules.md 2). carried_by: the kind of event it came in, or meter_values.
+-- One row per meterValue element (RULES.md 2). carried_by: the kind of event it came in, or meter_values.
 CREATE TABLE reading (
     charge_point  text NOT NULL,
     evse          integer,
@@ -210,7 +210,7 @@ CREATE TABLE review_entry (
 );
 CREATE INDEX review_entry_session ON review_entry (session);
 
--- Frames that could not be read as what they claim to be (rules.md 7).
+-- Frames that could not be read as what they claim to be (RULES.md 7).
 CREATE TABLE quarantine (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     charge_point  text NOT NULL,
@@ -255,7 +255,7 @@ CREATE TABLE device_setting (
     PRIMARY KEY (charge_point, name)
 );
 
--- What we wanted a charge point to be set to at boot, and what it said (rules.md 10).
+-- What we wanted a charge point to be set to at boot, and what it said (RULES.md 10).
 CREATE TABLE template_result (
     charge_point  text NOT NULL REFERENCES charge_point,
     name          text NOT NULL,
@@ -266,7 +266,7 @@ CREATE TABLE template_result (
     PRIMARY KEY (charge_point, name)
 );
 
--- What a 2.x charge point said of a transaction when asked (GetTransactionStatus; rules.md 13, 14).
+-- What a 2.x charge point said of a transaction when asked (GetTransactionStatus; RULES.md 13, 14).
 CREATE TABLE transaction_status (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     session           integer NOT NULL REFERENCES session,

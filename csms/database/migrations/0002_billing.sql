@@ -23,7 +23,7 @@ CREATE TABLE tariff_assignment (
 );
 CREATE INDEX tariff_assignment_target ON tariff_assignment (scope, target, valid_from);
 
--- Where billing stands with a session. The tariff, once resolved, never changes (rules.md 15).
+-- Where billing stands with a session. The tariff, once resolved, never changes (RULES.md 15).
 CREATE TABLE rating (
     session         integer PRIMARY KEY REFERENCES session,
     tariff          text,

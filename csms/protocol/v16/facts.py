@@ -1,7 +1,7 @@
 """OCPP 1.6J calls read into facts: one message, one small function. Table at the end.
 
 A reader never raises. It gives None only where a message that is no transaction message lacks what gives it meaning;
-transaction messages always become a fact, `malformed` where something essential could not be read (rules.md 7).
+transaction messages always become a fact, `malformed` where something essential could not be read (RULES.md 7).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which tariff a session has, by precedence and time (rules.md 15)."""
+"""Which tariff a session has, by precedence and time (RULES.md 15)."""
 
 from __future__ import annotations
 
