@@ -33,7 +33,7 @@ class StoredReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStatus:
-    """A connector status of the session's EVSE. `at` None: the charge point gave no time."""
+    """A status of the session's connector or of its whole EVSE. `at` None: the charge point gave no time."""
 
     status: str
     at: datetime | None
@@ -50,7 +50,7 @@ class OnlineSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """The session before or after on the same EVSE, as far as rules look at it."""
+    """The session before or after on the same EVSE, as far as rules look at it. `heard_at`: when we first heard of it."""
 
     id: int
     token: str | None
@@ -58,7 +58,7 @@ class Neighbour:
     ended_at: datetime | None
     register_begin_wh: Decimal | None
     register_end_wh: Decimal | None
-    has_readings: bool
+    heard_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,7 @@ def fold(
     if not events:
         raise NoFacts(session_id)
     facts = _facts(events, readings)
-    around = _in_order(around, facts.started_at)
+    around = _in_order(around, facts)
     limit = PowerLimit.of(current=around.current, max_power_w=around.max_power_w, policy=policy)
     following = around.following
     frame = Frame(
@@ -109,17 +109,22 @@ def fold(
     )
     metering = measure(frame, facts.readings, limit=limit, policy=policy, previous=around.previous)
     end = _end(facts, metering, around, policy, now=now)
-    session = _session(session_id, facts, metering, end, around, site_time_zone)
+    session = _session(session_id, facts, metering, end, around, policy, time_zone=site_time_zone)
     found = (*facts.findings, *metering.findings, *end.findings, *end.judgement.findings)
     judged = review.judge(session, _case(facts, around, metering, limit), policy, now=now)
     session = replace(session, findings=_unique([*found, *judged]))
     return replace(_dropped(session, metering, policy), inputs_hash=_inputs_hash(facts, session))
 
 
-def _in_order(around: Surroundings, started_at: datetime) -> Surroundings:
-    """Without a following session that began before this one: it neither ends this one nor overlaps its end."""
+def _in_order(around: Surroundings, facts: _Facts) -> Surroundings:
+    """Without a following session that began before this one: it neither ends this one nor overlaps its end.
+
+    Where this one's clock was ahead, it began when we heard of it.
+    """
     following = around.following
-    if following is None or following.started_at is None or following.started_at >= started_at:
+    if following is None or following.started_at is None:
+        return around
+    if following.started_at >= min(facts.started_at, *(each.received_at for each in facts.events)):
         return around
     return replace(around, following=None)
 
@@ -246,10 +251,10 @@ def _priced(facts: _Facts) -> _Priced:
     return _Priced(token=None if token is None else token.token, evse=evse, connector=connector, at=at)
 
 
-def _corrected(at: datetime | None, around: Surroundings) -> datetime | None:
-    """`at` in corrected time: the charge point's clock less its offset, to the second below which the net is noise."""
+def _corrected(at: datetime | None, around: Surroundings, policy: ReviewPolicy) -> datetime | None:
+    """`at` in corrected time: the charge point's clock less its offset, in whole seconds. Small offsets are the net's."""
     offset = around.clock_offset_s
-    if at is None or offset is None or usable(offset) is None:
+    if at is None or offset is None or usable(offset) is None or abs(offset) <= policy.clock_offset_s_max:
         return at
     return later(at, -timedelta(seconds=int(offset)))
 
@@ -282,6 +287,8 @@ def _session(
     metering: Metering,
     end: _End,
     around: Surroundings,
+    policy: ReviewPolicy,
+    *,
     time_zone: str,
 ) -> Session:
     priced, started_at, stop = _priced(facts), facts.started_at, facts.stop
@@ -300,7 +307,7 @@ def _session(
         token=priced.token,
         started_at=started_at,
         priced_from=priced.at,
-        tariff_at=_corrected(priced.at, around),
+        tariff_at=_corrected(priced.at, around, policy),
         ended_at=end.at,
         end_source=end.source,
         end_received_at=None if stop is None else stop.received_at,

@@ -108,7 +108,7 @@ def neighbour(**more: Any) -> Neighbour:
         "ended_at": None,
         "register_begin_wh": None,
         "register_end_wh": None,
-        "has_readings": True,
+        "heard_at": NOON,
     }
     return Neighbour(**(given | more))
 

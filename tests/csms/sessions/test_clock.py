@@ -1,0 +1,58 @@
+"""What is a wrong clock, and what is only a late message."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from session_story import around, at, folded, start
+
+from csms.sessions.clock import Stamp, offset_s
+
+SOCKET, OTHER = UUID(int=1), UUID(int=2)
+HOURS = 120
+
+
+def stamp(minute: float, *, arrives: float, socket: UUID | None = SOCKET) -> Stamp:
+    return Stamp(at=at(minute), received_at=at(arrives), socket=socket)
+
+
+def test_messages_that_waited_two_hours_in_a_queue_are_no_wrong_clock() -> None:
+    queued = [stamp(0, arrives=HOURS), stamp(15, arrives=HOURS + 0.02), stamp(15.05, arrives=HOURS + 0.03)]
+
+    assert offset_s(queued) is None
+
+
+def test_live_messages_that_are_late_by_the_same_are_a_wrong_clock() -> None:
+    assert offset_s([stamp(0, arrives=HOURS), stamp(15, arrives=15 + HOURS)]) == -7200
+
+
+def test_messages_of_two_sockets_prove_nothing_together() -> None:
+    assert offset_s([stamp(0, arrives=HOURS), stamp(15, arrives=15 + HOURS, socket=OTHER)]) is None
+    assert offset_s([stamp(0, arrives=HOURS, socket=None), stamp(15, arrives=15 + HOURS, socket=None)]) is None
+
+
+def test_a_stamp_ahead_of_its_arrival_is_no_delay() -> None:
+    assert offset_s([stamp(60, arrives=0)]) == 3600
+
+
+def test_one_message_in_time_is_a_right_clock_whatever_waited() -> None:
+    assert offset_s([stamp(0, arrives=HOURS), stamp(20, arrives=20 + HOURS), stamp(150, arrives=150)]) == 0
+
+
+@given(delays=st.lists(st.integers(61, 10**7), max_size=6), minute=st.integers(0, 9000))
+def test_whatever_is_delivered_at_once_proves_nothing(delays: list[int], minute: int) -> None:
+    at_once = [
+        Stamp(at=at(minute) - timedelta(seconds=delay), received_at=at(minute), socket=SOCKET) for delay in delays
+    ]
+
+    assert offset_s(at_once) is None
+
+
+def test_jitter_never_moves_the_instant_of_the_tariff() -> None:
+    for seconds in ("59.9", "-60", "3"):
+        assert folded([start()], surroundings=around(clock_offset_s=Decimal(seconds))).tariff_at == at(0)
+    assert folded([start()], surroundings=around(clock_offset_s=Decimal(-61))).tariff_at == at(0, seconds=61)
