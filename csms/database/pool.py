@@ -77,6 +77,7 @@ async def open_pool(dsn: str, *, size: int, name: str = "csms", command_timeout_
         loop=None,
         max_inactive_connection_lifetime=300.0,
         init=_become_app,
+        reset=_leave_as_is,
         timeout=command_timeout_s,
         command_timeout=command_timeout_s,
         server_settings=_server_settings(name, command_timeout_s),
@@ -193,6 +194,14 @@ def _server_settings(name: str, command_timeout_s: float | None) -> dict[str, st
         settings |= {"statement_timeout": limit_ms, "lock_timeout": limit_ms}
         settings["idle_in_transaction_session_timeout"] = str(int(command_timeout_s * 6000))
     return settings
+
+
+async def _leave_as_is(connection: asyncpg.Connection[Any]) -> None:
+    """Nothing here outlives its transaction, so a connection goes back without the round trip that would undo it.
+
+    A transaction that was left open, and listeners, are gone by then: the driver looks after them itself.
+    """
+    del connection
 
 
 async def _become_app(connection: asyncpg.Connection[Any]) -> None:

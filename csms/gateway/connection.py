@@ -281,7 +281,7 @@ class Connection:
         return self._translator.answer(action, decision, fact=fact)
 
     async def _answer_broken(self, broken: frames.Broken, waiting: _Waiting) -> Answer:
-        """A frame that is no message: a transaction message is kept all the same (rules.md 7), others are refused."""
+        """A frame that is no message: a transaction message is kept all the same (RULES.md 7), others are refused."""
         action, charge_point = broken.action, self.socket.charge_point
         if action is None or action not in TRANSACTION_ACTIONS or charge_point.strict:
             code = frames.error_code(broken.fault, self.socket.protocol)
@@ -353,6 +353,8 @@ class Connection:
                 await self._send(text)
 
     async def _send(self, text: str) -> None:
+        if self._websocket.send_at_once(text):
+            return
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
                 await self._websocket.send(text)

@@ -19,6 +19,7 @@ from csms.gateway.handshake import Admitted
 from csms.protocol.vocabulary import Protocol
 
 REASON_BYTES_MAX = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two of them the code
+AT_ONCE_LENGTH_MAX = 8192  # four bytes each at most: what is buffered before a writer has to wait
 ABORT_DELAY_S = 0.5  # beyond websockets' own deadline, which does not cover a full write buffer
 
 
@@ -52,6 +53,14 @@ class ChargePointSocket(ServerConnection):
     def allow_message_bytes(self, bytes_max: int) -> None:
         """Limit inbound messages, after inflation."""
         self.protocol.max_message_size = bytes_max
+
+    def send_at_once(self, text: str) -> bool:
+        """Write `text` where nobody can have to wait for the peer to read; False where somebody can: use `send`."""
+        if not self.is_open or len(text) > AT_ONCE_LENGTH_MAX or self.transport.get_write_buffer_size():
+            return False
+        self.protocol.send_text(text.encode())
+        self.send_data()
+        return True
 
     async def close_within(self, code: int, reason: str, within_s: float) -> None:
         """Close, and be closed after `within_s` even if the peer neither reads nor answers."""

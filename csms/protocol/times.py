@@ -11,7 +11,7 @@ from csms.protocol.quirks import Quirk
 
 YEAR_MIN = 1970  # year 1 and the like stand for "no time"
 YEAR_MAX = 2199
-YEAR_CLOCK_SET = 2015  # an earlier stamp comes from a clock that was never set (rules.md 4)
+YEAR_CLOCK_SET = 2015  # an earlier stamp comes from a clock that was never set (RULES.md 4)
 
 _STAMP = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)(?P<sep>[Tt]|\s+)(?P<hour>\d\d):(?P<minute>\d\d)"
@@ -68,7 +68,7 @@ def stamp(value: object, quirks: set[str], *, fallback: datetime, zone: str | No
 def print_time(at: datetime) -> str:
     """RFC 3339 with milliseconds and Z; some charge points read nothing else."""
     assert at.tzinfo is not None, "times are aware"
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _parse_leniently(value: object, quirks: set[str], zone: str | None) -> datetime | None:

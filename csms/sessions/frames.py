@@ -8,7 +8,6 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -39,7 +38,7 @@ class _Frame:
     direction: Literal["in", "out"]
     action: str | None
     body: str
-    socket: UUID
+    socket: str
     at: datetime
 
 
@@ -57,9 +56,7 @@ class FrameLog:
             lost.inc()
             return
         self._pending_length += len(frame)
-        self._pending.append(
-            _Frame(socket.charge_point.id, direction, action, frame, UUID(socket.id), datetime.now(UTC))
-        )
+        self._pending.append(_Frame(socket.charge_point.id, direction, action, frame, socket.id, datetime.now(UTC)))
         self._wake.set()
 
     async def quarantine(self, socket: SocketInfo, frame: str, reason: str) -> None:
@@ -70,7 +67,7 @@ class FrameLog:
                 charge_points=[socket.charge_point.id],
                 frames=[_storable(frame)],
                 reasons=[_storable(reason)[:1000]],
-                sockets=[UUID(socket.id)],
+                sockets=[socket.id],
                 received_ats=[datetime.now(UTC)],
             )
 
