@@ -19,7 +19,7 @@ from tests.bench.wire import Client, Target, open_client
 from tests.bench.world import Login
 
 OPENING_AT_ONCE = 50
-_SETTLED_S = 2.0
+_SETTLED_S = 1.0
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.bench.processes import ServerProcess
 from tests.bench.wire import Client
 
-WARM_UP_S = 0.5
+WARM_UP_S_MAX = 0.5
 _ANSWER_S = 30
 
 
@@ -117,7 +117,7 @@ async def speak(
     interval_s = None if per_s is None else len(clients) / per_s
     speakers = [_Speaker(client, said, interval_s) for client, said in zip(clients, frames, strict=True)]
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(WARM_UP_S)
+    await asyncio.sleep(min(WARM_UP_S_MAX, seconds))
     before = [len(speaker.latencies_s) for speaker in speakers]
     begin, cpu_begin_s = loop.time(), server.cpu_s
     await asyncio.sleep(seconds)

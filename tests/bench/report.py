@@ -20,6 +20,7 @@ def machine(plan: Plan, figures: Figures) -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": f"server on core {figures.cores.server}; Postgres and load on core {rest}",
+        "load before": round(figures.load_before, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "postgres": find_binaries().version,

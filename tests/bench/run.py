@@ -47,6 +47,8 @@ class Figures:
     """Figures by name, one of each round. Memory has one, as it is measured on fresh servers."""
 
     cores: Cores
+    load_before: float
+    """Load average of the machine when it began: above 0.5, somebody else was at work."""
     by_name: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, name: str, figure: float) -> None:
@@ -59,7 +61,7 @@ class Figures:
 async def run(plan: Plan, *, say: Callable[[str], None]) -> Figures:
     """Measure everything. `say` is told what is under way."""
     allow_many_sockets()
-    figures = Figures(share_out_cores())
+    figures = Figures(share_out_cores(), os.getloadavg()[0])
     with tempfile.TemporaryDirectory(prefix="csms-bench-") as directory:
         os.chmod(directory, 0o711)  # noqa: PTH101, S103 - as root, Postgres runs as another account, which has to pass
         data_dir = Path(directory)
