@@ -50,7 +50,10 @@ class OnlineSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """The session before or after on the same EVSE, as far as rules look at it. `heard_at`: when we first heard of it."""
+    """The session before or after on the same EVSE, as far as rules look at it. `heard_at`: when we first heard of it.
+
+    `has_facts`: it has the same start, and a stop or readings of its own.
+    """
 
     id: int
     token: str | None
@@ -59,6 +62,7 @@ class Neighbour:
     register_begin_wh: Decimal | None
     register_end_wh: Decimal | None
     heard_at: datetime
+    has_facts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from csms.protocol.vocabulary import ChargingEvent, ChargingState, EventKind
 from csms.sessions import completeness, ending, review, timeline
-from csms.sessions.facts import StoredEvent, StoredReading, Surroundings
+from csms.sessions.facts import Neighbour, StoredEvent, StoredReading, Surroundings
 from csms.sessions.metering import Frame, Metering, measure
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.power import PowerLimit
@@ -98,6 +99,7 @@ def fold(
     if not events:
         raise NoFacts(session_id)
     facts = _facts(events, readings)
+    twins = _twins(facts.start, around)
     around = _in_order(around, facts)
     limit = PowerLimit.of(current=around.current, max_power_w=around.max_power_w, policy=policy)
     following = around.following
@@ -110,21 +112,24 @@ def fold(
     metering = measure(frame, facts.readings, limit=limit, policy=policy, previous=around.previous)
     end = _end(facts, metering, around, policy, now=now)
     session = _session(session_id, facts, metering, end, around, policy, time_zone=site_time_zone)
-    found = (*facts.findings, *metering.findings, *end.findings, *end.judgement.findings)
+    found = (*facts.findings, *_ambiguous(facts, twins), *metering.findings, *end.findings, *end.judgement.findings)
     judged = review.judge(session, _case(facts, around, metering, limit), policy, now=now)
     session = replace(session, findings=_unique([*found, *judged]))
-    return replace(_dropped(session, metering, policy), inputs_hash=_inputs_hash(facts, session))
+    session = _without_duplicate(_dropped(session, metering, policy), facts, twins)
+    return replace(session, inputs_hash=_inputs_hash(facts, session))
 
 
 def _in_order(around: Surroundings, facts: _Facts) -> Surroundings:
-    """Without a following session that began before this one: it neither ends this one nor overlaps its end.
+    """Without a following session that began before this one, or at once: it neither ends nor overlaps this one.
 
     Where this one's clock was ahead, it began when we heard of it.
     """
     following = around.following
     if following is None or following.started_at is None:
         return around
-    if following.started_at >= min(facts.started_at, *(each.received_at for each in facts.events)):
+    if not _is_twin(facts.start, following) and following.started_at >= min(
+        facts.started_at, *(each.received_at for each in facts.events)
+    ):
         return around
     return replace(around, following=None)
 
@@ -335,11 +340,67 @@ def _session(
 
 
 def _unique(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One finding per rule and action, in a fixed order; of several the first by evidence stands."""
+    """One finding per rule and action, in a fixed order; of several the first by evidence stands, holds with the number.
+
+    So a release, which covers what was seen, does not cover what comes after it (`review.Release`).
+    """
     found: dict[tuple[str, Action], Finding] = {}
-    for each in sorted(findings):
-        found.setdefault((each.rule, each.action), each)
-    return tuple(found.values())
+    more: Counter[tuple[str, Action]] = Counter()
+    for each in sorted(set(findings)):
+        key = (each.rule, each.action)
+        more[key] += found.setdefault(key, each) is not each
+    return tuple(
+        replace(each, evidence=f"{each.evidence} (and {more[key]} more)")
+        if more[key] and each.action is Action.HOLD
+        else each
+        for key, each in found.items()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Twins:
+    """Neighbours whose start says the same as this session's (rules.md 4)."""
+
+    elder: Neighbour | None = None
+    younger: Neighbour | None = None
+
+
+def _is_twin(start: StoredEvent | None, neighbour: Neighbour) -> bool:
+    """The same token, instant and register: one start that came in two forms, or two drivers."""
+    if start is None or start.event.token is None or usable(start.event.register_wh) is None:
+        return False
+    said = (start.event.token, start.event.at, usable(start.event.register_wh))
+    return said == (neighbour.token, neighbour.started_at, usable(neighbour.register_begin_wh))
+
+
+def _twins(start: StoredEvent | None, around: Surroundings) -> _Twins:
+    if around.held_by_ingest:
+        return _Twins()
+    elder, younger = (
+        None if each is None or not _is_twin(start, each) else each for each in (around.previous, around.following)
+    )
+    return _Twins(elder=elder, younger=younger)
+
+
+def _has_facts(facts: _Facts) -> bool:
+    return facts.stop is not None or any(each.transaction is not None for each in facts.readings)
+
+
+def _ambiguous(facts: _Facts, twins: _Twins) -> list[Finding]:
+    """Where both went on, they may be two drivers' sessions: the younger is held."""
+    if twins.elder is None or not twins.elder.has_facts or not _has_facts(facts):
+        return []
+    evidence = f"starts like session {twins.elder.id}, and both have a stop or readings"
+    return [Finding(rule="start_ambiguous", action=Action.HOLD, evidence=evidence)]
+
+
+def _without_duplicate(session: Session, facts: _Facts, twins: _Twins) -> Session:
+    """Where only one went on, the other is its start once more."""
+    is_duplicate = twins.elder is not None or (twins.younger is not None and twins.younger.has_facts)
+    if not is_duplicate or _has_facts(facts):
+        return session
+    kept = tuple(finding for finding in session.findings if finding.action is Action.FLAG)
+    return replace(session, dropped="duplicate_start", findings=kept)
 
 
 def _dropped(session: Session, metering: Metering, policy: ReviewPolicy) -> Session:

@@ -68,21 +68,26 @@ class _Mark(NamedTuple):
 
 @dataclass(slots=True)
 class _Notebook:
-    """Collects what is odd on the way; the first evidence of a rule stands."""
+    """Collects what is odd on the way; of flags the first evidence of a rule stands."""
 
-    found: dict[tuple[str, Action], str] = field(default_factory=dict)
+    holds: dict[str, list[str]] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def hold(self, rule: str, evidence: str) -> None:
-        self.found.setdefault((rule, Action.HOLD), evidence)
+        self.holds.setdefault(rule, []).append(evidence)
 
     def flag(self, rule: str, evidence: str) -> None:
-        self.found.setdefault((rule, Action.FLAG), evidence)
+        self.flags.setdefault(rule, evidence)
 
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(
-            Finding(rule=rule, action=action, evidence=evidence) for (rule, action), evidence in self.found.items()
-        )
+        """Of holds the first in time stands, with the number of others, so that one that is added is seen."""
+        found = [Finding(rule=rule, action=Action.FLAG, evidence=evidence) for rule, evidence in self.flags.items()]
+        for rule, evidences in self.holds.items():
+            first, *others = dict.fromkeys(evidences)
+            evidence = f"{first} (and {len(others)} more)" if others else first
+            found.append(Finding(rule=rule, action=Action.HOLD, evidence=evidence))
+        return tuple(found)
 
 
 def measure(
@@ -304,6 +309,7 @@ class _Chain:
     accepted: list[_Mark]
     highest: _Mark
     newest: str = "good"
+    jumped: _Mark | None = None
 
     def take(self, mark: _Mark) -> None:
         last = self.accepted[-1]
@@ -322,8 +328,17 @@ class _Chain:
         elif mark.phases:
             self._unfit()
         else:
-            _jump(last, mark, self.limit, self.book)
+            self.jump(mark)
             self.highest = mark if mark.wh > self.highest.wh else self.highest
+
+    def jump(self, mark: _Mark) -> None:
+        """Registers that go on from one that jumped are the same jump."""
+        before, self.jumped = self.jumped, mark
+        if before is None or not self._follows(before, mark):
+            _jump(self.accepted[-1], mark, self.limit, self.book)
+
+    def _follows(self, before: _Mark, mark: _Mark) -> bool:
+        return before.wh <= mark.wh and self.limit.allows(mark.wh - before.wh, seconds_between(before.at, mark.at))
 
     def _below(self, mark: _Mark) -> None:
         """Below the begin: a dropout, or a register counted per session beside a lifetime one."""
@@ -354,7 +369,7 @@ def _chain(
     # From begin to end without anything between is judged as a whole: `energy_over_power`.
     steps = last is not begin and end.declared and not end.phases
     if steps and not limit.allows(end.wh - last.wh, seconds_between(last.at, end.at)):
-        _jump(last, end, limit, book)
+        chain.jump(end)
     return [mark for mark in chain.accepted if mark is begin or mark.wh <= end.wh]
 
 

@@ -60,7 +60,7 @@ SELECT charge_point, key, occurrence, session, kind, transaction, evse, connecto
 ;
 
 -- name: insert_readings
--- Each reading once (rules.md 2).
+-- Each reading once (RULES.md 2).
 INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks,
                      received_at)
 SELECT charge_point, evse, connector, transaction, at, key, carried_by, session, samples::jsonb,
@@ -92,7 +92,7 @@ SELECT * FROM unnest(:charge_points::text[], :evses::integer[], :connectors::int
                      :sockets::uuid[], :received_ats::timestamptz[]);
 
 -- name: upsert_connectors
--- The last arrival is the current status, whatever its timestamp says (rules.md 8).
+-- The last arrival is the current status, whatever its timestamp says (RULES.md 8).
 INSERT INTO connector (charge_point, evse, connector, status, error_code, info, reported_at)
 SELECT * FROM unnest(:charge_points::text[], :evses::integer[], :connectors::integer[], :statuses::text[],
                      :error_codes::text[], :infos::text[], :received_ats::timestamptz[])
@@ -236,9 +236,15 @@ SELECT w.session AS of_session, k.opened_at, k.closed_at
 
 -- name: neighbours_of_sessions
 -- The sessions just before and after on the same EVSE, by starts that can be true. Ids are given in the order of arrival:
--- what we heard of first follows nobody, whatever its clock says.
-SELECT w.session AS of_session, n.side, n.id, n.token, n.started_at, n.ended_at, n.register_begin_wh, n.register_end_wh,
-       n.created_at
+-- what we heard of first follows nobody, whatever its clock says. Of one with the same start, whether it has a stop or
+-- readings of its own.
+SELECT w.session AS of_session, n.side, n.id, n.token, n.started_at, n.ended_at, n.register_end_wh, n.created_at,
+       CASE WHEN n.projected_at IS NULL
+            THEN (SELECT e.register_wh FROM charging_event e WHERE e.session = n.id AND e.kind = 'started' LIMIT 1)
+            ELSE n.register_begin_wh END AS register_begin_wh,
+       n.started_at = w.start
+       AND (EXISTS (SELECT FROM charging_event e WHERE e.session = n.id AND e.kind = 'ended')
+            OR EXISTS (SELECT FROM reading r WHERE r.session = n.id)) AS has_facts
   FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :starts::timestamptz[])
     AS w (session, charge_point, evse, start)
   JOIN LATERAL (

@@ -116,7 +116,7 @@ class SessionFacts:
 
     @property
     def reused(self) -> bool:
-        """The transaction id was used before (rules.md 3)."""
+        """The transaction id was used before (RULES.md 3)."""
         return self.generation > 0
 
 
@@ -268,6 +268,7 @@ def _neighbour(row: Record) -> Neighbour:
         register_begin_wh=row["register_begin_wh"],
         register_end_wh=row["register_end_wh"],
         heard_at=row["created_at"],
+        has_facts=row["has_facts"],
     )
 
 

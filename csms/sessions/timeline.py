@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from csms.protocol.vocabulary import ChargingState, EventKind
+from csms.sessions.clock import is_plausible
 from csms.sessions.facts import OnlineSpan, StoredEvent, StoredStatus, Surroundings
 from csms.sessions.session import Activity, StateChange
 
-_STAMP_MIN = datetime(2015, 1, 1, tzinfo=UTC)
-_STAMP_AHEAD_MAX = timedelta(minutes=5)
 AVAILABLE = "Available"
 _OCCUPIED = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing", "Occupied"})
 _BY_STATUS = {
@@ -43,9 +42,7 @@ class Stay:
 
 def instant(status: StoredStatus) -> datetime:
     """When a status was: its own stamp where that can be, else its arrival."""
-    if status.at is None or status.at < _STAMP_MIN or status.at > status.received_at + _STAMP_AHEAD_MAX:
-        return status.received_at
-    return status.at
+    return status.at if status.at is not None and is_plausible(status.at, status.received_at) else status.received_at
 
 
 def states(

@@ -26,7 +26,7 @@ from session_story import (
 )
 
 from csms.protocol.vocabulary import ChargingState, TokenStatus
-from csms.sessions.facts import OnlineSpan, StoredEvent, StoredReading, StoredStatus
+from csms.sessions.facts import Neighbour, OnlineSpan, StoredEvent, StoredReading, StoredStatus
 from csms.sessions.fold import NoFacts
 from csms.sessions.periods import as_of, usage
 from csms.sessions.session import Activity, Completeness, EndSource, EnergySource, Session
@@ -349,3 +349,37 @@ def test_the_state_of_the_vehicle_before_says_nothing_about_this_one() -> None:
     assert [each.activity for each in folded([start()], surroundings=around(statuses=waiting)).states] == [
         Activity.CONNECTED
     ]
+
+
+# --- starts that say the same ----------------------------------------------------------------------------------------
+
+
+def _twin(**more: object) -> Neighbour:
+    return neighbour(**({"token": "DEMO-1", "started_at": NOON, "register_begin_wh": Decimal(1000)} | more))
+
+
+def test_a_start_that_came_twice_is_dropped_unless_it_goes_on_itself() -> None:
+    assert folded([start()], surroundings=around(previous=_twin())).dropped == "duplicate_start"
+    assert folded([start()], surroundings=around(following=_twin(has_facts=True))).dropped == "duplicate_start"
+    assert folded([start()], surroundings=around(following=_twin())).dropped is None
+
+
+def test_of_two_equal_starts_that_both_go_on_the_younger_is_held() -> None:
+    events = [start(), stop(2000, at(30))]
+
+    assert folded(events, surroundings=around(previous=_twin(has_facts=True))).holds == {"start_ambiguous"}
+    assert folded(events, surroundings=around(following=_twin(has_facts=True))).holds == frozenset()
+    assert folded(events, surroundings=around(previous=_twin())).holds == frozenset()
+
+
+def test_an_equal_start_ends_nothing() -> None:
+    session = folded([start()], [reading(at(5), register(1500))], around(following=_twin()))
+
+    assert not session.closed
+
+
+@pytest.mark.parametrize(
+    "other", [{"token": "DEMO-2"}, {"started_at": at(-1)}, {"register_begin_wh": Decimal(1001)}], ids=str
+)
+def test_starts_that_differ_are_two(other: dict[str, object]) -> None:
+    assert folded([start()], surroundings=around(previous=_twin(**other))).dropped is None

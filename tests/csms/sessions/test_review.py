@@ -24,7 +24,7 @@ from session_story import (
 
 from csms.protocol.vocabulary import TokenStatus
 from csms.sessions.policy import PolicyInvalid, ReviewPolicy
-from csms.sessions.review import FLAGS, HOLDS
+from csms.sessions.review import FLAGS, HOLDS, Release, still_held
 from csms.sessions.session import Session
 
 
@@ -206,3 +206,51 @@ def test_a_policy_changes_what_is_held() -> None:
 def test_every_hold_and_flag_says_what_it_means() -> None:
     assert all(text.endswith(".") for text in [*HOLDS.values(), *FLAGS.values()])
     assert HOLDS.keys() & FLAGS.keys() == {"late", "stop_conflict"}
+
+
+# --- releases --------------------------------------------------------------------------------------------------------
+
+JUMP = [reading(at(5), register(2000)), reading(at(6), register(42_000)), reading(at(10), register(43_000))]
+
+
+def _released(session: Session, *names: str) -> Release:
+    """What a person lets pass who looks at the session now."""
+    evidence = frozenset((each.rule, each.evidence) for each in session.findings)
+    return Release(holds=frozenset(names), evidence=evidence, was_closed=session.closed)
+
+
+def test_a_release_covers_what_was_seen_while_the_session_goes_on() -> None:
+    seen = folded([start()], JUMP[:2], now=at(20))
+    later = folded([start()], [*JUMP, reading(at(19), register(44_000))], now=at(20))
+    released = [_released(seen, "register_jump")]
+
+    assert still_held(seen, []) == {"register_jump"}
+    assert still_held(seen, released) == still_held(later, released) == frozenset()
+
+
+def test_a_release_of_a_running_session_does_not_cover_its_next_jump() -> None:
+    released = [_released(folded([start()], JUMP, now=at(20)), "register_jump")]
+    again = folded([start()], [*JUMP, reading(at(11), register(143_000))], now=at(20))
+
+    assert still_held(again, released) == {"register_jump"}
+    assert still_held(again, [*released, _released(again, "register_jump")]) == frozenset()
+
+
+def test_a_release_covers_only_the_names_that_it_names() -> None:
+    session = folded([start(1000), stop(600_000, at(30))])
+
+    assert still_held(session, [_released(session, "energy_over_limit")]) == {"energy_over_power"}
+
+
+def test_a_release_of_an_ended_session_stands_whatever_the_evidence_says_later() -> None:
+    release = Release(holds=frozenset({"energy_over_power"}), evidence=frozenset(), was_closed=True)
+
+    assert still_held(folded([start(1000), stop(101_000, at(30))]), [release]) == frozenset()
+
+
+def test_what_holds_a_running_session_says_the_same_until_something_happens() -> None:
+    unknown = around(token_status=TokenStatus.INVALID)
+    first = folded([start()], [reading(at(5), register(2000))], unknown, now=at(25 * 60))
+    later = folded([start()], [*JUMP[:1], reading(at(9), register(2500))], unknown, now=at(26 * 60))
+
+    assert still_held(later, [_released(first, "token_unknown", "too_long")]) == frozenset()

@@ -15,6 +15,7 @@ from csms.charge_points.service import Choices
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Reading, ReadingsReported, Sample, StatusReported
 from csms.sessions.arrival import Arrival, StorableFact
 from csms.sessions.ingest import Ingest
+from csms.sessions.review import Release
 from csms.sessions.service import Sessions
 from csms.sessions.session import Session
 from csms.sessions.store import SessionFacts, load_facts
@@ -273,3 +274,38 @@ async def test_a_transaction_id_is_free_again_after_an_end_without_stop(room: Ro
     await room.hears(replace(start, at=at(60), key=b"b"), at(60))
 
     assert await room.pool.fetchval("SELECT generation FROM session WHERE id <> $1", first) == 1
+
+
+async def test_two_forms_of_one_start_are_one_session(room: Room) -> None:
+    first = await room.starts(0)
+    again = await room.starts(0.1, stamped=at(0), reservation=7)
+
+    async with room.pool.acquire() as connection, connection.transaction():
+        await room.sessions.fold_all(connection, [first, again])
+    rows = await room.pool.fetch("SELECT id, dropped, ended_at FROM session ORDER BY id")
+    assert [tuple(row) for row in rows] == [(first, None, None), (again, "duplicate_start", None)]
+
+
+async def test_the_younger_of_two_equal_starts_that_both_stop_is_held(room: Room) -> None:
+    first = await room.starts(0)
+    again = await room.starts(0.1, stamped=at(0), reservation=7)
+    await room.stops(first, 30, 1500)
+    await room.stops(again, 31, 1600)
+
+    async with room.pool.acquire() as connection, connection.transaction():
+        await room.sessions.fold_all(connection, [first, again])
+    held = [row["holds"] for row in await room.pool.fetch("SELECT holds FROM session ORDER BY id")]
+    assert ["start_ambiguous" in each for each in held] == [False, True]
+
+
+async def test_a_release_is_read_with_what_had_been_found(room: Room) -> None:
+    session = await room.starts(0)
+    await room.pool.execute(
+        "INSERT INTO review_entry (session, action, holds, reason, actor, findings, closed) "
+        "VALUES ($1, 'release', '{late}', 'seen', 'ops', $2, false)",
+        session, [{"rule": "late", "action": "hold", "evidence": "by a year"}],
+    )  # fmt: skip
+
+    assert (await room.facts(session)).releases == [
+        Release(holds=frozenset({"late"}), evidence=frozenset({("late", "by a year")}), was_closed=False)
+    ]
