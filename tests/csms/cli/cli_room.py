@@ -16,6 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from csms.database.pool import connect_once
+from csms.sessions import listing
 from simulators.charge_point import Build, Credentials, ModelClock, ReconnectPolicy, SimulatedChargePoint
 
 CSMS = str(Path(sys.executable).with_name("csms"))
@@ -142,6 +144,13 @@ class Installation:
         return str(made["password"])
 
     @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """To look often without a process each time; what is claimed is what commands print."""
+        dsn = json.loads((self.data_dir / "cluster.lock").read_text())["dsn"]
+        async with connect_once(dsn) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
     async def simulated(
         self, identity: str, protocol: str, *, at: datetime | None = None, **build: Any
     ) -> AsyncIterator[SimulatedChargePoint]:
@@ -159,12 +168,10 @@ class Installation:
 
     async def await_session(self, identity: str, state: str) -> dict[str, Any]:
         """The only session of a charge point, once it is in a state."""
-
-        async def look() -> dict[str, Any] | None:
-            found = await self.sessions("--cp", identity, "--state", state)
-            return found[0] if len(found) == 1 else None
-
-        return await until(look)
+        async with self.connection() as connection:
+            await until(lambda: listing.list_sessions(connection, charge_point=identity, state=state))
+        [found] = await self.sessions("--cp", identity, "--state", state)
+        return found
 
     async def held_session(self, identity: str, *, wh: int = 5000) -> dict[str, Any]:
         """A session that the gate holds: an unknown card has charged while the charge point was offline."""

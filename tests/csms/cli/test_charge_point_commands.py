@@ -13,6 +13,8 @@ from cli_room import TOKEN, Installation, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from csms.charge_points import service as charge_points
+
 PROTOCOLS = pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
 INTERVAL = {"ocpp1.6": "MeterValueSampleInterval", "ocpp2.0.1": "SampledDataCtrlr.TxUpdatedInterval"}
 LEDS = {"ocpp1.6": "NumberOfConnectors", "ocpp2.0.1": "DeviceDataCtrlr.ItemsPerMessage"}
@@ -83,13 +85,13 @@ async def test_what_a_charge_point_is_asked_it_does(shop: Installation, protocol
 async def until_status(shop: Installation, name: str, status: str, *, count: int = 1) -> list[int]:
     """The EVSEs that report a status, once there are so many."""
 
-    async def look() -> list[int]:
-        evses = (await shop.data("cp", "show", name))["evses"]
-        found = [each["evse"] for each in evses if each["status"] == status]
-        return found if len(found) >= count else []
+    async def look() -> bool:
+        [row] = await charge_points.list_charge_points(connection, identity=name)
+        return [each["status"] for each in row["evses"]].count(status) >= count
 
-    found: list[int] = await until(look)
-    return found
+    async with shop.connection() as connection:
+        await until(look)
+    return [each["evse"] for each in (await shop.data("cp", "show", name))["evses"] if each["status"] == status]
 
 
 @PROTOCOLS

@@ -152,29 +152,24 @@ async def test_commands_to_charge_points_need_a_server(database: str, data_home:
     assert said.error["next"] == "start it with csms serve"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "kind"),
-    [
-        (["no-such-group"], 2, "usage"),
-        (["session", "show", "first"], 2, "usage"),
-        (["session", "show", "99999999999999999999"], 2, "usage"),
-        (["session", "list", "--since", "yesterday"], 2, "usage"),
-        (["session", "show", "2000000000"], 3, "not_found"),
-        (["cp", "show", "NO-SUCH-CP"], 3, "not_found"),
-        (["cp", "reset", "NO-SUCH-CP"], 3, "not_found"),
-        (["bill", "show", "2000000000"], 3, "not_found"),
-        (["site", "list", "--fields", "id,no_such"], 2, "usage"),
-        (["token", "block", "NEVER-ISSUED"], 3, "not_found"),
-        (["token", "issue", b"\xff\xfe".decode(errors="surrogateescape")], 2, "usage"),
-    ],
-)
-async def test_an_error_is_one_object_that_says_what_to_do(
-    shop: Installation, arguments: list[str], code: int, kind: str
-) -> None:
-    said = await shop.csms(*arguments)
+async def test_an_error_is_one_object_that_says_what_to_do(shop: Installation) -> None:
+    wrong: list[tuple[tuple[str, ...], int, str]] = [
+        (("no-such-group",), 2, "usage"),
+        (("session", "show", "first"), 2, "usage"),
+        (("session", "show", "99999999999999999999"), 2, "usage"),
+        (("session", "list", "--since", "yesterday"), 2, "usage"),
+        (("session", "show", "2000000000"), 3, "not_found"),
+        (("cp", "show", "NO-SUCH-CP"), 3, "not_found"),
+        (("cp", "reset", "NO-SUCH-CP"), 3, "not_found"),
+        (("bill", "show", "2000000000"), 3, "not_found"),
+        (("site", "list", "--fields", "id,no_such"), 2, "usage"),
+        (("token", "block", "NEVER-ISSUED"), 3, "not_found"),
+        (("token", "issue", b"\xff\xfe".decode(errors="surrogateescape")), 2, "usage"),
+    ]
+    said = await asyncio.gather(*(shop.csms(*arguments) for arguments, _, _ in wrong))
 
-    assert (said.code, said.out) == (code, "")
-    assert said.error["code"] == kind
+    assert [(each.code, each.error["code"]) for each in said] == [(code, kind) for _, code, kind in wrong]
+    assert [each.out for each in said] == [""] * len(wrong)
 
 
 async def test_a_list_comes_in_four_forms_with_the_same_names(shop: Installation) -> None:

@@ -77,8 +77,14 @@ async def test_a_session_is_listed_billed_and_explained_to_the_cent(shop: Instal
     assert sum(Decimal(line["excl_tax"]) for line in explained["lines"] if line["what"] == "ENERGY") == Decimal("4.90")
 
 
-async def test_an_interim_bill_can_be_looked_at_later(shop: Installation) -> None:
-    session = await shop.rated_session("SES-INTERIM")
+@pytest.fixture(scope="module")
+def rated(shop: Installation) -> dict[str, Any]:
+    """A session with its final bill, for tests that only look at it."""
+    return asyncio.run(shop.rated_session("SES-RATED"))
+
+
+async def test_an_interim_bill_can_be_looked_at_later(shop: Installation, rated: dict[str, Any]) -> None:
+    session = rated
     newest = [each for each in await shop.data("bill", "list", "--limit", "1000") if each["session"] == session["id"]]
     first = await shop.data("bill", "show", session["id"], "--seq", "1")
     beyond = await shop.csms("bill", "show", session["id"], "--seq", "99")
@@ -203,17 +209,16 @@ async def test_a_dropped_session_is_never_billed(shop: Installation) -> None:
     assert await shop.data("review", "list", "--cp", "REV-DROP") == []
 
 
-async def test_a_review_needs_a_reason_and_something_to_decide(shop: Installation) -> None:
-    session = await shop.rated_session("REV-NOTHING")
-    id_ = session["id"]
-    silent, blank, rated, unknown = await asyncio.gather(
+async def test_a_review_needs_a_reason_and_something_to_decide(shop: Installation, rated: dict[str, Any]) -> None:
+    id_ = rated["id"]
+    silent, blank, billed, unknown = await asyncio.gather(
         shop.csms("review", "release", id_),
         shop.csms("review", "release", id_, "--reason", "  "),
         shop.csms("review", "release", id_, "--reason", "why not", "--dry-run"),
         shop.csms("review", "drop", 2_000_000_000, "--reason", "why not"),
     )
 
-    assert [each.code for each in (silent, blank, rated, unknown)] == [2, 5, 5, 3]
+    assert [each.code for each in (silent, blank, billed, unknown)] == [2, 5, 5, 3]
 
 
 async def test_the_log_of_reviews_cannot_be_rewritten(shop: Installation) -> None:
@@ -235,8 +240,9 @@ async def test_the_name_of_who_decides_comes_from_the_environment(shop: Installa
     assert said.json["actor"] == "night shift"
 
 
-async def test_a_backup_restored_elsewhere_gives_the_same_lists(shop: Installation, data_home: Path) -> None:
-    await shop.rated_session("DB-BACKUP")
+async def test_a_backup_restored_elsewhere_gives_the_same_lists(
+    shop: Installation, rated: dict[str, Any], data_home: Path
+) -> None:
     dump = data_home / "csms.dump"
     saved = await shop.data("db", "backup", dump)
     before = await lists(shop)
@@ -248,6 +254,7 @@ async def test_a_backup_restored_elsewhere_gives_the_same_lists(shop: Installati
     assert saved["size_bytes"] == dump.stat().st_size
     assert restored.json["migrations_applied_since"] == []
     assert after == before
+    assert rated in before[0]
     assert (twice.code, twice.error["code"]) == (5, "restore_refused")
 
 
