@@ -1,32 +1,41 @@
-"""Turns sessions into money. Knows no OCPP; what csms may use is named here."""
+"""Turns sessions into money. Knows no OCPP; what csms may use is named here.
 
-from billing.bills.bill import BillKind, CommittedBill
-from billing.bills.billable import BillableSession, SessionSource
-from billing.bills.cli import bill_group, explain_session
-from billing.bills.history import SessionRating, newest_bills, session_ratings
-from billing.bills.service import BillingService, BillingSettings
-from billing.cli_output import (
-    CliError,
-    CommandGroup,
-    Format,
-    Output,
-    async_command,
-    cell,
-    json_text,
-    output_options,
-    print_error,
-    printable,
-    rfc3339,
-)
-from billing.cli_parameters import INSTANT, SESSION_ID
-from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
-from billing.money import MINOR_DIGITS, Money
-from billing.rating.usage import Period, PeriodKind, Usage
-from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
-from billing.tariffs.assignment import Scope
-from billing.tariffs.cli import tariff_group
-from billing.tariffs.service import assign as assign_tariff
-from billing.tariffs.service import create as create_tariff
+Each name is loaded when it is first asked for: a command that lists sites needs no rating engine to start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from billing.bills.bill import BillKind, CommittedBill
+    from billing.bills.billable import BillableSession, SessionSource
+    from billing.bills.cli import bill_group, explain_session
+    from billing.bills.history import SessionRating, newest_bills, session_ratings
+    from billing.bills.service import BillingService, BillingSettings
+    from billing.cli_output import (
+        CliError,
+        CommandGroup,
+        Format,
+        Output,
+        async_command,
+        cell,
+        json_text,
+        output_options,
+        print_error,
+        printable,
+        rfc3339,
+    )
+    from billing.cli_parameters import INSTANT, SESSION_ID
+    from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
+    from billing.money import MINOR_DIGITS, Money
+    from billing.rating.usage import Period, PeriodKind, Usage
+    from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
+    from billing.tariffs.assignment import Scope
+    from billing.tariffs.cli import tariff_group
+    from billing.tariffs.service import assign as assign_tariff
+    from billing.tariffs.service import create as create_tariff
 
 __all__ = [
     "INSTANT",
@@ -74,3 +83,60 @@ __all__ = [
     "session_ratings",
     "tariff_group",
 ]
+
+_HOMES = {
+    "AlreadyDone": "billing.errors:AlreadyDone",
+    "BillKind": "billing.bills.bill:BillKind",
+    "BillableSession": "billing.bills.billable:BillableSession",
+    "BillingService": "billing.bills.service:BillingService",
+    "BillingSettings": "billing.bills.service:BillingSettings",
+    "CliError": "billing.cli_output:CliError",
+    "CommandGroup": "billing.cli_output:CommandGroup",
+    "CommittedBill": "billing.bills.bill:CommittedBill",
+    "Connection": "billing.sql:Connection",
+    "ExitCode": "billing.errors:ExitCode",
+    "Format": "billing.cli_output:Format",
+    "INSTANT": "billing.cli_parameters:INSTANT",
+    "MINOR_DIGITS": "billing.money:MINOR_DIGITS",
+    "Money": "billing.money:Money",
+    "NotDone": "billing.errors:NotDone",
+    "NotFound": "billing.errors:NotFound",
+    "Output": "billing.cli_output:Output",
+    "Period": "billing.rating.usage:Period",
+    "PeriodKind": "billing.rating.usage:PeriodKind",
+    "Queries": "billing.sql:Queries",
+    "Query": "billing.sql:Query",
+    "QueryFileInvalid": "billing.sql:QueryFileInvalid",
+    "Refused": "billing.errors:Refused",
+    "SESSION_ID": "billing.cli_parameters:SESSION_ID",
+    "Scope": "billing.tariffs.assignment:Scope",
+    "SessionRating": "billing.bills.history:SessionRating",
+    "SessionSource": "billing.bills.billable:SessionSource",
+    "Unavailable": "billing.errors:Unavailable",
+    "Usage": "billing.rating.usage:Usage",
+    "assign_tariff": "billing.tariffs.service:assign",
+    "async_command": "billing.cli_output:async_command",
+    "bill_group": "billing.bills.cli:bill_group",
+    "bind_names": "billing.sql:bind_names",
+    "cell": "billing.cli_output:cell",
+    "create_tariff": "billing.tariffs.service:create",
+    "explain_session": "billing.bills.cli:explain_session",
+    "json_text": "billing.cli_output:json_text",
+    "newest_bills": "billing.bills.history:newest_bills",
+    "output_options": "billing.cli_output:output_options",
+    "print_error": "billing.cli_output:print_error",
+    "printable": "billing.cli_output:printable",
+    "rfc3339": "billing.cli_output:rfc3339",
+    "session_ratings": "billing.bills.history:session_ratings",
+    "tariff_group": "billing.tariffs.cli:tariff_group",
+}
+"""Where each name is defined."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name].split(":")
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
