@@ -17,6 +17,21 @@ from csms.database.embedded import EmbeddedPostgres
 from csms.database.migrate import migrate
 from csms.database.pool import open_pool
 
+LONG = os.environ.get("CSMS_TEST_LONG") == "1"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the full counts to CSMS_TEST_LONG=1; each has a shorter twin that always runs."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if LONG or not slow or config.option.markexpr:
+        return
+    items[:] = [item for item in items if item not in slow]
+    config.hook.pytest_deselected(items=slow)
+
+
+def pytest_report_header() -> str:
+    return "counts and lengths: " + ("full" if LONG else "reduced; CSMS_TEST_LONG=1 runs the full ones, marked slow")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_from_outside() -> None:

@@ -337,6 +337,8 @@ async def _insert_events(connection: Any, batch: _Batch) -> None:
             batch.due.add(plan.session)
             if plan.event.kind is not EventKind.UPDATED:
                 batch.urgent.add(plan.session)
+            if plan.event.kind is EventKind.ENDED and plan.event.evse is not None:
+                batch.evses_touched.add((plan.arrival.charge_point, plan.event.evse))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from csms.sessions import listing, metrics
 from csms.sessions.fold import fold
 from csms.sessions.periods import as_of, energy_wh_of, idle_closed_at, usage
 from csms.sessions.policy import ReviewPolicy
+from csms.sessions.review import still_held
 from csms.sessions.session import Session
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
 from csms.settings import Settings
@@ -251,7 +252,7 @@ class Sessions:
             complete_at=_complete_at(facts, session),
             closed=session.closed,
             dropped=_dropped(facts, session) is not None,
-            holds=session.holds - facts.released,
+            holds=still_held(session, facts.releases),
             released=facts.released,
             energy_wh=energy_wh_of(used),
             as_of=until,
@@ -307,7 +308,7 @@ def _projection(facts: SessionFacts, session: Session) -> Projection:
         register_end_wh=session.end_wh,
         energy_source=str(session.energy_source),
         dropped=_dropped(facts, session),
-        holds=session.holds - facts.released,
+        holds=still_held(session, facts.releases),
         flags=session.flags | _flags_of(facts),
         last_fact_at=session.last_fact_at,
         inputs_hash=session.inputs_hash,

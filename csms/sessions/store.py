@@ -87,8 +87,8 @@ class SessionFacts:
 
     @property
     def released(self) -> frozenset[str]:
-        """All hold names that were ever released."""
-        return frozenset(name for release in self.releases for name in release.holds)
+        """Names of billing's own holds that were released: they are judged at the end, and only those then decided count."""
+        return frozenset(name for release in self.releases if release.was_closed for name in release.holds)
 
     @property
     def first_received_at(self) -> datetime:
