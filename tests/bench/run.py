@@ -67,11 +67,12 @@ async def run(plan: Plan, *, say: Callable[[str], None]) -> Figures:
         data_dir = Path(directory)
         async with open_cluster(data_dir, "own") as dsn:
             logins = await provision(dsn, data_dir, max(plan.idle_connections, 4 * plan.connections))
+            say(f"memory of {plan.idle_connections} connections")
+            # First: later there are sessions that the server would be billing meanwhile.
+            await _memory(plan, figures, dsn, data_dir, logins)
             for n in range(plan.rounds):
                 say(f"round {n + 1} of {plan.rounds}")
                 await _round(plan, figures, dsn, data_dir, logins)
-            say(f"memory of {plan.idle_connections} connections")
-            await _memory(plan, figures, dsn, data_dir, logins)
     return figures
 
 
