@@ -138,6 +138,8 @@ class BillingService:
             self._awake.clear()
             try:
                 await self.drain()
+            except DATABASE_TROUBLE as trouble:
+                log.warning("billing_waits_for_database", why=str(trouble) or type(trouble).__name__)
             except Exception:  # whatever it was, the next sweep must come; nothing is lost meanwhile
                 metrics.FAILURES.labels(what="sweep").inc()
                 log.exception("billing_sweep_failed", again_in_s=self._settings.sweep_interval_s)

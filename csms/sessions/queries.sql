@@ -497,3 +497,16 @@ SELECT token, array_agg(id) AS sessions
   FROM session
  WHERE token = ANY (:tokens::text[]) AND ended_at IS NULL AND dropped IS NULL
  GROUP BY token;
+
+-- name: note_foreign_transactions
+-- A charge point that names transactions of others: one security event an hour and charge point, whatever it sends.
+INSERT INTO security_event (charge_point, key, type, at, tech_info, received_at)
+SELECT e.charge_point, decode(md5('foreign' || date_trunc('hour', min(e.received_at))), 'hex'),
+       'ForeignTransaction', min(e.received_at),
+       count(*) || ' stops of transactions of other charge points, the first ' || min(e.transaction), now()
+  FROM charging_event e
+  JOIN session s ON s.id::text = e.transaction AND s.charge_point <> e.charge_point
+ WHERE e.session IS NULL AND e.received_at > :since::timestamptz
+ GROUP BY e.charge_point, date_trunc('hour', e.received_at)
+    ON CONFLICT DO NOTHING
+RETURNING charge_point, tech_info;

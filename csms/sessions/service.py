@@ -32,6 +32,7 @@ BATCH_MAX = 20
 MARK_INTERVAL_S = 5.0
 """So often billing looks at a running session that has only new readings; starts, ends and holds it sees at once."""
 ORPHANS_SINCE = timedelta(days=90)
+FOREIGN_SINCE = timedelta(hours=2)
 URGENT_PAUSE_S = 0.02
 """Starts and ends are folded at once; the pause lets a burst share one fold."""
 REST_FACTOR = 10
@@ -123,6 +124,13 @@ class Sessions:
             metrics.held_sessions.set(counts["held"])
         await in_transaction(self._pool, partial(_pair_orphans, settle=self._settings.settle_delay))
         await self._mark_the_rest()
+        await self._note_foreign()
+
+    async def _note_foreign(self) -> None:
+        async with self._pool.acquire() as connection:
+            rows = await SQL.note_foreign_transactions.fetch(connection, since=utc_now() - FOREIGN_SINCE)
+        for row in rows:
+            log.warning("foreign_transactions", charge_point=row["charge_point"], what=row["tech_info"])
 
     async def _mark_the_rest(self) -> None:
         """Running sessions whose readings billing has not been told of yet."""

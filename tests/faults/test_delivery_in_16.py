@@ -236,7 +236,9 @@ async def test_a_charge_point_cannot_touch_the_transactions_of_another(room: Roo
         stolen = (await room.sessions("CP-A"))[0]
         await owner.call("StopTransaction", stop_16(id_, T1))
         await until(lambda: room.has("rated"), what="the session is rated")
+        await until(lambda: _noted(room), what="the attempt is noted")
 
+    assert await room.fetch("SELECT charge_point FROM security_event") == [("CP-B",)]
     assert [reply.error for reply in replies] == [None] * 2 * last
     assert (stolen["state"], stolen["ended_at"]) == ("open", None)
     assert len(await room.orphans()) == last
@@ -244,6 +246,11 @@ async def test_a_charge_point_cannot_touch_the_transactions_of_another(room: Roo
     assert len(await room.fetch("SELECT FROM reading WHERE charge_point = 'CP-B'")) == last
     assert [each["energy_wh"] for each in await room.sessions()] == [5000]
     assert await room.bills() == [(id_, "final", 292)]
+
+
+async def _noted(room: Room) -> bool:
+    """A burst is one security event."""
+    return bool(await room.fetch("SELECT FROM security_event WHERE type = 'ForeignTransaction'"))
 
 
 async def _claim_all(stranger: Wire, last: int) -> list[Reply]:
