@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_room import HOUR, TOKEN, TWO_HOURS, Installation, environment, following, interrupted, line_of, run
+from cli_room import HOUR, TOKEN, TWO_HOURS, Installation, environment, following, interrupted, line_of, run, until
 
 from csms.database.pool import connect_once
 
@@ -244,6 +244,8 @@ async def test_a_backup_restored_elsewhere_gives_the_same_lists(
     shop: Installation, rated: dict[str, Any], data_home: Path
 ) -> None:
     dump = data_home / "csms.dump"
+    async with shop.connection() as connection:
+        await until(lambda: connection.fetchval(NOTHING_IS_DUE))
     saved = await shop.data("db", "backup", dump)
     before = [await shop.data(*command) for command in LISTS]
     new = environment(data_home / "new")
@@ -258,6 +260,7 @@ async def test_a_backup_restored_elsewhere_gives_the_same_lists(
     assert (twice.code, twice.error["code"]) == (5, "restore_refused")
 
 
+NOTHING_IS_DUE = "SELECT NOT EXISTS (SELECT FROM session_due) AND NOT EXISTS (SELECT FROM rating_due)"
 LISTS = (("session", "list"), ("bill", "list", "--limit", "10000"))
 
 
