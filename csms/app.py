@@ -16,7 +16,7 @@ import structlog
 
 from billing import BillingService, BillingSettings, BillKind, CommittedBill
 from csms.api.health import HttpServer, build
-from csms.charge_points.service import load_password_key
+from csms.charge_points.service import load_password_key, require_password_key
 from csms.charge_points.set_up import apply_template
 from csms.database.group_commit import GroupCommit
 from csms.database.health import DatabaseHealth
@@ -86,8 +86,8 @@ class Server:
         self.reception = Reception(
             settings, pool, self.node, self.writer, self.frames, accepted=self._set_up, final_cost=self.final_costs.of
         )
-        key = load_password_key(settings.data_dir, settings.password_key)
-        self.gateway = Gateway(settings, self.reception, key, self.health)
+        self._password_key = load_password_key(settings.data_dir, settings.password_key)
+        self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
         self.display = Display(pool, self._send)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
@@ -99,6 +99,8 @@ class Server:
 
     async def run(self, *, started: Callable[[Running], None]) -> None:
         """Serve until `stop`. What begins first ends last: sockets close before the writer, the writer before the pool."""
+        async with self._pool.acquire() as connection:
+            await require_password_key(connection, self._password_key)
         await self.sessions.prepare()
         await self._keep_house()
         async with asyncio.TaskGroup() as inner:

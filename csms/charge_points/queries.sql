@@ -1,3 +1,11 @@
+-- name: remember_key
+-- The first key that was used here is the one.
+INSERT INTO installation (name, value) VALUES ('password_key', :fingerprint::text) ON CONFLICT DO NOTHING;
+
+-- name: remembered_key
+-- The fingerprint of the key that the password hashes were made with.
+SELECT value FROM installation WHERE name = 'password_key';
+
 -- name: find_charge_point
 -- The charge point of an identity, in whatever case it was written.
 SELECT * FROM charge_point WHERE lower(id) = lower(:identity::text);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -73,6 +74,21 @@ def load_password_key(data_dir: Path, given: str | None = None) -> bytes:
     return path.read_bytes()
 
 
+async def require_password_key(connection: Any, key: bytes) -> None:
+    """Refuse to work with another key than the one that the stored hashes were made with: nobody could connect.
+
+    Raises:
+        Refused: naming what to bring along.
+    """
+    fingerprint = hashlib.sha256(b"csms password key " + key).hexdigest()[:16]
+    await SQL.remember_key.execute(connection, fingerprint=fingerprint)
+    if await SQL.remembered_key.fetchval(connection) != fingerprint:
+        raise Refused(
+            "the password key here is not the one that this database's charge point passwords were hashed with",
+            "bring password.key of the first data directory along, or set CSMS_PASSWORD_KEY to the same value everywhere",
+        )
+
+
 async def find(connection: Any, identity: str) -> ChargePoint | None:
     """The charge point of an identity in any case; its id is the registered spelling."""
     row = await SQL.find_charge_point.fetchrow(connection, identity=identity)
@@ -95,6 +111,7 @@ async def create(connection: Any, identity: str, choices: Choices, *, key: bytes
     """Make a charge point known. The password is in the answer and nowhere else; None for profile 0."""
     _check_identity(identity)
     _check(choices)
+    await require_password_key(connection, key)
     if choices.site is None:
         raise Refused("a charge point belongs to a site", "name it: --site SITE")
     profile = 1 if choices.security_profile is None else choices.security_profile
@@ -125,6 +142,7 @@ async def change(
 ) -> tuple[ChargePoint, str | None]:
     """Change what was said of a charge point. A new password, given or generated, is in the answer once."""
     _check(choices)
+    await require_password_key(connection, key)
     known = await get(connection, identity)
     password = secrets.token_hex(20) if new_password and choices.password is None else choices.password
     profile = known.security_profile if choices.security_profile is None else choices.security_profile

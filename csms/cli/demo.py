@@ -113,7 +113,11 @@ async def _play(console: Console, settings: Settings, dsn: str, running: Running
                 for act in world.ACTS
             )
         )  # fmt: skip
-        await _show(console, connection, played)
+        try:
+            await _show(console, connection, played)
+        finally:
+            played.cancel()
+            await asyncio.gather(played, return_exceptions=True)
         return await _settled(connection)
 
 

@@ -60,8 +60,12 @@ class Root(CommandGroup):
             raise CliError(
                 str(wrong), "correct or unset them", ExitCode.USAGE, details={"problems": wrong.problems}
             ) from wrong
-        except (click.ClickException, click.exceptions.Exit, click.Abort, NotDone):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, NotDone, BrokenPipeError):
             raise
+        except OSError as trouble:
+            status = ExitCode.PERMISSION if isinstance(trouble, PermissionError) else ExitCode.FAILED
+            what = f"{trouble.filename}: {trouble.strerror}" if trouble.filename else str(trouble)
+            raise CliError(what, "check the path, its permissions and the room on its disk", status) from trouble
         except Exception as defect:
             if isinstance(ctx.obj, Settings) and ctx.obj.log_level == "debug":
                 raise

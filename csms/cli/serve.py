@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from typing import Any
 
 import click
 
+from billing import CliError, ExitCode
 from csms import logs
 from csms.app import Running, run_server
 from csms.cli.context import database
@@ -49,7 +51,32 @@ def _run(main: Any) -> None:
         uvloop.run(main)
 
 
+def _require_port(host: str, port: int, option: str) -> None:
+    """Say what stands in the way before anything is started.
+
+    Raises:
+        CliError: the port is in use, or may not be used by this account.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except PermissionError:
+            raise CliError(
+                f"this account may not listen on port {port}", f"choose one above 1023: {option}", ExitCode.PERMISSION
+            ) from None
+        except OSError as trouble:
+            raise CliError(
+                f"port {port} on {host} cannot be used: {trouble.strerror}",
+                f"stop what uses it, or choose another one: {option}",
+                ExitCode.CONFLICT,
+            ) from None
+
+
 async def _serve(settings: Settings) -> None:
+    _require_port(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
+    _require_port(settings.http_host, settings.http_port, "--http-port")
     async with database(settings, "own") as dsn:
         await run_server(settings, dsn, started=lambda running: _print_ready(settings, running), handle_signals=True)
 

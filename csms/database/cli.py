@@ -124,6 +124,9 @@ async def backup(context: click.Context, file: Path, output: Output) -> None:
     """
     async with database(settings_of(context), "attach_or_own") as dsn:
         size_bytes = await backups.back_up(dsn, file)
+    output.note(
+        "keep password.key of the data directory with it (or CSMS_PASSWORD_KEY): without that key no charge point can connect"
+    )
     output.one({"file": str(file), "size_bytes": size_bytes})
 
 
@@ -142,6 +145,9 @@ async def restore(context: click.Context, file: Path, output: Output) -> None:
     async with database(settings_of(context), "attach_or_own") as dsn:
         await backups.restore(dsn, file)
         applied = await migrate(dsn)
+    output.note(
+        "bring the first installation's password.key into the data directory (or set CSMS_PASSWORD_KEY) before csms serve"
+    )
     output.one({"file": str(file), "migrations_applied_since": [each.label for each in applied]})
 
 

@@ -126,7 +126,7 @@ def result(verdicts: Sequence[Verdict]) -> Table:
     """The closing table."""
     table = Table(title="What became of each", title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in ("session", "charge point", "protocol", "what happened", "kWh", "billed", "right", "why"):
-        table.add_column(name, justify="right" if name in {"session", "kWh", "billed"} else "left")
+        table.add_column(name, justify="right" if name in {"session", "kWh", "billed"} else "left", overflow="fold")
     for each in verdicts:
         session = each.session or {}
         amount = session.get("total_incl_tax")

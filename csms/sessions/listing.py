@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from billing import Money, NotFound, Refused
+from billing import AlreadyDone, Money, NotFound, Refused
 from csms.sessions.store import SQL
 
 NEXT_STEPS = {
@@ -130,14 +130,15 @@ async def review(connection: Any, session: int, *, action: str, reason: str, act
 
     Raises:
         NotFound: no such session.
-        Refused: nothing holds it, or it is billed or dropped already.
+        Refused: nothing holds it.
+        AlreadyDone: it is billed or dropped.
     """
     if not reason.strip():
         raise Refused("a review decision needs a reason", "say why: --reason TEXT")
     row = await get(connection, session)
     state = state_of(row)
     if state in {"rated", "dropped"}:
-        raise Refused(f"session {session} is {state} already", f"see csms session show {session}")
+        raise AlreadyDone(f"session {session} is {state} already", f"see csms session show {session}")
     if action == "release" and not row["holds"]:
         raise Refused(f"nothing holds session {session}", f"see csms session show {session}")
     unreleasable = [hold for hold in row["holds"] if hold in NEXT_STEPS]
@@ -148,7 +149,7 @@ async def review(connection: Any, session: int, *, action: str, reason: str, act
         )
     async with connection.transaction():
         if await SQL.lock_rating.fetchval(connection, session=session):
-            raise Refused(f"session {session} has just been billed", f"see csms session show {session}")
+            raise AlreadyDone(f"session {session} has just been billed", f"see csms session show {session}")
         await SQL.insert_review.execute(
             connection, session=session, action=action, holds=list(row["holds"]), reason=reason, actor=actor
         )

@@ -1,6 +1,12 @@
 -- Charge points, their facts, and the sessions folded from them.
 -- Facts are append-only; `session` is a projection that can be recomputed from them.
 
+-- What holds for the installation as a whole: the fingerprint of the key that the password hashes were made with.
+CREATE TABLE installation (
+    name   text PRIMARY KEY,
+    value  text NOT NULL
+);
+
 CREATE TABLE site (
     id          text PRIMARY KEY,
     name        text NOT NULL,
