@@ -188,10 +188,13 @@ class BillingService:
         drafts: list[DraftBill] = []
         states: list[RatingState] = []
         for case in cases:
+            await asyncio.sleep(0)  # rating a long session is work; whoever else uses this loop comes in between
             decision = _decide(case, policies, now)
             draft = _draft(case, decision, now)
             drafts += [draft] if draft else []
             states.append(_next_state(case.state, decision, draft))
+            if LATE_FACT in states[-1].flags and LATE_FACT not in case.state.flags:
+                metrics.LATE_FACTS.inc()
         stored = await store.insert_bills(connection, drafts)
         await store.save_states(connection, states)
         charge_points = {case.session.id: case.session.charge_point for case in cases if case.session is not None}
