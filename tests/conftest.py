@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 
 from csms.database.embedded import EmbeddedPostgres
 from csms.database.migrate import migrate
@@ -38,6 +40,18 @@ def no_settings_from_outside() -> None:
     """CSMS_TEST_LONG has been read by now, and is no setting of csms; neither does a developer's own one count here."""
     for name in [each for each in os.environ if each.startswith("CSMS_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """The command line sets up the logs of its process, which here is everybody's."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        root.handlers, root.level = handlers, level
 
 
 @pytest.fixture

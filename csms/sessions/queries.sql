@@ -261,6 +261,14 @@ SELECT w.session AS of_session, n.side, n.id, n.token, n.started_at, n.ended_at,
           ORDER BY p.started_at, p.id LIMIT 1)
        ) n ON true;
 
+-- name: ends_to_change
+-- Which of these sessions end otherwise than their projection says so far: their followers look at that.
+SELECT s.id
+  FROM unnest(:sessions::integer[], :ended_ats::timestamptz[], :register_ends_wh::numeric[])
+    AS p (session, ended_at, register_end_wh)
+  JOIN session s ON s.id = p.session
+ WHERE (s.ended_at, s.register_end_wh) IS DISTINCT FROM (p.ended_at, p.register_end_wh);
+
 -- name: project_sessions
 -- The projection, as folded.
 UPDATE session s

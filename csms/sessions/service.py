@@ -193,7 +193,15 @@ class Sessions:
                 continue
             projections.append(_projection(facts, session))
             metrics.folds.inc()
+        followed = {each.session: each for each in projections if found[each.session].following is not None}
+        changed = await SQL.ends_to_change.fetch(
+            connection,
+            sessions=list(followed),
+            ended_ats=[each.ended_at for each in followed.values()],
+            register_ends_wh=[each.register_end_wh for each in followed.values()],
+        )
         await project(connection, projections)
+        await SQL.mark_due.execute(connection, sessions=_followers(found, [row["id"] for row in changed]))
         await SQL.mark_rating_due.execute(connection, sessions=self._to_mark(projections))
 
     def _to_mark(self, projections: Sequence[Projection]) -> list[int]:
@@ -324,6 +332,12 @@ def _projection(facts: SessionFacts, session: Session) -> Projection:
             {"rule": each.rule, "action": str(each.action), "evidence": each.evidence} for each in session.findings
         ],
     )
+
+
+def _followers(found: Mapping[int, SessionFacts], sessions: Sequence[int]) -> list[int]:
+    """The sessions after these on their EVSEs."""
+    following = [found[each].following for each in sessions]
+    return sorted({each.id for each in following if each is not None})
 
 
 def _flags_of(facts: SessionFacts) -> set[str]:

@@ -189,7 +189,7 @@ async def test_a_held_session_is_billed_when_it_is_released(shop: Installation) 
     assert {**rehearsed["bill"], "seq": 0} == {**final, "seq": 0}
     [entry] = (await shop.data("session", "show", id_))["reviews"]
     assert (entry["action"], entry["actor"], entry["reason"]) == ("release", "Ada", "known driver")
-    assert (again.code, again.error["code"]) == (5, "refused")
+    assert (again.code, again.error["code"]) == (7, "conflict")
 
 
 async def test_a_dropped_session_is_never_billed(shop: Installation) -> None:
@@ -205,7 +205,7 @@ async def test_a_dropped_session_is_never_billed(shop: Installation) -> None:
     assert dropped["action"] == "drop"
     assert shown["total_incl_tax"] is None
     assert await shop.data("bill", "list", "--session", id_) == []
-    assert released.code == 5
+    assert released.code == 7
     assert await shop.data("review", "list", "--cp", "REV-DROP") == []
 
 
@@ -218,7 +218,7 @@ async def test_a_review_needs_a_reason_and_something_to_decide(shop: Installatio
         shop.csms("review", "drop", 2_000_000_000, "--reason", "why not"),
     )
 
-    assert [each.code for each in (silent, blank, billed, unknown)] == [2, 5, 5, 3]
+    assert [each.code for each in (silent, blank, billed, unknown)] == [2, 5, 7, 3]
 
 
 async def test_the_log_of_reviews_cannot_be_rewritten(shop: Installation) -> None:

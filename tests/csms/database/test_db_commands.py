@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 from csms.cli.main import csms
 from csms.database.cluster import open_cluster
 from csms.database.pool import connect_once
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """The command line sets up the logs of its process, which here is everybody's."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
-        root.handlers, root.level = handlers, level
 
 
 def run(data_dir: Path, *arguments: str) -> Result:
