@@ -78,7 +78,8 @@ async def test_events_in_any_order_and_number_tell_the_same_session(database: st
         orders.append(order)
     names = [f"CP-{n}" for n in range(len(orders))]
 
-    async with serving(database, tmp_path) as running:
+    # No event may seem late for the slowness of the machine alone: a time-out would flag it.
+    async with serving(database, tmp_path, complete_timeout_online_s=600) as running:
         await furnish(database)
         passwords = await commission(database, tmp_path, names)
         for n in range(0, len(names), 25):  # so many at once, that their messages share commits
