@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -277,7 +277,3 @@ def _check(choices: Choices) -> None:
             ZoneInfo(choices.time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise Refused(f"no time zone {choices.time_zone}", "name it as in Europe/Berlin") from None
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
