@@ -1,13 +1,13 @@
-"""The end of a session: its stop, or the proof that none will come (RULES.md 13). Knows no readings."""
+"""The end of a session: its stop, or the proof that none will come (RULES.md 13). Of readings it knows only when they came."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from csms.protocol.vocabulary import EventKind
-from csms.sessions.facts import StoredEvent, StoredStatus, Surroundings
+from csms.sessions.facts import StoredEvent, StoredReading, StoredStatus, Surroundings
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.samples import usable
 from csms.sessions.session import Action, EndSource, Finding
@@ -72,23 +72,42 @@ def lost_stop(
             known_at=last_received_at,
             evidence="asked, the charge point knows of no such transaction any more",
         )
-    since = _available_since(around.statuses, min(each.received_at for each in events))
-    if since is None:
+    freed = _freed(events, around)
+    if freed is None:
         return None
-    return _after_patience(max(since, last_received_at), around, policy, now=now)
+    return _after_patience(max(freed.received_at, last_received_at), around, policy, now=now)
 
 
-def _available_since(statuses: Sequence[StoredStatus], started_received_at: datetime) -> datetime | None:
-    """When the EVSE became Available for the last time, None where its newest status is another."""
-    since: datetime | None = None
-    for each in sorted(statuses, key=lambda one: (one.received_at, one.status)):
-        if each.received_at < started_received_at:
+def of_the_stay(
+    readings: Iterable[StoredReading], events: Sequence[StoredEvent], around: Surroundings
+) -> list[StoredReading]:
+    """The readings without those that name no transaction and were taken once the EVSE was free again.
+
+    Clock-aligned values of a 1.6 meter go on for ever: they say nothing of a session whose vehicle left.
+    """
+    freed = _freed(events, around)
+    if freed is None:
+        return list(readings)
+    left_at = freed.at or freed.received_at
+    return [
+        each
+        for each in readings
+        if each.transaction is not None or each.received_at <= freed.received_at or each.reading.at <= left_at
+    ]
+
+
+def _freed(events: Sequence[StoredEvent], around: Surroundings) -> StoredStatus | None:
+    """The status by which the EVSE became Available for the last time, None where its newest status is another."""
+    heard_at = min(each.received_at for each in events)
+    freed: StoredStatus | None = None
+    for each in sorted(around.statuses, key=lambda one: (one.received_at, one.status)):
+        if each.received_at < heard_at:
             continue
         if each.status != AVAILABLE:
-            since = None
-        elif since is None:
-            since = each.received_at
-    return since
+            freed = None
+        elif freed is None:
+            freed = each
+    return freed
 
 
 def _after_patience(since: datetime, around: Surroundings, policy: ReviewPolicy, *, now: datetime) -> LostStop | None:

@@ -98,7 +98,7 @@ def fold(
     """
     if not events:
         raise NoFacts(session_id)
-    facts = _facts(events, readings)
+    facts = _facts(events, readings, around)
     twins = _twins(facts.start, around)
     around = _in_order(around, facts)
     limit = PowerLimit.of(current=around.current, max_power_w=around.max_power_w, policy=policy)
@@ -148,14 +148,17 @@ def _case(facts: _Facts, around: Surroundings, metering: Metering, limit: PowerL
 # --- facts, once each ------------------------------------------------------------------------------------------------
 
 
-def _facts(events: Sequence[StoredEvent], readings: Sequence[StoredReading]) -> _Facts:
+def _facts(events: Sequence[StoredEvent], readings: Sequence[StoredReading], around: Surroundings) -> _Facts:
     kept = _events(events)
     starts = [each for each in kept if each.event.kind is EventKind.STARTED]
     starts.sort(key=lambda each: (each.event.malformed, each.received_at, each.event.at, each.event.key))
     stop, findings = ending.chosen_stop(kept)
+    read = _readings(events, readings)
+    if stop is None:
+        read = ending.of_the_stay(read, kept, around)
     return _Facts(
         events=tuple(kept),
-        readings=tuple(_readings(events, readings)),
+        readings=tuple(read),
         start=starts[0] if starts else None,
         stop=stop,
         findings=(*findings, *_starts_differ(starts), *_unreadable(kept, starts)),

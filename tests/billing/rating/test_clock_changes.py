@@ -1,4 +1,4 @@
-"""Nights with a change of the clock, and the ends of day, month and year: fixed cases, each worked out by hand.
+"""Nights with a change of the clock, and the ends of day, month and year (M12): fixed cases, each worked out by hand.
 
 Every moment is judged by the wall clock it shows and billed by the seconds that really pass.
 """

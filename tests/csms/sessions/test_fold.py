@@ -245,6 +245,26 @@ def test_available_before_the_start_says_nothing_about_the_end() -> None:
     assert not session.closed
 
 
+def test_clock_aligned_values_of_a_free_evse_neither_delay_nor_move_a_lost_end() -> None:
+    loose = [reading(at(minute), register(2000), transaction=None) for minute in range(0, 90, 5)]
+    late = reading(at(15), register(2000), transaction=None, received=at(60))
+    surroundings = around(statuses=(status("Charging", at(1)), status("Available", at(20))))
+    session = folded([start()], [*loose, late], surroundings, now=at(71))
+
+    assert (session.end_source, session.ended_at) == (EndSource.AVAILABLE, at(20))
+    assert "no_stop" in session.holds
+
+
+def test_clock_aligned_values_count_again_once_the_evse_is_occupied_or_the_stop_is_here() -> None:
+    loose = [reading(at(30), register(4000), transaction=None)]
+    left = (status("Available", at(20)),)
+
+    assert folded([start()], loose, around(statuses=left), now=at(31)).energy_wh == 0
+    assert folded([start()], loose, around(statuses=(*left, status("Charging", at(29)))), now=at(31)).energy_wh == 3000
+    whole = folded([start(), stop(5000, at(40))], loose, around(statuses=left))
+    assert (whole.energy_wh, len(whole.points)) == (4000, 3)
+
+
 # --- completeness ----------------------------------------------------------------------------------------------------
 
 
