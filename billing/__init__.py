@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from billing.cli_parameters import INSTANT, SESSION_ID
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
     from billing.money import MINOR_DIGITS, Money
+    from billing.policies.cli import policy_group
+    from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import Scope
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INSTANT",
     "MINOR_DIGITS",
+    "POLICY_KINDS",
     "SESSION_ID",
     "AlreadyDone",
     "BillKind",
@@ -58,6 +61,7 @@ __all__ = [
     "Output",
     "Period",
     "PeriodKind",
+    "PolicyKind",
     "Queries",
     "Query",
     "QueryFileInvalid",
@@ -77,6 +81,7 @@ __all__ = [
     "json_text",
     "newest_bills",
     "output_options",
+    "policy_group",
     "print_error",
     "printable",
     "rfc3339",
@@ -102,8 +107,10 @@ _HOMES = {
     "NotDone": "billing.errors:NotDone",
     "NotFound": "billing.errors:NotFound",
     "Output": "billing.cli_output:Output",
+    "POLICY_KINDS": "billing.policies.kinds:POLICY_KINDS",
     "Period": "billing.rating.usage:Period",
     "PeriodKind": "billing.rating.usage:PeriodKind",
+    "PolicyKind": "billing.policies.kinds:PolicyKind",
     "Queries": "billing.sql:Queries",
     "Query": "billing.sql:Query",
     "QueryFileInvalid": "billing.sql:QueryFileInvalid",
@@ -124,6 +131,7 @@ _HOMES = {
     "json_text": "billing.cli_output:json_text",
     "newest_bills": "billing.bills.history:newest_bills",
     "output_options": "billing.cli_output:output_options",
+    "policy_group": "billing.policies.cli:policy_group",
     "print_error": "billing.cli_output:print_error",
     "printable": "billing.cli_output:printable",
     "rfc3339": "billing.cli_output:rfc3339",

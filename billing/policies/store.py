@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeAlias
 
-from billing.errors import AlreadyDone
+from billing.errors import AlreadyDone, NotFound
 from billing.policies.interim import DEFAULT_INTERIM, InterimPolicy
+from billing.policies.kinds import PolicyKind
 from billing.policies.policies import PRICE_MAX, Policies
 from billing.rating.policy import DEFAULT_POLICY, RatingPolicy
 from billing.sql import Connection, Queries
 from billing.tariffs.ocpi_json import as_decimal, dump_json, load_json
 
 SQL: Final = Queries.load("billing.policies")
+Body: TypeAlias = "Mapping[str, Any]"
+"""A policy as it is stored."""
 
 
 async def current(connection: Connection) -> Policies:
@@ -31,16 +35,47 @@ async def current(connection: Connection) -> Policies:
     )
 
 
-async def set_interim(connection: Connection, policy: InterimPolicy) -> InterimPolicy:
-    """Store `policy` as the next version, which it returns."""
-    version = (await current(connection)).interim.version + 1
-    return InterimPolicy.from_dict(await _insert_new(connection, "interim", replace(policy, version=version).to_dict()))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPolicy:
+    """One version. `since` None: the default, which no server has stored yet."""
+
+    version: int
+    since: datetime | None
+    body: Body
+
+    def to_dict(self) -> dict[str, object]:
+        return {"version": self.version, "since": self.since}
 
 
-async def set_rating(connection: Connection, policy: RatingPolicy) -> RatingPolicy:
-    """Store `policy` as the next version, which it returns."""
-    version = (await current(connection)).rating.version + 1
-    return RatingPolicy.from_dict(await _insert_new(connection, "rating", replace(policy, version=version).to_dict()))
+async def newest(connection: Connection, kind: PolicyKind, *, version: int | None = None) -> StoredPolicy:
+    """The version in use, or the one that is named.
+
+    Raises:
+        NotFound: no such version.
+    """
+    row = await SQL.policy_version.fetchrow(connection, kind=kind.name, version=version)
+    if row is not None:
+        return StoredPolicy(version=row["version"], since=row["created_at"], body=load_json(row["body"]))
+    if version is not None:
+        raise NotFound(f"the {kind.name} policy has no version {version}", f"see csms policy show {kind.name}")
+    return StoredPolicy(version=1, since=None, body=kind.default)
+
+
+async def change(connection: Connection, kind: PolicyKind, changes: Sequence[str]) -> StoredPolicy:
+    """Store the policy as NAME=VALUE words change it, as its next version.
+
+    Raises:
+        Refused: a word cannot be understood, or the policy would be none.
+        AlreadyDone: it is so already, or somebody else stored that version.
+    """
+    before = await newest(connection, kind)
+    if before.since is None:
+        await _insert(connection, kind.name, {**before.body, "version": 1})
+    body = kind.changed({**kind.default, **before.body}, changes)
+    if body == kind.check({**kind.default, **before.body}):
+        raise AlreadyDone(f"the {kind.name} policy says so already", f"see csms policy show {kind.name}")
+    await _insert_new(connection, kind.name, {**body, "version": before.version + 1})
+    return await newest(connection, kind)
 
 
 async def rating_policy(connection: Connection, version: int) -> RatingPolicy:

@@ -19,6 +19,7 @@ COMMANDS = {
     "cp": "csms.charge_points.commands_cli:cp",
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
+    "policy": "csms.cli.policy:policy",
     "review": "csms.sessions.cli:review",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",

@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+WAITS = ("settle_delay_s", "complete_timeout_online_s", "complete_timeout_offline_s", "available_patience_s")
+"""Limits that a running installation takes from its settings of the same names."""
+
 
 class PolicyInvalid(ValueError):
     """A review policy is wrong; the message names the limit, the rule and the next step."""

@@ -18,7 +18,7 @@ from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import listing, metrics
 from csms.sessions.fold import fold
 from csms.sessions.periods import as_of, energy_wh_of, idle_closed_at, usage
-from csms.sessions.policy import ReviewPolicy
+from csms.sessions.policy import WAITS, ReviewPolicy
 from csms.sessions.review import still_held
 from csms.sessions.session import Session
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
@@ -59,7 +59,10 @@ class Sessions:
         """Read the newest review policy; an installation's first one is the default."""
         async with self._pool.acquire() as connection:
             await SQL.insert_policy.execute(connection, version=1, body=ReviewPolicy().to_dict())
-            row = await SQL.review_policies.fetchrow(connection)
+            await self._read_policy(connection)
+
+    async def _read_policy(self, connection: Any) -> None:
+        row = await SQL.review_policies.fetchrow(connection)
         assert row is not None
         stored = replace(ReviewPolicy.from_dict(row["body"]), version=row["version"])
         self._policy = with_waits(stored, self._settings)
@@ -112,6 +115,7 @@ class Sessions:
     async def sweep(self) -> None:
         """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
         async with self._pool.acquire() as connection:
+            await self._read_policy(connection)
             await SQL.sweep_due.execute(
                 connection,
                 now=utc_now(),
@@ -279,13 +283,7 @@ class Sessions:
 
 def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:
     """Waits are settings of the installation; everything else is the stored policy's."""
-    return replace(
-        policy,
-        settle_delay_s=Decimal(str(settings.settle_delay_s)),
-        complete_timeout_online_s=Decimal(str(settings.complete_timeout_online_s)),
-        complete_timeout_offline_s=Decimal(str(settings.complete_timeout_offline_s)),
-        available_patience_s=Decimal(str(settings.available_patience_s)),
-    )
+    return ReviewPolicy.from_dict(policy.to_dict() | {name: str(getattr(settings, name)) for name in WAITS})
 
 
 def _complete_at(facts: SessionFacts, session: Session) -> datetime | None:

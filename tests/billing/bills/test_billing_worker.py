@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +17,7 @@ from billing.bills.service import DATABASE_TROUBLE, BillingService, BillingSetti
 from billing.bills.store import SQL as BILLS
 from billing.errors import NotFound
 from billing.policies import store as policies
+from billing.policies.kinds import INTERIM
 from billing.policies.store import SQL as POLICIES
 from billing.tariffs import service as tariffs
 from billing.tariffs.assignment import Scope
@@ -149,7 +149,7 @@ async def test_interim_thresholds_are_a_stored_policy(world: World, billing: Bil
     session = await world.running(energy_wh=1_000)
     async with world.pool.acquire() as connection:
         current = (await policies.current(connection)).interim
-        stored = await policies.set_interim(connection, replace(current, every_wh=Decimal(500)))
+        stored = await policies.change(connection, INTERIM, ["every_wh=500"])
 
     await billing.drain()
 

@@ -1,0 +1,79 @@
+"""The kinds of policies that an operator may choose, each a small document of names and values. Knows no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from billing.errors import Refused
+from billing.policies.interim import DEFAULT_INTERIM, InterimPolicy
+from billing.rating.policy import DEFAULT_POLICY, RatingPolicy
+
+_TRUTH: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyKind:
+    """`check` takes a body and gives it back as it is stored; it raises ValueError with what is wrong.
+
+    `fixed`: names that are in the body and chosen elsewhere, and where.
+    """
+
+    name: str
+    decides: str
+    default: Mapping[str, Any]
+    check: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+    def changed(self, body: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, Any]:
+        """`body` as the words NAME=VALUE change it.
+
+        Raises:
+            Refused: a word is no pair, a name is unknown or chosen elsewhere, a value is none of its kind.
+        """
+        changes: dict[str, Any] = {}
+        for word in words:
+            name, separator, value = word.partition("=")
+            if not separator:
+                raise Refused(f"{word!r} is no NAME=VALUE", "write it as every_wh=2000")
+            self._require_known(name, body)
+            changes[name] = _value(value, body[name])
+        try:
+            return self.check({**body, **changes})
+        except ValueError as wrong:
+            raise Refused(str(wrong), f"see csms policy show {self.name}") from wrong
+
+    def _require_known(self, name: str, body: Mapping[str, Any]) -> None:
+        if name in self.fixed:
+            raise Refused(f"{name} is not chosen here", self.fixed[name])
+        if name not in body or name == "version":
+            names = ", ".join(sorted(body.keys() - self.fixed.keys() - {"version"}))
+            raise Refused(f"the {self.name} policy has no {name!r}", f"it has {names}")
+
+
+def _value(text: str, present: object) -> Any:
+    """The value that a text means where `present` stands: what is whole or true stays of its kind."""
+    if isinstance(present, bool):
+        return _TRUTH.get(text.lower(), text)
+    if isinstance(present, int):
+        try:
+            return int(text)
+        except ValueError:
+            return text
+    return None if text.lower() == "none" else text
+
+
+INTERIM: Final = PolicyKind(
+    name="interim",
+    decides="when a running session gets its next interim bill",
+    default=DEFAULT_INTERIM.to_dict(),
+    check=lambda body: InterimPolicy.from_dict(body).to_dict(),
+)
+RATING: Final = PolicyKind(
+    name="rating",
+    decides="how amounts are rounded and what is waived",
+    default=DEFAULT_POLICY.to_dict(),
+    check=lambda body: RatingPolicy.from_dict(body).to_dict(),
+)
+POLICY_KINDS: Final = (INTERIM, RATING)
