@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import click
 
-from csms.database.cluster import Mode, open_cluster
+from billing import CliError, ExitCode
+from csms.database.cluster import Mode, open_cluster, owner_of
 from csms.database.migrate import migrate
 from csms.database.pool import connect_once, open_pool
 from csms.settings import Settings
 
+MAY_BE_FIRST = frozenset({"policy set", "site create", "tariff create", "token issue"})
+"""What an operator may enter on a fresh machine before `csms serve`: these make the installation that they do not find."""
+
 
 @asynccontextmanager
-async def database(settings: Settings, mode: Mode) -> AsyncIterator[str]:
-    """The DSN: the one that was named, else the embedded Postgres of the data directory, running."""
+async def database(settings: Settings, mode: Mode, *, may_create: bool = False) -> AsyncIterator[str]:
+    """The DSN: the one that was named, else the embedded Postgres of the data directory, running.
+
+    A data directory that holds no installation is most likely mistyped: only with `may_create` one is made there.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
+    _require_place(settings.data_dir, may_create=may_create)
     async with open_cluster(settings.data_dir, mode, wait_s=settings.cluster_wait_s) as dsn:
         yield dsn
 
@@ -30,7 +40,7 @@ async def database(settings: Settings, mode: Mode) -> AsyncIterator[str]:
 @asynccontextmanager
 async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[Any]]:
     """A connection for one command, to a database that has our schema."""
-    async with database(settings_of(context), "attach_or_own") as dsn:
+    async with database(settings_of(context), "attach_or_own", may_create=_may_be_first(context)) as dsn:
         await migrate(dsn)
         async with connect_once(dsn) as connection:
             yield connection
@@ -46,6 +56,40 @@ async def open_pool_of(context: click.Context) -> AsyncIterator[asyncpg.Pool[Any
             yield pool
         finally:
             await pool.close()
+
+
+def _may_be_first(context: click.Context) -> bool:
+    return " ".join(context.command_path.split()[1:]) in MAY_BE_FIRST
+
+
+def _require_place(data_dir: Path, *, may_create: bool) -> None:
+    """Say what is wrong with a data directory before anything is started or made in it.
+
+    Raises:
+        CliError: it is no directory, belongs to another account, or holds no installation.
+    """
+    elsewhere = "name another place with --data-dir or CSMS_DATA_DIR"
+    if data_dir.exists() and not data_dir.is_dir():
+        raise CliError(f"{data_dir} is no directory", elsewhere, ExitCode.USAGE)
+    place = next(each for each in (data_dir, *data_dir.absolute().parents) if each.exists())
+    lock = data_dir / "cluster.lock"
+    if not os.access(place, os.R_OK | os.W_OK | os.X_OK) or (lock.exists() and not os.access(lock, os.R_OK | os.W_OK)):
+        raise CliError(
+            f"{data_dir} is not this account's to use", f"run as the account it belongs to, or {elsewhere}",
+            ExitCode.PERMISSION,
+        )  # fmt: skip
+    if not may_create and not _holds_installation(data_dir):
+        named = shlex.quote(str(data_dir))
+        raise CliError(
+            f"no installation in {data_dir}",
+            f"csms serve --data-dir {named} or csms db migrate --data-dir {named} makes one; if it is elsewhere, {elsewhere}",
+            code="no_installation",
+        )
+
+
+def _holds_installation(data_dir: Path) -> bool:
+    """A cluster, or a note of where it was put; or a server is just making one."""
+    return any((data_dir / each).exists() for each in ("postgres", "location")) or owner_of(data_dir) is not None
 
 
 def settings_of(context: click.Context) -> Settings:

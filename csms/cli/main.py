@@ -83,7 +83,7 @@ def _use_data_dir(context: click.Context, _parameter: click.Parameter, value: Pa
 
 def _data_dir_option() -> click.Option:
     return click.Option(
-        ["--data-dir"], type=click.Path(path_type=Path), expose_value=False, callback=_use_data_dir,
+        ["--data-dir"], type=click.Path(readable=False, path_type=Path), expose_value=False, callback=_use_data_dir,
         help="Data of the embedded Postgres (CSMS_DATA_DIR).",
     )  # fmt: skip
 
@@ -99,7 +99,9 @@ def _take_data_dir(command: click.Command) -> None:
 
 
 @click.group(cls=Root)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Data of the embedded Postgres (CSMS_DATA_DIR).")
+@click.option(
+    "--data-dir", type=click.Path(readable=False, path_type=Path), help="Data of the embedded Postgres (CSMS_DATA_DIR)."
+)
 @click.version_option(package_name="csms")
 @click.pass_context
 def csms(context: click.Context, data_dir: Path | None) -> None:
@@ -114,6 +116,14 @@ def csms(context: click.Context, data_dir: Path | None) -> None:
       csms session list --state held             what waits for a person
 
     Every command takes --data-dir, or CSMS_DATABASE_URL for any Postgres 15 or newer.
+
+    \b
+    Exit status:
+      0  done                     5  refused by a rule, or by the charge point
+      1  failed                   6  done, with findings
+      2  wrong usage or settings  7  done before, or something stands in its place
+      3  not found                8  done in part
+      4  not permitted          124  no answer in time
     """
     logs.configure("warning")
     context.obj = load_settings(data_dir=data_dir)

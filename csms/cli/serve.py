@@ -77,7 +77,7 @@ def _require_port(host: str, port: int, option: str) -> None:
 async def _serve(settings: Settings) -> None:
     _require_port(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
     _require_port(settings.http_host, settings.http_port, "--http-port")
-    async with database(settings, "own") as dsn:
+    async with database(settings, "own", may_create=True) as dsn:
         await run_server(settings, dsn, started=lambda running: _print_ready(settings, running), handle_signals=True)
 
 

@@ -27,9 +27,9 @@ def provision(count: int) -> Sequence[tuple[str, str]]:
 
 async def _provision(context: click.Context, count: int) -> list[tuple[str, str]]:
     settings = settings_of(context)
-    key = charge_points.load_password_key(settings.data_dir, settings.password_key)
     made: list[tuple[str, str]] = []
     async with connect(context) as connection:
+        key = charge_points.load_password_key(settings.data_dir, settings.password_key)
         with suppress(AlreadyDone):
             await sites.create(
                 connection, SITE, name="Simulated Site", country="DE", time_zone="Europe/Berlin", currency="EUR"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -36,11 +37,13 @@ def db() -> None:
 async def migrate_(context: click.Context, output: Output) -> None:
     """Bring the schema to this version of csms. Every command does so by itself; this shows it.
 
+    Makes the installation where the data directory holds none.
+
     \b
     Example:
       csms db migrate
     """
-    async with database(settings_of(context), "attach_or_own") as dsn:
+    async with database(settings_of(context), "attach_or_own", may_create=True) as dsn:
         applied = await migrate(dsn)
     output.rows([{"version": each.version, "name": each.name} for each in applied], columns=("version", "name"))
     output.note(f"{len(applied)} migrations applied" if applied else "the schema is up to date")
@@ -122,6 +125,7 @@ async def backup(context: click.Context, file: Path, output: Output) -> None:
     Example:
       csms db backup /backup/csms-2026-03-01.dump
     """
+    _require_new(file)
     async with database(settings_of(context), "attach_or_own") as dsn:
         size_bytes = await backups.back_up(dsn, file)
     output.note(
@@ -142,13 +146,25 @@ async def restore(context: click.Context, file: Path, output: Output) -> None:
     Example:
       csms --data-dir /srv/csms-new db restore /backup/csms-2026-03-01.dump
     """
-    async with database(settings_of(context), "attach_or_own") as dsn:
+    async with database(settings_of(context), "attach_or_own", may_create=True) as dsn:
         await backups.restore(dsn, file)
         applied = await migrate(dsn)
     output.note(
         "bring the first installation's password.key into the data directory (or set CSMS_PASSWORD_KEY) before csms serve"
     )
     output.one({"file": str(file), "migrations_applied_since": [each.label for each in applied]})
+
+
+def _require_new(file: Path) -> None:
+    """Say what stands in the way of a backup before the database is bothered.
+
+    Raises:
+        CliError: the file exists, or may not be written there.
+    """
+    if os.path.lexists(file):
+        raise CliError(f"{file} exists and is not overwritten", "name another file", ExitCode.CONFLICT)
+    if file.parent.is_dir() and not os.access(file.parent, os.W_OK | os.X_OK):
+        raise CliError(f"this account may not write to {file.parent}", "name another place", ExitCode.PERMISSION)
 
 
 def _location(settings: Settings) -> str:

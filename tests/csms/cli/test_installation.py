@@ -97,6 +97,7 @@ async def test_a_command_attaches_to_the_server_and_owns_the_database_without_on
     shop: Installation, data_home: Path
 ) -> None:
     alone = environment(data_home / "alone")
+    await run(alone, "db", "migrate")
     listed = await run(alone, "site", "list", "-o", "json")
 
     assert (await shop.data("db", "status"))["owner_pid"] == shop.pid

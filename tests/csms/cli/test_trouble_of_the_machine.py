@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
+import pytest
+
+from billing import CliError
+from csms.cli.main import csms
 from tests.csms.cli.cli_room import environment, run
 
+NOBODY = 65534
 SITE = ("site", "create", "pier", "--name", "Example Pier", "--country", "DE", "--time-zone", "Europe/Berlin")
 
 
@@ -37,6 +43,71 @@ async def test_another_password_key_than_that_of_the_stored_hashes_is_refused(da
     assert (created.code, served.code) == (5, 5)
     assert "password.key" in created.error["next"]
     assert "password.key" in served.error["next"]
+
+
+READERS = (
+    ("site", "list"), ("cp", "show", "CP-1"), ("cp", "set", "CP-1", "--max-kw", "11"), ("session", "list"),
+    ("review", "release", "1", "--reason", "r"), ("review", "release", "1", "--reason", "r", "--dry-run"),
+    ("bill", "list"), ("token", "list"), ("token", "block", "CARD"), ("tariff", "list"), ("db", "status"),
+    ("db", "psql", "-c", "SELECT 1"), ("cp", "create", "CP-1", "--site", "pier"),
+    ("sim", "run", "normal", "--url", "ws://127.0.0.1:1/ocpp"),
+)  # fmt: skip
+
+
+async def test_a_mistyped_data_directory_is_named_and_stays_empty(data_home: Path) -> None:
+    mistyped = data_home / "dta"
+    backup = await run(environment(mistyped), "db", "backup", data_home / "csms.dump")
+    said = [backup, *[await run(environment(mistyped), *each) for each in READERS]]
+
+    assert [(each.code, each.out, each.error["code"]) for each in said] == [(1, "", "no_installation")] * len(said)
+    assert {each.error["message"] for each in said} == {f"no installation in {mistyped}"}
+    assert all(f"csms serve --data-dir {mistyped}" in each.error["next"] for each in said)
+    assert not mistyped.exists()
+
+
+FIRST = pytest.mark.parametrize(
+    "first", [("db", "migrate"), (*SITE, "--currency", "EUR"), ("token", "issue", "CARD-0001")], ids=lambda it: it[0]
+)
+
+
+@FIRST
+async def test_what_may_be_entered_first_makes_the_installation(data_home: Path, first: tuple[str, ...]) -> None:
+    begun = await run(environment(data_home / "new"), *first)
+    listed = await run(environment(data_home / "new"), "token", "list", "-o", "json")
+
+    assert (begun.code, listed.code) == (0, 0), begun.err + listed.err
+
+
+async def test_a_data_directory_that_is_a_file_is_wrong_usage(data_home: Path) -> None:
+    file = data_home / "data"
+    file.write_text("")
+    read = await run(environment(file), "site", "list")
+    served = await run(environment(file), "serve", "--ocpp-port", 0, "--http-port", 0)
+
+    assert (read.code, served.code) == (2, 2)
+    assert read.error["message"] == served.error["message"] == f"{file} is no directory"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
+@pytest.mark.parametrize("command", [("site", "list"), ("serve", "--ocpp-port", "0", "--http-port", "0")])
+def test_a_data_directory_of_another_account_is_not_permitted(data_home: Path, command: tuple[str, ...]) -> None:
+    theirs = data_home / "theirs"
+    theirs.mkdir(mode=0o700)
+    said: list[CliError] = []
+
+    def act_as_nobody() -> None:
+        os.setresuid(NOBODY, NOBODY, 0)
+        try:
+            with pytest.raises(CliError) as refused:
+                csms(["--data-dir", str(theirs), *command], standalone_mode=False)
+            said.append(refused.value)
+        finally:
+            os.setresuid(0, 0, 0)
+
+    act_as_nobody()
+
+    assert said[0].status == 4
+    assert str(theirs) in said[0].message
 
 
 async def test_a_place_where_nothing_can_be_stored_is_no_defect() -> None:
