@@ -10,13 +10,13 @@ import json
 import math
 import sys
 import unicodedata
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import IO, Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import IO, Any, ParamSpec, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import click
 from rich.console import Console
@@ -123,17 +123,20 @@ class Output:
                 _write(json_text(chosen))
             case Format.CSV:
                 _write_csv([chosen], tuple(chosen))
+            case Format.TABLE if sys.stdout.isatty():
+                Console().print(_sheet(chosen))
             case Format.TABLE:
-                pairs = [{"field": name, "value": value} for name, value in chosen.items()]
-                _write_table(pairs, ("field", "value"), None, header=False)
+                _write(*_outline(chosen))
 
-    def follow(self, row: Row) -> None:
-        """Print one line of a stream that goes on: jsonl for machines, a plain line for people."""
-        chosen = self._chosen(row, ())
-        if self.format is Format.TABLE:
-            _write("  ".join(cell(value) for value in chosen.values()))
-        else:
-            _write(json_text(chosen))
+    def stream(self, columns: Sequence[str], *, also: Sequence[str] = ()) -> Stream:
+        """Begin a list that goes on and on: its header now, a line for each row sent.
+
+        `columns` is the table's and csv's order; `also` names what rows have besides.
+        """
+        unknown = [name for name in self.fields if name not in {*columns, *also}]
+        if unknown:
+            raise _no_such_field(unknown, (*columns, *also))
+        return Stream(self.format, self.fields or tuple(columns), only=self.fields)
 
     def note(self, text: str) -> None:
         """Say something to the person at the terminal. Never data: it goes to stderr."""
@@ -144,9 +147,43 @@ class Output:
             return dict(row)
         unknown = [name for name in self.fields if name not in row]
         if unknown:
-            known = ", ".join(dict.fromkeys((*columns, *row)))
-            raise click.UsageError(f"no such field: {', '.join(unknown)}; fields are {known}")
+            raise _no_such_field(unknown, (*columns, *row))
         return {name: row[name] for name in self.fields}
+
+
+def _no_such_field(unknown: Sequence[str], known: Sequence[str]) -> click.UsageError:
+    return click.UsageError(f"no such field: {', '.join(unknown)}; fields are {', '.join(dict.fromkeys(known))}")
+
+
+class Stream:
+    """Lines of something that goes on: jsonl for machines, comma-separated, or columns that widen as it goes."""
+
+    def __init__(self, form: Format, columns: tuple[str, ...], *, only: tuple[str, ...]) -> None:
+        self._form = form
+        self._columns = columns
+        self._only = only
+        self._widths = [len(name) for name in columns]
+        self._line(columns)
+
+    def send(self, row: Row) -> None:
+        if self._form in {Format.JSON, Format.JSONL}:
+            _write(json_text({name: row[name] for name in self._only} or dict(row)))
+        else:
+            self._line([row.get(name) for name in self._columns])
+
+    def _line(self, values: Sequence[object]) -> None:
+        match self._form:
+            case Format.CSV:
+                _write(_csv_text([values]).rstrip("\n"))
+            case Format.TABLE if sys.stdout.isatty():
+                cells = [cell(value) for value in values]
+                self._widths = [max(width, len(text)) for width, text in zip(self._widths, cells, strict=True)]
+                padded = (text.ljust(width) for text, width in zip(cells, self._widths, strict=True))
+                _write("  ".join(padded).rstrip())
+            case Format.TABLE:
+                _write("\t".join(cell(value) for value in values))
+            case Format.JSON | Format.JSONL:
+                pass  # names stand in every line
 
 
 def output_options(command: Callable[..., T]) -> Callable[..., T]:
@@ -217,6 +254,9 @@ def failure_report(
             return {"code": "usage", "message": message, "next": f"see {path} --help"}, ExitCode.USAGE
         case click.Abort():
             return {"code": "aborted", "message": "interrupted", "next": "run it again"}, ExitCode.FAILED
+        case ExplainedFailure():
+            error = CliError.of(failure)
+            return error.body(), error.status
         case click.ClickException():
             body: dict[str, object] = {
                 "code": "failed",
@@ -224,9 +264,6 @@ def failure_report(
                 "next": "correct the input",
             }
             return body, ExitCode.FAILED
-        case ExplainedFailure():
-            error = CliError.of(failure)
-            return error.body(), error.status
 
 
 def rfc3339(instant: datetime) -> str:
@@ -313,12 +350,14 @@ def _columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = _columns(rows, columns)
-    writer.writerow(names)
-    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
-    click.echo(_encoded(text.getvalue()), nl=False)
+    click.echo(_encoded(_csv_text([names, *([row.get(name) for name in names] for row in rows)])), nl=False)
+
+
+def _csv_text(lines: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_csv_cell(value) for value in line] for line in lines)
+    return text.getvalue()
 
 
 def _csv_cell(value: object) -> str:
@@ -328,26 +367,82 @@ def _csv_cell(value: object) -> str:
     return json_text(plain) if isinstance(plain, (bool, list, dict)) else str(plain)
 
 
-def _write_table(rows: Sequence[Row], columns: Sequence[str], title: str | None, *, header: bool = True) -> None:
+def _write_table(rows: Sequence[Row], columns: Sequence[str], title: str | None) -> None:
     names = _columns(rows, columns)
-    if not sys.stdout.isatty():
-        lines = [[cell(row.get(name)) for name in names] for row in rows]
-        _write(*("\t".join(line) for line in ([list(names)] if header else []) + lines))
-        return
-    table = Table(title=title, show_header=header, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    if sys.stdout.isatty():
+        Console().print(_grid(rows, names, title))  # rich obeys NO_COLOR
+    else:
+        _write(*("\t".join(line) for line in [list(names), *([cell(row.get(name)) for name in names] for row in rows)]))
+
+
+def _grid(rows: Sequence[Row], names: Sequence[str], title: str | None = None) -> Table:
+    """A list as a terminal shows it."""
+    table = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for name in names:
         values = [row.get(name) for row in rows]
-        cells = [_terminal_cell(value) for value in values]
+        lines = [line for value in values if not _has_parts(value) for line in cell(value).splitlines()]
         table.add_column(
-            _heading(name, max((len(line) for each in cells for line in each.splitlines()), default=0)),
+            _heading(name, max((len(line) for line in lines), default=0)),
             justify="right" if rows and all(_is_number(value) for value in values) else "left",
             overflow="fold",
-            no_wrap=all(value is None or isinstance(value, datetime) for value in values)
-            or (not header and name == "field"),
+            no_wrap=all(value is None or isinstance(value, datetime) for value in values),
         )
     for row in rows:
-        table.add_row(*(Text(_terminal_cell(row.get(name))) for name in names))
-    Console().print(table)  # rich obeys NO_COLOR
+        table.add_row(*(_content(row.get(name)) for name in names))
+    return table
+
+
+def _sheet(row: Row) -> Table:
+    """One thing as a terminal shows it: a line for each field, and tables for what has parts."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in row.items():
+        table.add_row(Text(printable(name)), _content(value))
+    return table
+
+
+def _content(value: object) -> Text | Table:
+    if not _has_parts(value):
+        return Text(cell(value))
+    if isinstance(value, Mapping):
+        return _sheet(value)
+    items = [each for each in value if isinstance(each, Mapping)]
+    return _grid(items, _columns(items, ()))
+
+
+def _outline(row: Row, depth: int = 0) -> Iterator[str]:
+    """One thing where nobody watches a screen: name, tab and value; what has parts follows indented."""
+    indent = "  " * depth
+    for name, value in row.items():
+        if not _has_parts(value):
+            yield f"{indent}{printable(name)}\t{cell(value)}"
+            continue
+        yield f"{indent}{printable(name)}"
+        if isinstance(value, Mapping):
+            yield from _outline(value, depth + 1)
+        else:
+            yield from _outlined_items([each for each in value if isinstance(each, Mapping)], depth + 1)
+
+
+def _outlined_items(items: Sequence[Row], depth: int) -> Iterator[str]:
+    """A table where each part is plain, else an outline of each behind a dash."""
+    indent = "  " * depth
+    if any(_has_parts(value) for item in items for value in item.values()):
+        for item in items:
+            yield f"{indent}-"
+            yield from _outline(item, depth + 1)
+        return
+    names = _columns(items, ())
+    yield indent + "\t".join(names)
+    yield from (indent + "\t".join(cell(item.get(name)) for name in names) for item in items)
+
+
+def _has_parts(value: object) -> TypeGuard[Mapping[str, object] | Sequence[object]]:
+    """Whether a value has named parts of its own: a table shows them as such."""
+    if isinstance(value, Mapping):
+        return bool(value)
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
 def _heading(name: str, width: int) -> str:
@@ -363,12 +458,3 @@ def _heading(name: str, width: int) -> str:
 def _is_number(value: object) -> bool:
     text = value if isinstance(value, str) else ""
     return value is None or isinstance(value, (int, Decimal)) or text.lstrip("-").replace(".", "", 1).isdecimal()
-
-
-def _terminal_cell(value: object) -> str:
-    """As `cell`, but a list of things is a line for each."""
-    if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
-        return "\n".join(
-            "  ".join(f"{name} {cell(told)}" for name, told in each.items() if told is not None) for each in value
-        )
-    return cell(value)

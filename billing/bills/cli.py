@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
 import click
 
 from billing.bills import history
 from billing.bills.history import Explanation
 from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import SESSION_ID, Connect
+from billing.errors import NotDone
 from billing.sql import Connection
 
 HELP = """Bills: the interim and final amounts of sessions.
@@ -25,11 +29,15 @@ COLUMNS = (
 LINE_COLUMNS = ("what", "since", "until", "quantity", "unit_price", "tariff", "rule", "tax", "excl_tax", "incl_tax")
 
 
-def bill_group(connect: Connect) -> click.Group:
-    """The command group; `connect` gives its commands a connection."""
+NeverBilled: TypeAlias = "Callable[[Connection, int], Awaitable[NotDone | None]]"
+"""What to say of a session that will never have a bill that counts; None where it may."""
+
+
+def bill_group(connect: Connect, *, never_billed: NeverBilled | None = None) -> click.Group:
+    """The command group; `connect` gives its commands a connection, `never_billed` knows what is not ours to know."""
     group = click.Group("bill", help=HELP)
     _add_list(group, connect)
-    _add_show(group, connect)
+    _add_show(group, connect, never_billed)
     return group
 
 
@@ -56,7 +64,7 @@ def _add_list(group: click.Group, connect: Connect) -> None:
         output.rows([bill.to_dict() for bill in bills], columns=COLUMNS)
 
 
-def _add_show(group: click.Group, connect: Connect) -> None:
+def _add_show(group: click.Group, connect: Connect, never_billed: NeverBilled | None) -> None:
     @group.command()
     @click.argument("session", type=SESSION_ID)
     @click.option("--seq", type=click.IntRange(min=1), help="Which of its bills; the one that counts unless said.")
@@ -72,6 +80,9 @@ def _add_show(group: click.Group, connect: Connect) -> None:
           csms bill show 42 --seq 1 -o json
         """
         async with connect(context) as connection:
+            never = None if seq is not None or never_billed is None else await never_billed(connection, session)
+            if never is not None:
+                raise never
             print_explanation(await history.explain_bill(connection, session, seq), output)
 
 

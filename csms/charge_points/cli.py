@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from csms.cli.context import connect, settings_of
 from csms.protocol.vocabulary import Protocol, Registration
 
 COLUMNS = ("id", "site", "online", "protocol", "vendor", "model", "firmware", "current", "max_kw", "status")
+TRACE_COLUMNS = ("at", "direction", "action", "frame")
 TRACE_POLL_S = 0.5
 POWER_KW_MAX = 100_000
 
@@ -111,9 +113,11 @@ def _with_options(command: Any) -> Any:
 
 
 def _created(known: ChargePoint, password: str | None) -> dict[str, object]:
+    return {"id": known.id, "password": password, **_where(known)}
+
+
+def _where(known: ChargePoint) -> dict[str, object]:
     return {
-        "id": known.id,
-        "password": password,
         "site": known.site,
         "security_profile": known.security_profile,
         "registration": str(known.registration),
@@ -164,13 +168,17 @@ async def set_(context: click.Context, /, id_: str, new_password: bool, output: 
       csms cp set CP-001 --max-kw 11
       csms cp set CP-001 --new-password
     """
+    if not new_password and all(value is None for value in said.values()):
+        options = (each for each in context.command.params if each.name in {*said, "new_password"})
+        names = ", ".join("/".join([*each.opts, *each.secondary_opts]) for each in options)
+        raise click.UsageError(f"nothing to change; give at least one of {names}")
     settings = settings_of(context)
     async with connect(context) as connection:
         key = service.load_password_key(settings.data_dir, settings.password_key)
         known, password = await service.change(connection, id_, _choices(**said), key=key, new_password=new_password)
     if said["security_profile"] == 0:
         _warn_of_no_password(known, output)
-    output.one(_created(known, password))
+    output.one({"id": known.id, **_where(known)} if password is None else _created(known, password))
 
 
 @cp.command("list")
@@ -230,22 +238,23 @@ async def trace(context: click.Context, id_: str, last: int, follow: bool, outpu
     async with connect(context) as connection:
         known = await service.get(connection, id_)
         newest = await SQL.latest_frames.fetch(connection, charge_point=known.id, most=last)
+        if not newest and not follow:
+            raise CliError(f"no traffic of {known.id} is kept", "wait for it to connect: --follow", ExitCode.NOT_FOUND)
+        stream = output.stream(TRACE_COLUMNS)
         since = datetime.now(UTC) - timedelta(days=1)
         for row in reversed(newest):
-            output.follow(_framed(row, output))
+            stream.send(_framed(row, output))
             since = row["received_at"]
         if follow:
             with suppress(asyncio.CancelledError):  # Ctrl-C is how it ends
-                await _follow(connection, known.id, since, output)
-    if not newest and not follow:
-        raise CliError(f"no traffic of {known.id} is kept", "wait for it to connect: --follow", ExitCode.NOT_FOUND)
+                await _follow(connection, known.id, since, lambda row: stream.send(_framed(row, output)))
 
 
-async def _follow(connection: Any, charge_point: str, since: datetime, output: Output) -> None:
+async def _follow(connection: Any, charge_point: str, since: datetime, send: Callable[[Any], None]) -> None:
     while True:
         await asyncio.sleep(TRACE_POLL_S)
         for row in await SQL.frames_since.fetch(connection, charge_point=charge_point, since=since, most=1000):
-            output.follow(_framed(row, output))
+            send(row)
             since = row["received_at"]
 
 

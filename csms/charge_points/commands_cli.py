@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,10 @@ from csms.nodes.service import live_nodes
 from csms.protocol.vocabulary import (
     ChangeAvailability,
     Command,
+    GetFullReport,
     GetSettings,
     Outcome,
+    Protocol,
     Reset,
     SetSettings,
     StartCharging,
@@ -32,6 +35,19 @@ from csms.protocol.vocabulary import (
 from csms.sessions import service as sessions
 
 WAIT_POLL_S = 0.3
+REPORT_COLUMNS = ("component", "variable", "value", "mutability")
+TRIGGERS = {
+    Protocol.V16: (
+        "BootNotification", "DiagnosticsStatusNotification", "FirmwareStatusNotification", "Heartbeat", "MeterValues",
+        "StatusNotification",
+    ),
+    Protocol.V201: (
+        "BootNotification", "FirmwareStatusNotification", "Heartbeat", "LogStatusNotification", "MeterValues",
+        "PublishFirmwareStatusNotification", "SignChargingStationCertificate", "SignCombinedCertificate",
+        "SignV2GCertificate", "StatusNotification", "TransactionEvent",
+    ),
+}  # fmt: skip
+"""What TriggerMessage may ask for: MessageTrigger of 1.6, MessageTriggerEnumType of 2.0.1."""
 
 __all__ = ["cp"]
 
@@ -42,11 +58,7 @@ _timeout = click.option(
 
 async def _send(connection: Any, charge_point: ChargePoint, command: Command, *, timeout_s: float) -> Outcome:
     """Ask, and let what nobody could deliver be an error that says whose move it is."""
-    if not await live_nodes(connection):
-        raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
-    (listed,) = await service.list_charge_points(connection, identity=charge_point.id)
-    if not listed["online"]:
-        raise _offline(charge_point)
+    await _require_online(connection, charge_point)
     outcome = await ask(connection, charge_point.id, command, actor=default_actor(), timeout_s=timeout_s)
     match outcome.status:
         case "offline":
@@ -61,6 +73,16 @@ async def _send(connection: Any, charge_point: ChargePoint, command: Command, *,
             raise CliError(outcome.detail or "this command cannot be sent", "correct it", ExitCode.USAGE)
         case _:
             return outcome
+
+
+async def _require_online(connection: Any, charge_point: ChargePoint) -> Protocol:
+    """What the charge point speaks; an error where no server holds a socket of it."""
+    if not await live_nodes(connection):
+        raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
+    (listed,) = await service.list_charge_points(connection, identity=charge_point.id)
+    if not listed["online"]:
+        raise _offline(charge_point)
+    return Protocol(listed["protocol"])
 
 
 def _offline(charge_point: ChargePoint) -> CliError:
@@ -244,7 +266,20 @@ async def trigger(
     Example:
       csms cp trigger CP-001 StatusNotification --evse 1
     """
-    await _simple(context, id_, TriggerMessage(message=message, evse=evse, connector=connector), timeout_s, output)
+    _require_trigger(message, sorted({*TRIGGERS[Protocol.V16], *TRIGGERS[Protocol.V201]}), "OCPP")
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        protocol = await _require_online(connection, known)
+        _require_trigger(message, TRIGGERS[protocol], str(protocol))
+        command = TriggerMessage(message=message, evse=evse, connector=connector)
+        outcome = await _send(connection, known, command, timeout_s=timeout_s)
+    output.one(_said(outcome))
+    _finish(context, outcome)
+
+
+def _require_trigger(message: str, words: Sequence[str], of: str) -> None:
+    if message not in words:
+        raise click.BadParameter(f"{of} cannot trigger {message!r}; known are {', '.join(words)}", param_hint="MESSAGE")
 
 
 @cp.group()
@@ -268,7 +303,7 @@ def config() -> None:
 async def config_get(
     context: click.Context, id_: str, names: tuple[str, ...], timeout_s: float, output: Output
 ) -> None:
-    """Read settings from a charge point; in 1.6 all of them where none is named.
+    """Read settings from a charge point, all of them where none is named (2.0.1: its full report).
 
     \b
     Examples:
@@ -277,6 +312,9 @@ async def config_get(
     """
     async with connect(context) as connection:
         known = await service.get(connection, id_)
+        if not names and await _require_online(connection, known) is Protocol.V201:
+            await _full_report(context, connection, known, timeout_s, output)
+            return
         outcome = await _send(connection, known, GetSettings(names=names), timeout_s=timeout_s)
     rows = [
         {"name": name, "value": value, "mutability": mutability}
@@ -287,6 +325,37 @@ async def config_get(
     if unknown:
         output.note(f"not known to {known.id}: {', '.join(str(each) for each in unknown)}")
     _finish(context, outcome)
+
+
+async def _full_report(
+    context: click.Context, connection: Any, charge_point: ChargePoint, timeout_s: float, output: Output
+) -> None:
+    """GetBaseReport, then the NotifyReport parts that follow its answer (OCPP 2.0.1 B07)."""
+    from csms.charge_points.report import collect, newest_frame_at  # noqa: PLC0415 - reads schemas: other commands start faster
+
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    since = await newest_frame_at(connection, charge_point)
+    command = GetFullReport(request=secrets.randbelow(2**31 - 1) + 1)
+    outcome = await _send(connection, charge_point, command, timeout_s=timeout_s)
+    if not outcome.accepted:
+        detail = "" if outcome.detail is None else f" ({outcome.detail})"
+        output.note(f"{charge_point.id} gives no full report: {outcome.status}{detail}; name the settings instead")
+        output.rows([], columns=REPORT_COLUMNS)
+        _finish(context, outcome)
+        return
+    left_s = deadline - asyncio.get_running_loop().time()
+    report = await collect(connection, charge_point, request=command.request, since=since, timeout_s=left_s)
+    rows = report.rows()
+    if report.parts:
+        output.rows(rows, columns=REPORT_COLUMNS)
+    if not report.complete:
+        missing = f", without {', '.join(map(str, report.missing))}" if report.missing else ""
+        raise CliError(
+            f"{len(report.parts)} part(s) of the report of {charge_point.id} arrived within {timeout_s:g} s, "
+            f"{len(rows)} settings in all{missing}; the last one {'is not' if report.last is None else 'is'} among them",
+            f"try again with a longer --timeout, or look at csms cp trace {charge_point.id}",
+            ExitCode.PARTIAL if report.parts else ExitCode.TIMEOUT,
+        )
 
 
 @config.command("set")

@@ -11,6 +11,7 @@ import click
 from billing import INSTANT, SESSION_ID, Output, async_command, explain_session, output_options
 from csms.cli.context import connect, default_actor, open_pool_of, settings_of
 from csms.sessions import listing
+from csms.sessions.dropped import why_dropped
 from csms.sessions.rehearsal import rehearse
 from csms.sessions.review import FLAGS, HOLDS
 
@@ -98,11 +99,12 @@ async def watch(context: click.Context, /, every_s: float, output: Output, **fil
     seen: dict[int, dict[str, Any]] = {}
     with suppress(asyncio.CancelledError):  # Ctrl-C is how it ends
         async with connect(context) as connection:
+            stream = output.stream(COLUMNS, also=("connector", "transaction_id", "total_excl_tax"))
             while True:
                 for row in await listing.list_sessions(connection, **filters):
                     if seen.get(row["id"]) != row:
                         seen[row["id"]] = row
-                        output.follow(row)
+                        stream.send(row)
                 await asyncio.sleep(every_s)
 
 
@@ -120,7 +122,9 @@ async def explain(context: click.Context, id_: int, output: Output) -> None:
       csms session explain 42 -o json
     """
     async with connect(context) as connection:
-        await listing.get(connection, id_)
+        dropped = await why_dropped(connection, id_)
+        if dropped is not None:
+            raise dropped
         await explain_session(connection, id_, output)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import click
 import pytest
@@ -154,3 +155,90 @@ def test_text_that_is_no_instant_is_refused() -> None:
 
 def test_printable_keeps_letters_of_every_script() -> None:
     assert printable("Köln 東京") == "Köln 東京"
+
+
+NESTED: dict[str, object] = {
+    "id": "CP-1",
+    "evses": [{"evse": 1, "at": datetime(2026, 7, 1, 12, tzinfo=BERLIN_SUMMER)}, {"evse": 2, "at": None}],
+    "tariff": {"id": "day", "elements": [{"prices": [{"type": "ENERGY", "price": "0.49"}]}, {"prices": []}]},
+    "nothing": [],
+}
+
+
+@tool.command("parts")
+@output_options
+def show_parts(output: Output) -> None:
+    output.one(NESTED)
+
+
+@tool.command("watch")
+@output_options
+def watch_rows(output: Output) -> None:
+    stream = output.stream(("id", "paid"), also=("at", "holds"))
+    for row in ROWS:
+        stream.send(row)
+
+
+def test_parts_of_a_thing_are_indented_below_its_name() -> None:
+    assert run("parts").stdout.splitlines() == [
+        "id\tCP-1",
+        "evses",
+        "  evse\tat",
+        "  1\t2026-07-01T10:00:00Z",
+        "  2\t",
+        "tariff",
+        "  id\tday",
+        "  elements",
+        "    -",
+        "      prices",
+        "        type\tprice",
+        "        ENERGY\t0.49",
+        "    -",
+        "      prices\t",
+        "nothing\t",
+    ]
+
+
+def test_parts_of_a_thing_are_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")  # no styles
+    Output().one(NESTED)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+    assert [line.split() for line in lines] == [
+        ["id", "CP-1"],
+        ["evses", "evse", "at"],
+        ["1", "2026-07-01T10:00:00Z"],
+        ["2"],
+        ["tariff", "id", "day"],
+        ["elements", "prices"],
+        ["type", "price"],
+        ["ENERGY", "0.49"],
+        [],
+        ["nothing"],
+    ]
+
+
+def test_parts_stay_what_they_are_for_machines() -> None:
+    shown = json.loads(run("parts", "-o", "json").stdout)
+
+    assert shown["tariff"] == NESTED["tariff"]
+    assert shown["evses"][0] == {"evse": 1, "at": "2026-07-01T10:00:00Z"}
+
+
+def test_a_stream_says_its_names_once() -> None:
+    assert run("watch").stdout == "id\tpaid\nCP-1\t12.30\nK\u00f6ln\t\n"
+    assert run("watch", "-o", "csv", "--fields", "paid,id").stdout == "paid,id\n12.30,CP-1\n,K\u00f6ln\n"
+    lines = [json.loads(line) for line in run("watch", "-o", "jsonl").stdout.splitlines()]
+    assert [list(line) for line in lines] == [["id", "paid", "at", "holds"]] * 2
+    assert [json.loads(line) for line in run("watch", "-o", "jsonl", "--fields", "at").stdout.splitlines()] == [
+        {"at": "2026-07-01T10:00:00Z"},
+        {"at": None},
+    ]
+
+
+def test_a_stream_refuses_a_field_that_it_will_never_have() -> None:
+    result = run("watch", "--fields", "price")
+
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert "holds" in json.loads(result.stderr)["message"]

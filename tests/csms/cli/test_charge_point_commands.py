@@ -14,6 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from csms.charge_points import service as charge_points
+from csms.charge_points.commands_cli import TRIGGERS
+from csms.protocol.translator import CommandInvalid, translator
+from csms.protocol.vocabulary import Protocol, TriggerMessage
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
 INTERVAL = {"ocpp1.6": "MeterValueSampleInterval", "ocpp2.0.1": "SampledDataCtrlr.TxUpdatedInterval"}
@@ -117,6 +120,108 @@ async def test_all_settings_are_read_where_none_is_named(shop: Installation) -> 
 
     assert {"NumberOfConnectors", "MeterValueSampleInterval"} <= {each["name"] for each in read}
     assert [each["mutability"] for each in read if each["name"] == "NumberOfConnectors"] == ["ReadOnly"]
+
+
+async def test_the_full_report_of_a_201_charge_point_is_put_together_from_its_parts(shop: Installation) -> None:
+    async with shop.simulated("CMD-REPORT", "ocpp2.0.1", evses=1) as station:
+        station.dialect.settings.change("SecurityCtrlr.BasicAuthPassword", "correct-horse-battery-staple")
+        read = await shop.data("cp", "config", "get", "CMD-REPORT")
+        table = await shop.csms("cp", "config", "get", "CMD-REPORT")
+        [one] = await shop.data("cp", "config", "get", "CMD-REPORT", "EVSE@1.Available")
+
+    items = len(station.dialect.settings.entries)
+    assert items > 4, "the simulated charge point reports four items a part"
+    assert len({each["name"] for each in read}) == len(read) == items
+    assert {
+        "name": "SampledDataCtrlr.TxUpdatedInterval", "component": "SampledDataCtrlr", "variable": "TxUpdatedInterval",
+        "value": "60", "mutability": "ReadWrite",
+    } in [{**each, "value": "60"} for each in read]  # fmt: skip
+    assert [each for each in read if each["mutability"] == "ReadOnly" and each["name"] == "EVSE@1.Available"]
+    assert one["value"] == "true"
+    assert "correct-horse" not in json.dumps(read)
+    assert table.out.splitlines()[0] == "component\tvariable\tvalue\tmutability"
+    assert len(table.out.splitlines()) == items + 1
+
+
+def part(request: int, seq_no: int, *, more: bool, name: str) -> str:
+    """A NotifyReport with one variable."""
+    data = {"component": {"name": "ExampleCtrlr"}, "variable": {"name": name}, "variableAttribute": [{"value": "1"}]}
+    said = {
+        "requestId": request, "generatedAt": "2026-03-01T12:00:00Z", "seqNo": seq_no, "tbc": more, "reportData": [data]
+    }  # fmt: skip
+    return json.dumps([2, f"report-{request}-{seq_no}", "NotifyReport", said])
+
+
+@contextlib.asynccontextmanager
+async def reporting(shop: Installation, name: str, parts: list[tuple[int, bool, str]]) -> AsyncIterator[None]:
+    """A 2.0.1 charge point that answers GetBaseReport and then sends these (seqNo, tbc, variable); none: it refuses."""
+    password = await shop.charge_point(name, "--no-template")
+    login = base64.b64encode(f"{name}:{password}".encode()).decode()
+    async with connect(
+        f"{shop.url}/{name}",
+        subprotocols=[Subprotocol("ocpp2.0.1")],
+        additional_headers={"Authorization": f"Basic {login}"},
+    ) as socket:
+        boot = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "Fictitious Chargers"}}
+        await socket.send(json.dumps([2, "boot", "BootNotification", boot]))
+
+        async def listen() -> None:
+            async for message in socket:
+                kind, id_, *rest = json.loads(message)
+                if kind != 2:
+                    continue
+                await socket.send(json.dumps([3, id_, {"status": "Accepted" if parts else "NotSupported"}]))
+                for seq_no, more, variable in parts:
+                    await socket.send(part(rest[1]["requestId"], seq_no, more=more, name=variable))
+                    await socket.send(part(1, seq_no + 7, more=False, name="OfAnotherReport"))
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+
+
+async def test_a_report_that_breaks_off_is_shown_as_far_as_it_came(shop: Installation) -> None:
+    async with reporting(shop, "CMD-PARTS", [(0, True, "First"), (2, True, "Third")]):
+        said = await shop.csms("cp", "config", "get", "CMD-PARTS", "--timeout", "2", "-o", "json")
+
+    error = json.loads(said.err)
+    assert said.code == 8
+    assert [each["name"] for each in said.json] == ["ExampleCtrlr.First", "ExampleCtrlr.Third"]
+    assert error["code"] == "partial"
+    assert "2 part(s)" in error["message"]
+    assert "without 1" in error["message"]
+
+
+async def test_a_charge_point_that_gives_no_report_is_an_outcome(shop: Installation) -> None:
+    async with reporting(shop, "CMD-NO-REPORT", []):
+        said = await shop.csms("cp", "config", "get", "CMD-NO-REPORT", "-o", "json")
+
+    assert (said.code, said.json) == (5, [])
+    assert "NotSupported" in said.err
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_what_can_be_triggered_is_what_the_schema_lists(protocol: Protocol) -> None:
+    for word in TRIGGERS[protocol]:
+        assert translator(protocol).command(TriggerMessage(message=word)) is not None
+    others = {word for words in TRIGGERS.values() for word in words} - set(TRIGGERS[protocol])
+    assert others
+    for word in others:
+        with pytest.raises(CommandInvalid):
+            translator(protocol).command(TriggerMessage(message=word))
+
+
+async def test_a_message_that_cannot_be_triggered_is_a_mistake_that_lists_those_that_can(shop: Installation) -> None:
+    nowhere = await shop.csms("cp", "trigger", "CMD-NOBODY", "NoSuchMessage")
+    async with shop.simulated("CMD-TRIGGER", "ocpp1.6"):
+        of_other = await shop.csms("cp", "trigger", "CMD-TRIGGER", "TransactionEvent")
+
+    assert [(each.code, each.error["code"]) for each in (nowhere, of_other)] == [(2, "usage")] * 2
+    assert "LogStatusNotification" in nowhere.error["message"]
+    assert "StatusNotification" in of_other.error["message"]
+    assert "LogStatusNotification" not in of_other.error["message"]
 
 
 async def test_a_charge_point_that_is_not_there_is_not_waited_for(shop: Installation) -> None:

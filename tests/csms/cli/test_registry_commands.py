@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cli_room import BOTH, Installation, environment, following, interrupted, li
 
 SITE = ("--name", "Station Forecourt", "--country", "DE", "--time-zone", "Europe/Berlin", "--currency", "EUR")
 KEPT = "SELECT count(*) FROM frame WHERE charge_point = $1 AND body LIKE $2"
+RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 SECRET = "correct-horse-battery-staple"
 
 
@@ -71,8 +73,16 @@ async def test_a_given_password_is_taken_and_a_new_one_replaces_it(shop: Install
 
     assert given["password"] == SECRET
     assert changed["password"] not in {SECRET, None}
-    assert kept["password"] is None
+    assert list(kept) == ["id", "site", "security_profile", "registration"]
     assert (await shop.data("cp", "show", "REG-2"))["max_kw"] == "7.4"
+
+
+async def test_a_change_of_nothing_is_a_mistake_that_names_what_can_be_changed(shop: Installation) -> None:
+    await shop.charge_point("REG-SAME")
+    said = await shop.csms("cp", "set", "REG-SAME")
+
+    assert (said.code, said.error["code"], said.out) == (2, "usage", "")
+    assert all(option in said.error["message"] for option in ("--new-password", "--max-kw", "--strict/--lenient"))
 
 
 @pytest.mark.parametrize("verb", ["create", "set"])
@@ -83,7 +93,7 @@ async def test_a_charge_point_without_password_is_made_with_a_warning(shop: Inst
     site = ("--site", "harbour") if verb == "create" else ()
     said = await shop.csms("cp", verb, name, *site, "--security-profile", "0", "-o", "json")
 
-    assert (said.code, said.json["password"], said.json["security_profile"]) == (0, None, 0)
+    assert (said.code, said.json.get("password"), said.json["security_profile"]) == (0, None, 0)
     assert said.err.startswith("warning: ")
 
 
@@ -147,6 +157,32 @@ async def test_a_trace_shows_both_directions_and_hides_secrets(shop: Installatio
     [change] = [line["frame"] for line in lines if '"AuthorizationKey"' in line["frame"]]
     assert "(hidden)" in change
     assert SECRET not in change
+
+
+async def test_what_a_connector_says_has_its_time_in_utc(shop: Installation) -> None:
+    async with shop.simulated("REG-TIMES", "ocpp1.6"):
+        shown = await shop.data("cp", "show", "REG-TIMES")
+        table = await shop.csms("cp", "show", "REG-TIMES")
+
+    assert all(RFC3339_UTC.fullmatch(each["reported_at"]) for each in shown["evses"])
+    lines = table.out.splitlines()
+    begin = lines.index("evses")
+    assert lines[begin + 1] == "  evse\tconnector\tstatus\terror_code\treported_at"
+    assert [line.split("\t")[:3] for line in lines[begin + 2 : begin + 4]] == [
+        ["  1", "1", "Available"],
+        ["  2", "1", "Available"],
+    ]
+    assert lines[begin + 2].endswith("Z")
+
+
+async def test_a_trace_for_people_begins_with_the_names_of_its_columns(shop: Installation) -> None:
+    async with shop.simulated("REG-NAMES", "ocpp1.6"):
+        async with shop.connection() as connection:
+            await until(lambda: connection.fetchval(KEPT, "REG-NAMES", "%BootNotification%"))
+        said = await shop.csms("cp", "trace", "REG-NAMES")
+
+    assert said.out.splitlines()[0] == "at\tdirection\taction\tframe"
+    assert said.out.splitlines()[1].split("\t")[1:3] == ["in", "BootNotification"]
 
 
 async def test_no_trace_is_an_error_that_says_how_to_wait_for_one(shop: Installation) -> None:

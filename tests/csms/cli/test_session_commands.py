@@ -146,6 +146,21 @@ async def test_a_running_session_shows_its_newest_interim_and_is_watched_to_its_
     assert (code, err) == (0, "")
 
 
+async def test_a_watch_for_people_begins_with_the_names_of_its_columns(
+    shop: Installation, rated: dict[str, Any]
+) -> None:
+    async with following(shop, "session", "watch", "--cp", "SES-RATED", "--fields", "id,state,energy_wh") as stream:
+        assert stream.stdout is not None
+        header, line = await stream.stdout.readline(), await stream.stdout.readline()
+        code, _ = await interrupted(stream)
+    wrong = await shop.csms("session", "watch", "--fields", "id,price")
+
+    assert header == b"id\tstate\tenergy_wh\n"
+    assert line == f"{rated['id']}\trated\t10000\n".encode()
+    assert code == 0
+    assert (wrong.code, wrong.out) == (2, "")
+
+
 async def test_a_stop_that_fits_nothing_is_an_orphan(shop: Installation) -> None:
     async with shop.simulated("SES-ORPHAN", "ocpp1.6", evses=1) as station:
         from ocpp.v16 import call  # noqa: PLC0415
@@ -197,15 +212,22 @@ async def test_a_dropped_session_is_never_billed(shop: Installation) -> None:
     id_ = session["id"]
     rehearsed = await shop.data("review", "drop", id_, "--reason", "test run", "--dry-run")
     still = (await shop.data("session", "show", id_))["state"]
-    dropped = await shop.data("review", "drop", id_, "--reason", "test run")
+    dropped = await shop.data("review", "drop", id_, "--reason", "test run", "--actor", "Ada")
     shown = await shop.await_session("REV-DROP", "dropped")
     released = await shop.csms("review", "release", id_, "--reason", "changed my mind")
+    explained = await shop.csms("session", "explain", id_)
+    of_bill = await shop.csms("bill", "show", id_)
 
     assert (rehearsed["state"], rehearsed["bill"], still) == ("dropped", None, "held")
     assert dropped["action"] == "drop"
     assert shown["total_incl_tax"] is None
     assert await shop.data("bill", "list", "--session", id_) == []
     assert released.code == 7
+    assert [(each.code, each.error["code"]) for each in (explained, of_bill)] == [(3, "not_found")] * 2
+    assert explained.error["message"] == of_bill.error["message"]
+    said = explained.error["message"]
+    assert said.startswith(f"session {id_} was dropped by Ada at 20")
+    assert said.endswith("Z: test run; it will not be billed")
     assert await shop.data("review", "list", "--cp", "REV-DROP") == []
 
 
