@@ -80,7 +80,7 @@ async def test_a_running_server_bills_and_judges_by_what_was_chosen(data_home: P
     with serving(data_home / "data") as shop:
         await shop.furnish()
         await shop.data("policy", "set", "review", "energy_wh_max=9000")
-        await shop.data("policy", "set", "interim", "every_wh=1000")
+        await shop.data("policy", "set", "interim", "every_wh=1000", "every_s=86400")
         async with shop.simulated("CP", "ocpp2.0.1", at=begin, evses=1) as station:
             await station.plug()
             await station.start(token=TOKEN)
