@@ -12,6 +12,7 @@ from typing import Any, Final
 from billing.money import exact_decimal
 from billing.rating.engine import rate
 from billing.rating.explanation import sentence
+from billing.rating.matching import Phase, menu_of
 from billing.rating.policy import PRICE_POLICY
 from billing.rating.rating import ComponentName, Rating, Segment, Unit
 from billing.rating.rating_json import time_text
@@ -19,11 +20,16 @@ from billing.rating.usage import Period, PeriodKind, Usage
 from billing.rating.usage_check import PERIODS_MAX, UsageInvalid
 from billing.tariffs.ocpi_json import ObjectReader
 from billing.tariffs.problem import Problem
-from billing.tariffs.tariff import TariffInvalid, parse_tariff
+from billing.tariffs.tariff import Dimension, Tariff, TariffInvalid, parse_tariff
 
 _SESSION_KEYS: Final = frozenset({"time_zone", "periods", "note"})
 _PERIOD_KEYS: Final = frozenset({"kind", "start", "end", "energy_kwh", "power_kw", "current_a", "note"})
 _WH_PER_KWH: Final = Decimal(1000)
+ENERGY_UNKNOWN: Final = {
+    "code": "energy_unknown",
+    "text": "energy was not known for some time of charging: nothing was charged for it there",
+}
+"""A note of this command alone: the notes of a bill are stored with its rating, and recomputed as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class PriceRefused:
 def price_command(tariff_json: Any, session_json: Any) -> dict[str, Any] | PriceRefused:
     """The final price of a session under a tariff, as `tariff price -o json` prints it: amounts as text.
 
-    Nothing is waived. `components` are before tax and add up to `total_excl_tax`; `reservation` stands among them only
+    Nothing is waived. Energy that is unknown costs nothing, and a note says so. `components` are before tax and add up to `total_excl_tax`; `reservation` stands among them only
     where there was one. Limits and waiving are segments without a quantity. Exact amounts end after 12 decimals.
     """
     try:
@@ -47,9 +53,21 @@ def price_command(tariff_json: Any, session_json: Any) -> dict[str, Any] | Price
     if isinstance(usage, PriceRefused):
         return usage
     try:
-        return _shown(rate(usage, tariff, PRICE_POLICY, final=True))
+        shown = _shown(rate(usage, tariff, PRICE_POLICY, final=True))
     except UsageInvalid as invalid:
         return PriceRefused(_named("session", invalid.problems))
+    if _misses_energy(usage, tariff):
+        shown["notes"].append(dict(ENERGY_UNKNOWN))
+    return shown
+
+
+def _misses_energy(usage: Usage, tariff: Tariff) -> bool:
+    """Whether a price for energy met a stretch of charging that says nothing of energy."""
+    unknown = any(
+        period.kind is PeriodKind.CHARGING and period.energy_wh is None and period.end > period.start
+        for period in usage.periods
+    )
+    return unknown and Dimension.ENERGY in menu_of(tariff, Phase.SESSION)
 
 
 def _named(document: str, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -86,6 +86,22 @@ def test_without_a_vat_rate_tax_is_zero_and_a_note_says_so() -> None:
     assert [note["code"] for note in shown["notes"]] == ["tax_unknown"]
 
 
+def test_energy_that_nobody_told_is_not_charged_and_a_note_says_so() -> None:
+    silent = {"start": "2026-03-01T21:00:00Z", "end": "2026-03-01T22:00:00Z"}
+    parked = silent | {"kind": "parking"}
+
+    def notes(tariff: dict[str, Any], last: dict[str, Any]) -> list[str]:
+        shown = price_command(tariff, SESSION | {"periods": [*SESSION["periods"], last]})
+        assert not isinstance(shown, PriceRefused)
+        return [note["code"] for note in shown["notes"]]
+
+    by_time = TARIFF | {"elements": [{"price_components": [{"type": "TIME", "price": 2, "vat": 19, "step_size": 1}]}]}
+    assert notes(TARIFF, silent) == ["energy_unknown"]
+    assert notes(TARIFF, silent | {"energy_kwh": 0}) == []
+    assert notes(TARIFF, parked) == []
+    assert "energy_unknown" not in notes(by_time, silent)
+
+
 def test_a_broken_tariff_is_told_with_its_places() -> None:
     assert problems({"id": "X"}, SESSION) == ["tariff $.currency", "tariff $.elements"]
 
