@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,7 +39,7 @@ LONGEST = timedelta(hours=2, minutes=40)
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C, to look around.")
+@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C or SIGTERM, to look around.")
 @click.option("--speed", type=click.FloatRange(10, 100_000), default=SPEED, show_default=True, help="Times real time.")
 @click.option("--ocpp-port", type=click.IntRange(0, 65535), default=0, help="A free one unless said.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="A free one unless said.")
@@ -53,9 +54,26 @@ async def demo(keep: bool, speed: float, ocpp_port: int, http_port: int) -> None
 
     Everything is fictitious and lives in a database of its own, which is gone afterwards.
     """
+    _end_on_sigterm()
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=WIDTH_IN_A_PIPE)
+    try:
+        wrong, verdicts = await _show_off(console, keep=keep, speed=speed, ocpp_port=ocpp_port, http_port=http_port)
+    except asyncio.CancelledError:
+        raise click.Abort from None
+    if wrong:
+        raise CliError(
+            f"{len(wrong)} of {len(verdicts)} sessions did not end as they must",
+            "see the table; this is a defect of csms, please report it",
+            ExitCode.FAILED,
+        )
+
+
+async def _show_off(
+    console: Console, *, keep: bool, speed: float, ocpp_port: int, http_port: int
+) -> tuple[list[Verdict], list[Verdict]]:
+    """The verdicts that are wrong, and all of them."""
     async with _server(ocpp_port=ocpp_port, http_port=http_port) as (settings, dsn, running):
         console.print(
             f"csms {running.version}: charge points connect to {running.ocpp_url}, metrics at {running.http_url}/metrics"
@@ -67,12 +85,22 @@ async def demo(keep: bool, speed: float, ocpp_port: int, http_port: int) -> None
         console.print(_closing(verdicts, wrong))
         if keep:
             await _stay(console, settings, running)
-    if wrong:
-        raise CliError(
-            f"{len(wrong)} of {len(verdicts)} sessions did not end as they must",
-            "see the table; this is a defect of csms, please report it",
-            ExitCode.FAILED,
-        )
+    return wrong, verdicts
+
+
+def _end_on_sigterm() -> None:
+    """End as with Ctrl-C: server and Postgres in good order, and the directory goes with them.
+
+    Once is enough: a second signal would break the clean-up off, and is not listened to.
+    """
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    assert main is not None, "a command is a task"
+
+    def end() -> None:
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)
+        main.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
 
 
 @asynccontextmanager
@@ -152,7 +180,9 @@ async def _settled(connection: Any) -> list[Verdict]:
     """The verdicts once all are right, or when it has lasted too long."""
     deadline = asyncio.get_running_loop().time() + SETTLE_S
     while True:
-        verdicts = stage.judge(await listing.list_sessions(connection))
+        verdicts = stage.judge(
+            [await listing.show(connection, row["id"]) for row in await listing.list_sessions(connection)]
+        )
         if all(each.right for each in verdicts) or asyncio.get_running_loop().time() > deadline:
             return verdicts
         await asyncio.sleep(REFRESH_S)
@@ -162,8 +192,10 @@ def _closing(verdicts: Sequence[Verdict], wrong: Sequence[Verdict]) -> str:
     if wrong:
         return f"\n{len(wrong)} of {len(verdicts)} sessions did not end as they must."
     held = sum(1 for each in verdicts if each.expected.total_incl_tax is None)
+    counted = stage.energy([each.session for each in verdicts if each.session is not None])
     return (
-        f"\n{len(verdicts) - held} sessions were billed right, {held} are held for a person to review.\n"
+        f"\n{len(verdicts) - held} sessions with {counted.billed_kwh:.1f} kWh were billed right, "
+        f"{held} with {counted.held_kwh:.1f} kWh are held for a person to review and bill nothing.\n"
         "Next: run your own with `csms serve`, then `csms site create`, `csms tariff create`, `csms cp create`;\n"
         "`csms demo --keep` stays up to look around. README.md has a five-minute tour."
     )

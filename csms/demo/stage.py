@@ -13,6 +13,8 @@ from rich.text import Text
 
 from csms.demo.world import ACTS, Act, Expected
 
+NOTES = {"waived": "waived: too little energy to bill"}
+"""Notes of bills in words, where their names say too little."""
 STATE_STYLES = {"open": "cyan", "ended": "yellow", "held": "magenta", "rated": "green", "dropped": "dim"}
 
 
@@ -74,15 +76,34 @@ def _counted(bills: Mapping[str, int]) -> Text:
 def plain(sessions: Sequence[Mapping[str, Any]], bills: Mapping[str, int]) -> str:
     """One line for where nobody watches a screen."""
     running = [row for row in sessions if row["state"] == "open"]
-    energy = sum((Decimal(row["energy_wh"]) for row in sessions), Decimal(0)) / 1000
+    counted = energy(sessions)
     return (
-        f"{len(running)} running, {len(sessions)} sessions, {energy:.1f} kWh told, "
+        f"{len(running)} running, {len(sessions)} sessions, {counted.billed_kwh:.1f} kWh billed, "
+        f"{counted.held_kwh:.1f} kWh held, {counted.open_kwh:.1f} kWh still open, "
         f"{bills.get('interim', 0)} interim and {bills.get('final', 0)} final bills"
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Energy:
+    """What was told, apart by what becomes of it: a final bill, a person's decision, or neither as yet."""
+
+    billed_kwh: Decimal
+    held_kwh: Decimal
+    open_kwh: Decimal
+
+
+def energy(sessions: Sequence[Mapping[str, Any]]) -> Energy:
+    """Sums by fate. A running session on which a rule fires is held: it bills nothing."""
+    kwh = {"billed": Decimal(0), "held": Decimal(0), "open": Decimal(0)}
+    for row in sessions:
+        fate = "billed" if row["state"] == "rated" else "held" if row["hold_reasons"] else "open"
+        kwh[fate] += Decimal(row["energy_wh"]) / 1000
+    return Energy(billed_kwh=kwh["billed"], held_kwh=kwh["held"], open_kwh=kwh["open"])
+
+
 def judge(sessions: Sequence[Mapping[str, Any]]) -> list[Verdict]:
-    """Each expected session beside the one that came of it, in the order in which they began."""
+    """Each expected session beside the one that came of it and its bill's notes, in the order in which they began."""
     verdicts: list[Verdict] = []
     for act in ACTS:
         found = sorted(
@@ -107,7 +128,8 @@ def _verdict(act: Act, session: Mapping[str, Any] | None, expected: Expected) ->
     if expected.total_incl_tax is None:
         why = ", ".join(session["hold_reasons"])
         return Verdict(act=act, session=session, expected=expected, right=True, why=why)
-    return Verdict(act=act, session=session, expected=expected, right=True, why="to the cent")
+    why = ", ".join(["to the cent", *(NOTES.get(note, note) for note in session["notes"])])
+    return Verdict(act=act, session=session, expected=expected, right=True, why=why)
 
 
 def _difference(session: Mapping[str, Any], expected: Expected) -> str | None:
@@ -119,6 +141,8 @@ def _difference(session: Mapping[str, Any], expected: Expected) -> str | None:
         return None
     if session["state"] != "rated" or Decimal(session["total_incl_tax"]) != expected.total_incl_tax:
         return f"{session['state']} {session['total_incl_tax']}, not {expected.total_incl_tax}"
+    if set(session["notes"]) != expected.notes:
+        return f"the bill notes {sorted(session['notes'])}, not {sorted(expected.notes)}"
     return None
 
 

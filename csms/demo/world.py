@@ -51,11 +51,12 @@ HILLTOP_TARIFF = _tariff(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What must become of one session: its exact total (None: held) and the reasons that must hold it."""
+    """What must become of one session: its exact total (None: held), the reasons that must hold it, its bill's notes."""
 
     energy_wh: int
     total_incl_tax: Decimal | None = None
     holds: frozenset[str] = frozenset()
+    notes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ def _held(energy_wh: int, *holds: str) -> Expected:
     return Expected(energy_wh=energy_wh, holds=frozenset(holds))
 
 
-def _billed(energy_wh: int, total: str) -> Expected:
-    return Expected(energy_wh=energy_wh, total_incl_tax=Decimal(total))
+def _billed(energy_wh: int, total: str, *notes: str) -> Expected:
+    return Expected(energy_wh=energy_wh, total_incl_tax=Decimal(total), notes=frozenset(notes))
 
 
 # 10 kWh x 0.49 x 1.19 = 5.831; (1.00 + 10 x 0.39 + 0.5 h x 2.00) x 1.19 = 7.021; 5.5 x 0.49 x 1.19 = 3.20705;
@@ -104,7 +105,7 @@ ACTS = (
     Act(charge_point="DEMO-10", site=HARBOUR, protocol=Protocol.V16, scenario="zero_baseline",
         story="starts at register 0, means 909 MWh", expected=(_held(83, "zero_baseline_jump"),)),
     Act(charge_point="DEMO-11", site=HARBOUR, protocol=Protocol.V201, scenario="zero_energy",
-        story="plugs in, nothing flows", expected=(_billed(0, "0.00"),)),
+        story="plugs in, nothing flows", expected=(_billed(0, "0.00", "waived"),)),
 )  # fmt: skip
 
 
