@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from simulators.capture import CaptureError
-from simulators.charge_point.link import NotConnectedError
+from simulators.charge_point.link import HandshakeRefusedError, NotConnectedError
 from simulators.charge_point.station import BootRefusedError
 from simulators.charge_point.truth import TrueSession
 from simulators.fleet import FLEET_MAX, FleetPlan, FleetReport, run_fleet
@@ -92,6 +92,30 @@ REPLAY_OPTIONS: tuple[Decorator, ...] = (
     ),
     OUTPUT,
 )
+
+
+NEXT_STEPS: dict[type[Exception], str] = {
+    NotConnectedError: "start the server, or correct --url",
+    BootRefusedError: "see what registration the server has for it",
+    CaptureError: "correct the capture",
+    ReplayError: "correct what is named, and see that the server runs",
+}
+
+
+class SimulationFailed(click.ClickException):
+    """A simulation came to nothing; who embeds the commands finds what to do next beside the message."""
+
+    def __init__(self, message: str, next_step: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.next_step = next_step
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares a class constant and reads the instance
+
+    @classmethod
+    def of(cls, refusal: HandshakeRefusedError) -> SimulationFailed:
+        return cls(refusal.message, refusal.next_step, refusal.exit_code)
+
+    def format_message(self) -> str:
+        return f"{self.message}; {self.next_step}"
 
 
 def _all(options: tuple[Decorator, ...]) -> Decorator:
@@ -214,6 +238,8 @@ def _fleet_command(provision: Provision | None) -> click.Command:
         with _progress("charge points", n) as advance:
             report = _waited(run_fleet(n, url, pairs, plan, on_done=lambda _count: advance()))
         _show(output, _fleet_data(report), lambda: _fleet_table(report))
+        if report.refusals and not report.finished:
+            raise SimulationFailed.of(report.refusals[0])
         if not report.ok:
             sys.exit(PARTIAL)
 
@@ -274,8 +300,10 @@ def _guarded(make: Callable[[], Result]) -> Result:
 def _waited(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(work)
+    except HandshakeRefusedError as refusal:
+        raise SimulationFailed.of(refusal) from None
     except (NotConnectedError, BootRefusedError, CaptureError, ReplayError) as failure:
-        raise click.ClickException(str(failure)) from None
+        raise SimulationFailed(str(failure), NEXT_STEPS[type(failure)]) from None
     except ValueError as mistake:
         raise click.UsageError(str(mistake)) from None
 

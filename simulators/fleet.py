@@ -11,7 +11,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from simulators.charge_point.link import Connection, Credentials, NotConnectedError, ReconnectPolicy, only_loopback
+from simulators.charge_point.link import (
+    Connection,
+    Credentials,
+    HandshakeRefusedError,
+    NotConnectedError,
+    ReconnectPolicy,
+    only_loopback,
+)
 from simulators.charge_point.outbox import RetryPolicy
 from simulators.charge_point.station import BootRefusedError, Build, SimulatedChargePoint
 from simulators.charge_point.truth import TrueSession
@@ -19,6 +26,7 @@ from simulators.clock import ModelClock
 
 FLEET_MAX = 10_000
 LATENCIES_MAX = 1_000_000
+FAILURE_LENGTH_MAX = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,7 @@ class FleetReport:
     refused: Counter[str] = field(default_factory=Counter)
     closed: Counter[int] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)  # charge points that gave up, and why
+    refusals: list[HandshakeRefusedError] = field(default_factory=list)  # those among them that were refused
     latencies_ms: list[float] = field(default_factory=list)
 
     @property
@@ -142,14 +151,21 @@ async def _member(credentials: Credentials, plan: FleetPlan, index: int, n: int,
     station = SimulatedChargePoint(credentials, ModelClock(start, speed=plan.speed), build)
     try:
         async with asyncio.timeout(plan.deadline_s), station:
-            await station.boot()
-            for _ in range(plan.sessions):
-                await _session(station, plan)
-            await station.outbox.emptied(plan.deadline_s)
+            await station.link.unless_refused(_programme(station, plan))
         report.finished += 1
+    except HandshakeRefusedError as refusal:
+        report.refusals.append(refusal)
+        report.failures.append(refusal.message[:FAILURE_LENGTH_MAX])
     except (TimeoutError, NotConnectedError, BootRefusedError) as failure:
-        report.failures.append(f"{credentials.identity}: {failure or 'out of time'}"[:300])
+        report.failures.append(f"{credentials.identity}: {failure or 'out of time'}"[:FAILURE_LENGTH_MAX])
     _collect(station, report)
+
+
+async def _programme(station: SimulatedChargePoint, plan: FleetPlan) -> None:
+    await station.boot()
+    for _ in range(plan.sessions):
+        await _session(station, plan)
+    await station.outbox.emptied(plan.deadline_s)
 
 
 async def _session(station: SimulatedChargePoint, plan: FleetPlan) -> None:

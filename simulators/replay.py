@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from simulators import schemas
@@ -29,7 +29,7 @@ from simulators.capture import (
     read,
     shifted,
 )
-from simulators.charge_point.link import HANDSHAKE_FAILURES, Credentials, only_loopback
+from simulators.charge_point.link import HANDSHAKE_FAILURES, Credentials, HandshakeRefusedError, only_loopback
 
 QUIET_S = 0.3  # how long to listen for an answer to a frame whose id cannot be read
 
@@ -171,6 +171,8 @@ class Replay:
                 proxy=None,
             )
         except HANDSHAKE_FAILURES as failure:
+            if isinstance(failure, InvalidStatus) and HandshakeRefusedError.is_final(failure):
+                raise HandshakeRefusedError(self._credentials, failure) from None
             raise ReplayError(
                 f"{self._credentials.identity} could not connect to {self._credentials.address}: {failure}; "
                 "is the server up, and are identity and password right?"

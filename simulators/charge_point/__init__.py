@@ -2,7 +2,14 @@
 
 from simulators.charge_point.battery import Battery, SteadyLoad
 from simulators.charge_point.evse import Evse, Meter, Phase, Transaction
-from simulators.charge_point.link import Connection, Credentials, NotConnectedError, ReconnectPolicy, only_loopback
+from simulators.charge_point.link import (
+    Connection,
+    Credentials,
+    HandshakeRefusedError,
+    NotConnectedError,
+    ReconnectPolicy,
+    only_loopback,
+)
 from simulators.charge_point.outbox import LinkDown, Message, RetryPolicy
 from simulators.charge_point.station import BootRefusedError, Build, SimulatedChargePoint
 from simulators.charge_point.truth import Discarded, Displayed, Happening, Told, TrueSession, Truth
@@ -17,6 +24,7 @@ __all__ = [
     "Discarded",
     "Displayed",
     "Evse",
+    "HandshakeRefusedError",
     "Happening",
     "LinkDown",
     "Message",

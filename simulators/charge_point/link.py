@@ -7,9 +7,9 @@ import base64
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import ocpp.messages
@@ -23,11 +23,42 @@ from simulators.charge_point.outbox import LinkDown
 ocpp.messages.ASYNC_VALIDATION = False
 
 RETRY_AFTER_MAX_S = 600.0
+ANSWER_LENGTH_MAX = 200
+REFUSALS = {
+    400: ("correct the identity and the path of --url: ws://HOST:PORT/ocpp", 1),
+    401: ("correct the identity and the password; csms cp set {identity} --new-password makes a new one", 4),
+    403: ("see the server's log for why it does not let this peer in", 4),
+    404: ("correct the identity, or make it known: csms cp create {identity} --site SITE", 3),
+}
+"""HTTP status -> what to do next, and the exit status of a command that ends with it."""
+Result = TypeVar("Result")
 HANDSHAKE_FAILURES = (InvalidHandshake, ConnectionClosed, OSError, TimeoutError, EOFError)
 
 
 class NotConnectedError(Exception):
     """The charge point could not connect in time."""
+
+
+class HandshakeRefusedError(NotConnectedError):
+    """The server knows who asks and says no: asking again changes nothing, and would only be throttled."""
+
+    def __init__(self, credentials: Credentials, refused: InvalidStatus) -> None:
+        response = refused.response
+        self.status = response.status_code
+        words = "".join(each if each.isprintable() else " " for each in (response.body or b"").decode(errors="replace"))
+        said = f": {words.strip()[:ANSWER_LENGTH_MAX]}" if words.strip() else ""
+        self.message = (
+            f"{credentials.identity} was refused at {credentials.address} with {self.status} "
+            f"{response.reason_phrase}{said}"
+        )
+        next_step, self.exit_code = REFUSALS[self.status]
+        self.next_step = next_step.format(identity=credentials.identity)
+        super().__init__(self.message)
+
+    @staticmethod
+    def is_final(refused: InvalidStatus) -> bool:
+        """Whether this answer is about who asks, not about when (as 429 and 503 are)."""
+        return refused.response.status_code in REFUSALS
 
 
 class Connection(Protocol):
@@ -47,6 +78,8 @@ class ReconnectPolicy:
     wait_s: float = 10.0
     range_s: float = 10.0
     doublings: int = 3
+    retry_refused: bool = False
+    """Keep trying though the server refuses the credentials, as real charge points do."""
     open_timeout_s: float = 10.0
     close_timeout_s: float = 2.0
     ping_interval_s: float | None = 30.0
@@ -121,6 +154,8 @@ class Link:
         self._wrap = wrap
         self._wanted = asyncio.Event()
         self._hurry = asyncio.Event()
+        self.refusal: HandshakeRefusedError | None = None
+        self._refused = asyncio.Event()
         self._gone = asyncio.Event()  # no socket, and the owner knows it
         self._gone.set()
         self._socket: ClientConnection | None = None
@@ -136,7 +171,9 @@ class Link:
         return self._wanted.is_set()
 
     def go_up(self) -> None:
-        """Connect, and stay connected; at once, whatever back-off is running."""
+        """Connect, and stay connected; at once, whatever back-off is running or refusal was final."""
+        self.refusal = None
+        self._refused.clear()
         self._wanted.set()
         self._hurry.set()
 
@@ -153,15 +190,38 @@ class Link:
             self._socket.transport.abort()
 
     async def until_connected(self, timeout_s: float) -> None:
-        """Wait for the handshake."""
+        """Wait for the handshake.
+
+        Raises:
+            HandshakeRefusedError: the server refuses these credentials.
+            NotConnectedError: it did not come to one in time.
+        """
         try:
             async with asyncio.timeout(timeout_s):
-                await self.connected.wait()
+                await self.unless_refused(self.connected.wait())
         except TimeoutError:
             raise NotConnectedError(
                 f"{self.credentials.identity} could not connect to {self.credentials.address} within {timeout_s:g} s "
                 f"({self._last_failure}); is the server up, and are identity and password right?"
             ) from None
+
+    async def unless_refused(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do the work, and give it up as soon as the server has refused these credentials for good.
+
+        Raises:
+            HandshakeRefusedError: it has.
+        """
+        working, refused = asyncio.create_task(work), asyncio.create_task(self._refused.wait())
+        try:
+            await asyncio.wait({working, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            assert self.refusal is not None, "both are set at once"
+            raise self.refusal
+        finally:
+            for each in (working, refused):
+                each.cancel()
+            await asyncio.gather(working, refused, return_exceptions=True)
 
     # --- talking
 
@@ -227,6 +287,10 @@ class Link:
         except InvalidStatus as refused:
             status = refused.response.status_code
             self._failed(str(status))
+            if HandshakeRefusedError.is_final(refused) and not self._reconnect.retry_refused:
+                self._wanted.clear()
+                self.refusal = HandshakeRefusedError(self.credentials, refused)
+                self._refused.set()
             return retry_after_s(refused.response.headers.get("Retry-After"))
         except HANDSHAKE_FAILURES as failure:
             self._failed(type(failure).__name__)

@@ -62,28 +62,37 @@ async def run_scenario(
 
     ``time_base`` replaces the file's start (neither: the scenario ends now), ``protocol`` and ``token`` the file's;
     ``speed`` is model seconds per real second, None does not wait. ``build`` gives waits and policies.
+
+    Raises:
+        HandshakeRefusedError: the central system refuses the credentials, and the scenario does not bear that.
     """
     scenario = source if isinstance(source, Scenario) else load(source)
     start = time_base or scenario.start or datetime.now(UTC).replace(microsecond=0) - scenario.length
+    made = build or QUICK
     built = replace(
-        build or QUICK,
+        made,
         protocol=protocol or scenario.protocol,
         evses=scenario.evses,
         register_wh=scenario.register_wh,
         sample_every=scenario.sample_every,
         stop_on_invalid=scenario.stop_on_invalid,
         seq_start=scenario.seq_start,
+        reconnect=replace(made.reconnect, retry_refused=scenario.retry_refused or made.reconnect.retry_refused),
     )
     credentials = Credentials(url=url, identity=identity, password=password)
     station = SimulatedChargePoint(credentials, ModelClock(start, speed=speed), built)
     play = Play(station, token or scenario.token)
-    async with station:
+
+    async def steps() -> None:
         for step in scenario.steps:
             await play.perform(step)
             if on_step is not None:
                 on_step(step, station)
         if station.link.wanted:
             await station.outbox.emptied(drain_s)
+
+    async with station:
+        await station.link.unless_refused(steps())
     return _result(scenario, station, play, start)
 
 

@@ -1,7 +1,8 @@
 """A scenario file: TOML in, checked steps out. Reports every mistake at once. Pure but for reading the file.
 
 Top level: ``title``, ``about``, ``protocol``, ``start``, ``token``, ``identity``, ``password``, ``evses``,
-``register_wh``, ``sample_every``, ``stop_on_invalid``, ``seq_start``, and ``steps``, a list of tables with ``do`` and that step's own keys.
+``register_wh``, ``sample_every``, ``stop_on_invalid``, ``seq_start``, ``retry_refused`` (keep trying though the central
+system refuses the credentials), and ``steps``, a list of tables with ``do`` and that step's own keys.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Scenario:
     password: str | None = None
     stop_on_invalid: bool = True
     seq_start: int = 0
+    retry_refused: bool = False
     steps: tuple[Step, ...] = field(default=())
 
     @property
@@ -206,6 +208,7 @@ TOP: dict[str, Parse] = {
     "sample_every": duration,
     "stop_on_invalid": yes_no,
     "seq_start": natural,
+    "retry_refused": yes_no,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from simulators.charge_point import (
     Build,
     Credentials,
+    HandshakeRefusedError,
     ModelClock,
-    NotConnectedError,
     ReconnectPolicy,
     RetryPolicy,
     SimulatedChargePoint,
@@ -143,11 +144,46 @@ async def test_a_503_is_waited_out_and_nothing_is_lost(central: CentralSystem) -
 
 async def test_a_wrong_password_is_named_in_the_error(central: CentralSystem) -> None:
     central.password = "another-password-altogether"
-    station = charge_point(central, boot_wait_max_s=0.2)
+    station = charge_point(central, boot_wait_max_s=600)
     station.link.credentials = Credentials(url=central.url, identity="CP-1", password="wrong")
     async with station:
-        with pytest.raises(NotConnectedError, match="401"):
+        with pytest.raises(HandshakeRefusedError, match="401 Unauthorized: who are you") as refused:
             await station.boot()
+
+    assert station.link.counts.refused == {"401": 1}
+    assert refused.value.exit_code == 4
+    assert "password" in refused.value.next_step
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(400, 1), (403, 4), (404, 3)])
+async def test_a_refusal_for_good_ends_what_goes_on(central: CentralSystem, status: int, exit_code: int) -> None:
+    async with charge_point(central) as station:
+        await station.boot()
+        central.refuse = [(status, None)]
+        await central.sockets["CP-1"].close(1012)
+        with pytest.raises(HandshakeRefusedError) as refused:
+            await station.link.unless_refused(asyncio.Event().wait())
+
+    assert (refused.value.status, refused.value.exit_code) == (status, exit_code)
+
+
+async def test_a_charge_point_that_is_refused_may_try_again_later(central: CentralSystem) -> None:
+    central.refuse = [(401, None)]
+    async with charge_point(central) as station:
+        with pytest.raises(HandshakeRefusedError):
+            await station.boot()
+        await station.boot()
+
+    assert station.link.counts.handshakes == 1
+
+
+async def test_a_charge_point_that_never_gives_up_bears_refusals(central: CentralSystem) -> None:
+    central.refuse = [(401, None), (404, None), (429, "0.05"), (403, None)]
+    stubborn = ReconnectPolicy(wait_s=0.01, range_s=0.01, retry_refused=True)
+    async with charge_point(central, reconnect=stubborn) as station:
+        await station.boot()
+
+    assert station.link.counts.refused == {"401": 1, "404": 1, "429": 1, "403": 1}
 
 
 @BOTH

@@ -38,11 +38,12 @@ async def test_what_a_fleet_throws_away_is_counted(central: CentralSystem) -> No
 
 
 async def test_a_charge_point_that_cannot_connect_is_named(central: CentralSystem) -> None:
-    plan = FleetPlan(deadline_s=0.3)
-    report = await run_fleet(2, central.url, [("CP-1", central.password), ("CP-2", "wrong")], plan)
+    credentials = [("CP-1", central.password), ("CP-2", "wrong")]
+    report = await run_fleet(2, central.url, credentials, FleetPlan(deadline_s=600))
 
     assert report.finished == 1
-    assert [failure.split(":")[0] for failure in report.failures] == ["CP-2"]
+    assert [(refusal.status, refusal.exit_code) for refusal in report.refusals] == [(401, 4)]
+    assert [failure.split()[0] for failure in report.failures] == ["CP-2"]
 
 
 async def test_a_fleet_without_enough_credentials_is_refused(central: CentralSystem) -> None:

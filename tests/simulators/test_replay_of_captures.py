@@ -13,6 +13,7 @@ from ocpp.v16 import call as call16
 
 from simulators import schemas
 from simulators.capture import CaptureError, read, shifted
+from simulators.charge_point import HandshakeRefusedError
 from simulators.replay import ReplayError, replay
 from tests.simulators.central_system import CentralSystem
 
@@ -121,7 +122,7 @@ async def test_a_capture_without_an_identity_asks_for_one(central: CentralSystem
 
 
 async def test_wrong_credentials_are_an_error_that_says_so(central: CentralSystem) -> None:
-    with pytest.raises(ReplayError, match="password"):
+    with pytest.raises(HandshakeRefusedError, match="401 Unauthorized: who are you"):
         await replay(CAPTURE, central.url, None, "wrong")
 
 

@@ -100,6 +100,34 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "is the server up" in ran.output
 
 
+def test_a_wrong_password_ends_a_scenario_at_once(served: CentralSystem) -> None:
+    played = invoke("run", "normal", "--url", served.url, "--identity", "CP-1", "--password", "wrong")
+
+    assert (played.exit_code, played.stdout) == (4, "")
+    assert "401 Unauthorized: who are you?; correct the identity and the password" in played.stderr
+
+
+def test_a_scenario_may_bear_a_refusal(served: CentralSystem, tmp_path: Path) -> None:
+    served.refuse = [(401, None), (404, None)]
+    story = tmp_path / "stubborn.toml"
+    story.write_text('title = "A stubborn one"\nretry_refused = true\nsteps = [{ do = "boot" }]\n', encoding="utf-8")
+    played = invoke("run", str(story), "--url", served.url, "-o", "json")
+
+    assert played.exit_code == 0, played.output
+
+
+def test_a_fleet_of_which_nobody_was_let_in_ends_as_the_refusal_says(served: CentralSystem, tmp_path: Path) -> None:
+    wrong, mixed = tmp_path / "wrong.txt", tmp_path / "mixed.txt"
+    wrong.write_text("CP-1:wrong\nCP-2:wrong\n", encoding="utf-8")
+    mixed.write_text(f"CP-1:{served.password}\nCP-2:wrong\n", encoding="utf-8")
+    nobody = invoke("fleet", "2", "--url", served.url, "--credentials", str(wrong), "-o", "json")
+    some = invoke("fleet", "2", "--url", served.url, "--credentials", str(mixed), "-o", "json")
+
+    assert (nobody.exit_code, json.loads(nobody.stdout)["finished"]) == (4, 0)
+    assert "401" in nobody.stderr
+    assert (some.exit_code, json.loads(some.stdout)["finished"]) == (8, 1)
+
+
 def test_another_machine_is_refused() -> None:
     ran = invoke("run", "normal", "--url", "ws://csms.example.com/ocpp", "--identity", "CP-1", "--password", "x")
 

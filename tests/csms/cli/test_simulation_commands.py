@@ -59,11 +59,20 @@ async def test_a_capture_is_replayed_as_another_charge_point(shop: Installation)
     assert [each["energy_wh"] for each in sessions] == [1500, 320]
 
 
-async def test_a_wrong_password_is_an_error_that_says_so(shop: Installation) -> None:
-    await shop.charge_point("SIM-WRONG")
-    said = await shop.csms(
-        "sim", "replay", CAPTURE, "--url", shop.url, "--identity", "SIM-WRONG", "--password", "not-the-password"
-    )
+@pytest.mark.parametrize("command", [("replay", str(CAPTURE)), ("run", "normal")], ids=lambda each: each[0])
+async def test_credentials_that_the_server_refuses_end_a_simulation_with_its_answer(
+    shop: Installation, command: tuple[str, ...]
+) -> None:
+    name = f"SIM-WRONG-{command[0]}"
+    await shop.charge_point(name)
+    url = ("--url", shop.url, "--password", "not-the-password")
+    wrong = await shop.csms("sim", *command, *url, "--identity", name)
+    unknown = await shop.csms("sim", *command, *url, "--identity", f"{name}-NEVER")
 
-    assert (said.code, said.out) == (1, "")
-    assert "SIM-WRONG" in said.error["message"]
+    assert (wrong.code, wrong.out, wrong.error["code"]) == (4, "", "permission")
+    assert f"{name} was refused" in wrong.error["message"]
+    assert "401 Unauthorized: Basic authentication" in wrong.error["message"]
+    assert f"csms cp set {name} --new-password" in wrong.error["next"]
+    assert (unknown.code, unknown.out, unknown.error["code"]) == (3, "", "not_found")
+    assert "404 Not Found: no such charge point" in unknown.error["message"]
+    assert f"csms cp create {name}-NEVER" in unknown.error["next"]
