@@ -30,6 +30,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+INSTANT_LENGTH = len("2026-03-01T20:00:00Z")
+
+
 class Format(StrEnum):
     """The forms in which data leaves a command."""
 
@@ -162,7 +165,8 @@ class Stream:
         self._form = form
         self._columns = columns
         self._only = only
-        self._widths = [len(name) for name in columns]
+        # The header is printed before anything is known of the rows, but how long instants are.
+        self._widths = [max(len(name), INSTANT_LENGTH if name.endswith("_at") else 0) for name in columns]
         self._line(columns)
 
     def send(self, row: Row) -> None:
