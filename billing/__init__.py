@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from billing.bills.bill import BillKind, CommittedBill
-    from billing.bills.billable import BillableSession, SessionSource
+    from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
     from billing.bills.history import SessionRating, newest_bills, session_ratings
     from billing.bills.service import BillingService, BillingSettings
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import Scope
     from billing.tariffs.cli import tariff_group
+    from billing.tariffs.idle import IdleAfterStop
     from billing.tariffs.service import assign as assign_tariff
     from billing.tariffs.service import create as create_tariff
 
@@ -55,6 +56,7 @@ __all__ = [
     "Connection",
     "ExitCode",
     "Format",
+    "IdleAfterStop",
     "Money",
     "NotDone",
     "NotFound",
@@ -69,6 +71,7 @@ __all__ = [
     "Scope",
     "SessionRating",
     "SessionSource",
+    "Stay",
     "Unavailable",
     "Usage",
     "assign_tariff",
@@ -101,6 +104,7 @@ _HOMES = {
     "Connection": "billing.sql:Connection",
     "ExitCode": "billing.errors:ExitCode",
     "Format": "billing.cli_output:Format",
+    "IdleAfterStop": "billing.tariffs.idle:IdleAfterStop",
     "INSTANT": "billing.cli_parameters:INSTANT",
     "MINOR_DIGITS": "billing.money:MINOR_DIGITS",
     "Money": "billing.money:Money",
@@ -119,6 +123,7 @@ _HOMES = {
     "Scope": "billing.tariffs.assignment:Scope",
     "SessionRating": "billing.bills.history:SessionRating",
     "SessionSource": "billing.bills.billable:SessionSource",
+    "Stay": "billing.bills.billable:Stay",
     "Unavailable": "billing.errors:Unavailable",
     "Usage": "billing.rating.usage:Usage",
     "assign_tariff": "billing.tariffs.service:assign",

@@ -18,6 +18,7 @@ from billing import Scope
 from billing.bills import history
 from billing.bills.bill import BillSummary
 from billing.tariffs import service as tariffs
+from billing.tariffs.idle import IdleAfterStop
 from csms.app import Running, run_server
 from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices, load_password_key
@@ -97,10 +98,14 @@ class World:
     async def block(self, uid: str) -> None:
         await tokens.block(self.connection, uid, reason="lost card", actor="operator")
 
-    async def tariff(self, document: dict[str, Any] | None = None, *, assigned: bool = True) -> None:
+    async def tariff(
+        self, document: dict[str, Any] | None = None, *, assigned: bool = True, idle: IdleAfterStop | None = None
+    ) -> None:
         """Create a tariff and let every charge point charge by it."""
         document = document or tariff_document()
-        await tariffs.create(self.connection, json.dumps(document), now=datetime.now(UTC), valid_from=LONG_AGO)
+        await tariffs.create(
+            self.connection, json.dumps(document), now=datetime.now(UTC), valid_from=LONG_AGO, idle=idle
+        )
         if assigned:
             await self.assign(document["id"], valid_from=LONG_AGO)
 

@@ -9,6 +9,15 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from billing.rating.usage import Usage
+from billing.tariffs.idle import IdleAfterStop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stay:
+    """What is proven of a vehicle's stay after the transaction's end; `since` None: nothing, `until` None: it goes on."""
+
+    since: datetime | None
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +27,8 @@ class BillableSession:
     `priced_from` is the instant at which token and EVSE were first both known (RULES.md 15), None while they are not:
     then there is nothing to rate yet. `complete_at` is when the facts count as complete (RULES.md 14), None while
     nobody can say. `holds` are the plausibility rules that fire and were not released; `released` those that were.
-    `closed`: the transaction's end is known. `usage` reaches to `as_of`; `energy_wh` is the energy in it.
+    `closed`: the transaction's end is known. `usage` reaches to `as_of`; `energy_wh` is the energy in it. `idle` is what
+    its charge point says of the `stay` after the end.
     """
 
     id: int
@@ -40,6 +50,8 @@ class BillableSession:
     as_of: datetime
     usage: Usage
     inputs_hash: bytes
+    stay: Stay | None = None
+    idle: IdleAfterStop | None = None
 
 
 class SessionSource(Protocol):

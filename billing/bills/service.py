@@ -33,13 +33,14 @@ from billing.bills.decision import (
     Wait,
     decide,
 )
+from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
 from billing.bills.transaction import in_transaction
 from billing.policies import store as policy_store
 from billing.policies.policies import Policies
 from billing.sql import Connection
 from billing.tariffs import service as tariffs
-from billing.tariffs.assignment import Place, Resolved, Unresolved
+from billing.tariffs.assignment import Place, Resolved, TariffVersion, Unresolved
 from billing.tariffs.store import TariffCache
 from billing.tariffs.tariff import Tariff
 
@@ -223,7 +224,7 @@ class BillingService:
             _Case(
                 state=state,
                 bills=bills[state.session],
-                session=loaded.get(state.session),
+                session=_as_billed(loaded.get(state.session), versions[state.tariff] if state.tariff else None, now),
                 failed=state.session in failed,
                 tariff=versions[state.tariff].tariff if state.tariff else _unresolved(outcomes.get(state.session)),
             )
@@ -261,6 +262,10 @@ def _released(state: RatingState, session: BillableSession | None, bills: BillsO
     if session is None or bills.final is not None or state.resolved_at == session.priced_from:
         return state
     return replace(state, tariff=None, resolved_at=None)
+
+
+def _as_billed(session: BillableSession | None, version: TariffVersion | None, now: datetime) -> BillableSession | None:
+    return None if session is None else with_stay(session, None if version is None else version.idle, now)
 
 
 def _place(session: BillableSession | None) -> Place | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from billing.tariffs.idle import IdleAfterStop
 from billing.tariffs.tariff import Tariff
 
 
@@ -37,11 +38,15 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TariffVersion:
-    """A stored version. `tariff.version` is set; `valid_from` is ours, beside OCPI's own validity inside the tariff."""
+    """A stored version. `tariff.version` is set; `valid_from` is ours, beside OCPI's own validity inside the tariff.
+
+    `idle`: the stay after the transaction's end is rated; None leaves it to the charge point.
+    """
 
     tariff: Tariff
     valid_from: datetime
     entered_at: datetime
+    idle: IdleAfterStop | None = None
 
     @property
     def number(self) -> int:

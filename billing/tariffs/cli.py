@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 import click
@@ -13,6 +13,7 @@ from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
 from billing.errors import ExitCode, Refused
 from billing.tariffs import service
 from billing.tariffs.assignment import Assignment, Scope
+from billing.tariffs.idle import IDLE_MAX, IdleAfterStop
 from billing.tariffs.lint import Severity, lint
 from billing.tariffs.ocpi_json import load_json
 from billing.tariffs.price import PriceRefused, price_command
@@ -27,6 +28,7 @@ Examples:
   csms tariff assign day --default
 """
 
+_IDLE_MAX_MIN = IDLE_MAX // timedelta(minutes=1)
 LIST_COLUMNS = ("id", "version", "currency", "valid_from", "assignments", "created_at")
 LINT_COLUMNS = ("severity", "code", "path", "message", "next_step")
 SEGMENT_COLUMNS = (
@@ -51,12 +53,26 @@ def _add_create(group: click.Group, connect: Connect) -> None:
     @group.command()
     @click.argument("file", type=click.File("rb"))
     @click.option("--from", "valid_from", type=INSTANT, help="From when this version holds.")
+    @click.option(
+        "--idle-after-stop", is_flag=True, help="Rate the stay after the stop as parking, as far as it is proven."
+    )
+    @click.option(
+        "--idle-cap-min",
+        type=click.IntRange(1, _IDLE_MAX_MIN),
+        help="At most so many minutes of it; a week unless said.",
+    )
     @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
     async def create(
-        context: click.Context, file: BinaryIO, valid_from: datetime | None, dry_run: bool, output: Output
+        context: click.Context,
+        file: BinaryIO,
+        valid_from: datetime | None,
+        idle_after_stop: bool,
+        idle_cap_min: int | None,
+        dry_run: bool,
+        output: Output,
     ) -> None:
         """Store a tariff, or the next version where its id exists.
 
@@ -67,15 +83,25 @@ def _add_create(group: click.Group, connect: Connect) -> None:
         Examples:
           csms tariff create day.json
           csms tariff create day.json --from 2026-04-01T00:00:00+02:00 -o json
+          csms tariff create parking.json --idle-after-stop --idle-cap-min 240
         """
+        idle = _idle(is_on=idle_after_stop, cap_min=idle_cap_min)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
-            made = await service.create(connection, file.read(), now=datetime.now(UTC), valid_from=valid_from)
+            made = await service.create(
+                connection, file.read(), now=datetime.now(UTC), valid_from=valid_from, idle=idle
+            )
         output.one({"id": made.id, "version": made.version} | _said(dry_run))
         if output.format is Format.TABLE:
             output.note(
                 f"version {made.version} was there already" if made.existed else f"valid from {made.valid_from:%F %T}Z"
             )
             output.note(f"next: csms tariff assign {made.id} --default")
+
+
+def _idle(*, is_on: bool, cap_min: int | None) -> IdleAfterStop | None:
+    if cap_min is not None and not is_on:
+        raise click.UsageError("--idle-cap-min caps what --idle-after-stop rates; give both")
+    return IdleAfterStop.of(is_on=is_on, cap_s=None if cap_min is None else cap_min * 60)
 
 
 def _add_list(group: click.Group, connect: Connect) -> None:
@@ -119,6 +145,8 @@ def _add_show(group: click.Group, connect: Connect) -> None:
                 "currency": found.tariff.currency,
                 "valid_from": found.valid_from,
                 "created_at": found.entered_at,
+                "idle_after_stop": found.idle is not None,
+                "idle_cap_s": None if found.idle is None else found.idle.cap_s,
                 "assignments": [_assignment_row(each) for each in assignments],
                 "tariff": to_ocpi(found.tariff),
             }

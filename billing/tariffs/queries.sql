@@ -9,12 +9,13 @@ SELECT pg_advisory_xact_lock(:key);
 
 -- name: insert_tariff
 -- A version of a tariff; the key refuses a second one of the same number.
-INSERT INTO tariff (id, version, body, sha256, currency, valid_from, created_at)
-VALUES (:id, :version, :body::text::jsonb, :sha256, :currency, :valid_from, :created_at);
+INSERT INTO tariff (id, version, body, sha256, currency, valid_from, created_at, idle_after_stop, idle_cap_s)
+VALUES (:id, :version, :body::text::jsonb, :sha256, :currency, :valid_from, :created_at, :idle_after_stop, :idle_cap_s);
 
 -- name: newest_version
 -- What the next version of a tariff follows.
-SELECT version, sha256, currency, valid_from FROM tariff WHERE id = :id ORDER BY version DESC LIMIT 1;
+SELECT version, sha256, currency, valid_from, idle_after_stop, idle_cap_s
+  FROM tariff WHERE id = :id ORDER BY version DESC LIMIT 1;
 
 -- name: version_numbers
 -- Every version of some tariffs, without bodies: those are cached, as they never change.
@@ -22,7 +23,7 @@ SELECT id, version FROM tariff WHERE id = ANY(:ids::text[]) ORDER BY id, version
 
 -- name: tariff_bodies
 -- Versions of tariffs, whole.
-SELECT t.id, t.version, t.body::text AS body, t.valid_from, t.created_at
+SELECT t.id, t.version, t.body::text AS body, t.valid_from, t.created_at, t.idle_after_stop, t.idle_cap_s
   FROM unnest(:ids::text[], :versions::integer[]) AS wanted (id, version)
   JOIN tariff t USING (id, version);
 

@@ -20,6 +20,7 @@ from billing.tariffs.assignment import (
     by_target,
     resolve,
 )
+from billing.tariffs.idle import IdleAfterStop
 from billing.tariffs.lint import refusals
 from billing.tariffs.ocpi_json import load_json
 from billing.tariffs.store import SQL, TariffCache
@@ -73,11 +74,16 @@ def read_tariff(text: str | bytes) -> Tariff:
 
 
 async def create(
-    connection: Connection, document: str | bytes, *, now: datetime, valid_from: datetime | None = None
+    connection: Connection,
+    document: str | bytes,
+    *,
+    now: datetime,
+    valid_from: datetime | None = None,
+    idle: IdleAfterStop | None = None,
 ) -> Created:
     """Store a tariff, or the next version where its id exists.
 
-    The same body as the newest version is that version: nothing is stored, so that a script may run again. Unless
+    What says the same as the newest version is that version: nothing is stored, so that a script may run again. Unless
     told, a first version holds always, a later one from this minute.
 
     Raises:
@@ -89,15 +95,16 @@ async def create(
         await SQL.lock_for_editing.execute(connection, key=store.LOCK_KEY)
         newest = await SQL.newest_version.fetchrow(connection, id=tariff.id)
         if newest is not None:
-            same_body = newest["sha256"] == store.sha256_of(body)
-            if same_body and (valid_from is None or valid_from >= newest["valid_from"]):
+            same_idle = idle == IdleAfterStop.of(is_on=newest["idle_after_stop"], cap_s=newest["idle_cap_s"])
+            same = same_idle and newest["sha256"] == store.sha256_of(body)
+            if same and (valid_from is None or valid_from >= newest["valid_from"]):
                 return Created(id=tariff.id, version=newest["version"], valid_from=newest["valid_from"], existed=True)
             _require_same_currency(tariff, newest["currency"])
         number = 1 if newest is None else newest["version"] + 1
         begin = valid_from or (ALWAYS if newest is None else this_minute(now))
         stored = parse_tariff(load_json(body), version=number)
         await store.insert_version(
-            connection, TariffVersion(tariff=stored, valid_from=begin, entered_at=now), body=body
+            connection, TariffVersion(tariff=stored, valid_from=begin, entered_at=now, idle=idle), body=body
         )
         await SQL.wake_sessions_without_tariff.execute(connection)
     return Created(id=tariff.id, version=number, valid_from=begin, existed=False)

@@ -11,6 +11,7 @@ import asyncpg
 
 from billing.sql import Connection, Queries
 from billing.tariffs.assignment import Assignment, Scope, TariffVersion
+from billing.tariffs.idle import IdleAfterStop
 from billing.tariffs.ocpi_json import dump_json, load_json
 from billing.tariffs.tariff import Tariff, parse_tariff, to_ocpi
 
@@ -78,6 +79,7 @@ def _version(row: asyncpg.Record) -> TariffVersion:
         tariff=parse_tariff(load_json(row["body"]), version=row["version"]),
         valid_from=row["valid_from"],
         entered_at=row["created_at"],
+        idle=IdleAfterStop.of(is_on=row["idle_after_stop"], cap_s=row["idle_cap_s"]),
     )
 
 
@@ -95,6 +97,8 @@ async def insert_version(connection: Connection, version: TariffVersion, *, body
         currency=version.tariff.currency,
         valid_from=version.valid_from,
         created_at=version.entered_at,
+        idle_after_stop=version.idle is not None,
+        idle_cap_s=None if version.idle is None else version.idle.cap_s,
     )
 
 

@@ -100,7 +100,7 @@ _OPTIONS = (
         "--idle-after-stop/--no-idle-after-stop",
         "idle_after_stop",
         default=None,
-        help="Rate the stay after the stop as parking, as far as it is proven; off unless said.",
+        help="Rate the stay after the stop as parking, as far as it is proven, where the tariff says nothing of it.",
     ),
     click.option("--idle-cap-min", type=click.IntRange(1, 10_080), help="At most so many minutes of it."),
 )

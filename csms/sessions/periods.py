@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from billing import Period, PeriodKind, Usage
 from csms.sessions.facts import Surroundings
 from csms.sessions.samples import WH_STEP
 from csms.sessions.session import Activity, PowerPoint, RegisterPoint, Session
-from csms.sessions.spans import later, seconds_between
+from csms.sessions.spans import seconds_between
 
 PARKING = frozenset({Activity.SUSPENDED_EV, Activity.FINISHING, Activity.IDLE})
 """The vehicle asks for no power (OCPI 2.3.0-ed2 mod_cdrs); that the station withholds it, or says nothing, is TIME."""
@@ -31,26 +31,7 @@ def as_of(session: Session, around: Surroundings, *, now: datetime) -> datetime 
     return session.last_fact_at
 
 
-def idle_closed_at(session: Session, *, idle_cap: timedelta | None) -> datetime | None:
-    """When the stay after the stop is over for the bill (RULES.md 18), None while it goes on."""
-    if session.ended_at is None:
-        return None
-    if session.idle_from is None:
-        return session.ended_at
-    bounds = [] if session.idle_until is None else [session.idle_until]
-    if idle_cap is not None:
-        bounds.append(later(session.idle_from, idle_cap))
-    return min(bounds) if bounds else None
-
-
-def usage(
-    session: Session,
-    *,
-    as_of: datetime,
-    idle_after_stop: bool = False,
-    idle_cap: timedelta | None = None,
-    parking: frozenset[Activity] = PARKING,
-) -> Usage:
+def usage(session: Session, *, as_of: datetime, parking: frozenset[Activity] = PARKING) -> Usage:
     """The session up to `as_of`, cut at every register reading and every change of state.
 
     The periods tile the time from `priced_from` without gap or overlap, and their energies add up to the session's
@@ -63,8 +44,6 @@ def usage(
     end = as_of if session.ended_at is None else min(as_of, session.ended_at)
     cuts = _cuts(session, start, max(start, end))
     periods = _periods(session, cuts, horizon=end, parking=parking)
-    if idle_after_stop and session.ended_at is not None:
-        periods += _idle(session, start, as_of, idle_cap)
     return Usage(time_zone=session.time_zone, periods=tuple(periods))
 
 
@@ -143,15 +122,3 @@ def _measured(
         current = points[index].current_a if current is None else current
         index -= 1
     return power, current
-
-
-def _idle(session: Session, start: datetime, as_of: datetime, idle_cap: timedelta | None) -> list[Period]:
-    """The proven stay after the stop, as parking; it begins with the first proof, mostly the stop itself."""
-    if session.idle_from is None:
-        return []
-    start = max(start, session.idle_from)
-    end = idle_closed_at(session, idle_cap=idle_cap)
-    end = as_of if end is None else min(end, as_of)
-    if end <= start:
-        return []
-    return [Period(kind=PeriodKind.PARKING, start=start, end=end, energy_wh=Decimal(0))]

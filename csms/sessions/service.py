@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 import structlog
 
-from billing import BillableSession, NotFound
+from billing import BillableSession, IdleAfterStop, NotFound, Stay
 from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import listing, metrics
 from csms.sessions.fold import fold
-from csms.sessions.periods import as_of, energy_wh_of, idle_closed_at, usage
+from csms.sessions.periods import as_of, energy_wh_of, usage
 from csms.sessions.policy import WAITS, ReviewPolicy
 from csms.sessions.review import still_held
 from csms.sessions.session import Session
@@ -255,9 +255,7 @@ class Sessions:
         around = facts.surroundings()
         clock = _on_its_clock(now, around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
         until = as_of(session, around, now=clock) or clock
-        if facts.idle_after_stop and session.ended_at is not None:
-            until = idle_closed_at(session, idle_cap=facts.idle_cap) or clock
-        used = usage(session, as_of=until, idle_after_stop=facts.idle_after_stop, idle_cap=facts.idle_cap)
+        used = usage(session, as_of=until)
         return BillableSession(
             id=facts.id,
             charge_point=facts.charge_point,
@@ -269,7 +267,7 @@ class Sessions:
             priced_from=session.tariff_at,
             started_at=session.started_at,
             ended_at=session.ended_at,
-            complete_at=_complete_at(facts, session),
+            complete_at=session.complete_at,
             closed=session.closed,
             dropped=_dropped(facts, session) is not None,
             holds=still_held(session, facts.releases),
@@ -278,20 +276,14 @@ class Sessions:
             as_of=until,
             usage=used,
             inputs_hash=session.inputs_hash,
+            stay=Stay(since=session.idle_from, until=session.idle_until),
+            idle=IdleAfterStop(cap=facts.idle_cap) if facts.idle_after_stop else None,
         )
 
 
 def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:
     """Waits are settings of the installation; everything else is the stored policy's."""
     return ReviewPolicy.from_dict(policy.to_dict() | {name: str(getattr(settings, name)) for name in WAITS})
-
-
-def _complete_at(facts: SessionFacts, session: Session) -> datetime | None:
-    """When the final bill may be made: all facts are there and, where idling is billed, the stay is over."""
-    if not facts.idle_after_stop or session.complete_at is None:
-        return session.complete_at
-    idle_over = idle_closed_at(session, idle_cap=facts.idle_cap)
-    return None if idle_over is None else max(session.complete_at, idle_over)
 
 
 def _on_its_clock(now: datetime, offset_s: Decimal | None, *, limit_s: Decimal) -> datetime:
@@ -316,7 +308,7 @@ def _projection(facts: SessionFacts, session: Session) -> Projection:
         started_at=session.started_at,
         ended_at=session.ended_at,
         released_at=session.released_at,
-        complete_at=_complete_at(facts, session),
+        complete_at=session.complete_at,
         energy_wh=session.energy_wh,
         register_begin_wh=session.begin_wh,
         register_end_wh=session.end_wh,

@@ -34,7 +34,7 @@ SQL = Queries.load(__package__)
 SLACK = timedelta(minutes=5)
 """Statuses so much earlier than the start still tell of the session (cable before card), readings so much after its end."""
 STAY_MAX = timedelta(days=7)
-"""So long after the stop we look for the unplugging, where nothing is billed until then."""
+"""So long after the stop we look for the unplugging; no longer stay is rated (billing's IDLE_MAX)."""
 READINGS_AT_A_TIME = 200
 """So many readings become values - some 5 ms of work - before the loop goes round."""
 
@@ -213,7 +213,7 @@ def _statuses_until(facts: SessionFacts, *, now: datetime) -> datetime:
     A status may come later than the next start is stamped where the clock is behind, or where both were queued.
     """
     bounds = [now]
-    if facts.stop is not None and not facts.idle_after_stop:
+    if facts.stop is not None:
         bounds.append(later(facts.stop.received_at, STAY_MAX))
     if facts.following is not None and facts.following.started_at is not None:
         bounds.append(max(facts.following.started_at, facts.following.heard_at))

@@ -24,6 +24,7 @@ COMMANDS = {
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
+    "policy": {"list", "set", "show"},
     "review": {"drop", "list", "release", "show"},
     "serve": None,
     "session": {"explain", "list", "orphans", "show", "watch"},

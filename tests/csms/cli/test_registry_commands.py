@@ -256,6 +256,22 @@ async def test_a_tariff_gets_versions_and_is_rehearsed_first(shop: Installation)
     assert (listed["version"], listed["currency"]) == (2, "EUR")
 
 
+async def test_a_tariff_says_beside_its_document_whether_the_stay_after_the_stop_costs(shop: Installation) -> None:
+    document = tariff_document("STAY")
+    made = [
+        await create(shop, document),
+        await create(shop, document, "--idle-after-stop", "--idle-cap-min", "240"),
+        await create(shop, document, "--idle-after-stop", "--idle-cap-min", "240"),
+        await create(shop, document),
+    ]
+    shown = [await shop.data("tariff", "show", "STAY", "--version", version) for version in (1, 2)]
+    alone = await shop.csms("tariff", "create", "-", "--idle-cap-min", "5", stdin=json.dumps(document).encode())
+
+    assert [each["version"] for each in made] == [1, 2, 2, 3]
+    assert [(each["idle_after_stop"], each["idle_cap_s"]) for each in shown] == [(False, None), (True, 240 * 60)]
+    assert (alone.code, "--idle-after-stop" in alone.error["message"]) == (2, True)
+
+
 async def test_a_tariff_is_assigned_to_one_place_from_a_time_on(shop: Installation) -> None:
     await create(shop, tariff_document("NIGHT"))
     await shop.data("site", "create", "assigned", *SITE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +10,7 @@ from session_story import around, at, ended, folded, power, reading, register, s
 from billing import PeriodKind, Usage
 from csms.protocol.vocabulary import ChargingState, Sample
 from csms.sessions.facts import OnlineSpan
-from csms.sessions.periods import energy_wh_of, idle_closed_at, usage
+from csms.sessions.periods import energy_wh_of, usage
 from csms.sessions.session import Session
 
 CHARGING, PARKING = PeriodKind.CHARGING, PeriodKind.PARKING
@@ -130,41 +129,29 @@ def test_power_and_current_are_those_measured_in_the_period() -> None:
 
 # --- the stay after the stop -----------------------------------------------------------------------------------------
 
-STAYS: list[tuple[tuple[tuple[str, int], ...], int | None, int | None, int]] = [
-    ((("Charging", 0), ("Finishing", 60), ("Available", 80)), None, None, 80),
-    ((("Charging", 0), ("Finishing", 60), ("Available", 80)), 70, None, 70),
-    ((("Charging", 0), ("Finishing", 60), ("Available", 80)), None, 15, 75),
-    ((("Charging", 0), ("Finishing", 60)), None, None, 90),
-    ((("Charging", 0), ("Finishing", 60), ("Faulted", 65)), None, None, 65),
-    ((("Charging", 0), ("Available", 59), ("Finishing", 61)), None, None, 60),
-]
 
-
-@pytest.mark.parametrize(("statuses", "online_until", "cap", "until"), STAYS)
-def test_idle_counts_while_occupation_is_proven(
-    statuses: tuple[tuple[str, int], ...], online_until: int | None, cap: int | None, until: int
+@pytest.mark.parametrize(
+    ("statuses", "online_until", "stay"),
+    [
+        ((("Charging", 0), ("Finishing", 60), ("Available", 80)), None, (60, 80)),
+        ((("Charging", 0), ("Finishing", 60), ("Available", 80)), 70, (60, 70)),
+        ((("Charging", 0), ("Finishing", 60)), None, (60, None)),
+        ((("Charging", 0), ("Finishing", 60), ("Faulted", 65)), None, (60, 65)),
+        ((("Charging", 0), ("Available", 59), ("Finishing", 61)), None, (None, None)),
+    ],
+)
+def test_a_stay_is_what_is_proven_of_the_occupation_and_no_part_of_the_session(
+    statuses: tuple[tuple[str, int], ...], online_until: int | None, stay: tuple[int | None, int | None]
 ) -> None:
     session = _session(*statuses, online_until=online_until)
-    cap_span = None if cap is None else timedelta(minutes=cap)
-    found = usage(session, as_of=at(90), idle_after_stop=True, idle_cap=cap_span)
+    found = usage(session, as_of=at(90))
 
-    assert max(period.end for period in found.periods) == at(until)
+    assert (session.idle_from, session.idle_until) == tuple(None if each is None else at(each) for each in stay)
+    assert max(period.end for period in found.periods) == at(60)
     assert energy_wh_of(found) == 12_000
-    assert found.periods[-1].kind is (PARKING if until > 60 else CHARGING)
 
 
-def test_idle_after_the_stop_is_off_by_default() -> None:
-    session = _session(("Charging", 0), ("Finishing", 60), ("Available", 80))
-
-    assert usage(session, as_of=at(90)).periods[-1].end == at(60)
-
-
-def test_a_stay_is_over_at_the_unplugging_the_cap_or_never() -> None:
-    left = _session(("Charging", 0), ("Finishing", 60), ("Available", 80))
-    stays = _session(("Charging", 0), ("Finishing", 60))
+def test_a_stop_by_unplugging_leaves_no_stay() -> None:
     unplugged = folded([start(0), stop(9, at(60), stopped_reason="EVDisconnected")])
 
-    assert idle_closed_at(left, idle_cap=None) == at(80)
-    assert idle_closed_at(stays, idle_cap=None) is None
-    assert idle_closed_at(stays, idle_cap=timedelta(minutes=30)) == at(90)
-    assert (unplugged.released_at, idle_closed_at(unplugged, idle_cap=None)) == (at(60), at(60))
+    assert (unplugged.released_at, unplugged.idle_from) == (at(60), None)
