@@ -128,10 +128,12 @@ SELECT * FROM unnest(:charge_points::text[], :frames::text[], :reasons::text[], 
                      :received_ats::timestamptz[]);
 
 -- name: insert_frames
--- Evidence, both directions.
+-- Evidence, both directions. Nobody waits for it and no fact needs it: its commit waits for no disk.
 INSERT INTO frame (charge_point, direction, action, body, socket, received_at)
-SELECT * FROM unnest(:charge_points::text[], :directions::text[], :actions::text[], :bodies::text[], :sockets::uuid[],
-                     :received_ats::timestamptz[]);
+SELECT f.*
+  FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed,
+       unnest(:charge_points::text[], :directions::text[], :actions::text[], :bodies::text[], :sockets::uuid[],
+              :received_ats::timestamptz[]) AS f;
 
 -- name: mark_due
 -- These sessions have new facts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ def _plan() -> tuple[Plan, Path | None]:
 def main() -> None:
     plan, json_file = _plan()
     logs.configure("warning")
+    gc.freeze()
+    gc.disable()  # a pause of the load would look like one of the server
     try:
         import uvloop  # noqa: PLC0415 - not there on every platform
     except ImportError:
