@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any, get_args
+from functools import cache
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from pydantic import TypeAdapter
 
 from billing import Queries
-from csms.protocol import vocabulary
-from csms.protocol.redaction import redact
-from csms.protocol.vocabulary import Command, Outcome, SetSettings
+from csms.protocol.translator import COMMANDS as COMMAND_TYPES
+from csms.protocol.vocabulary import Command, Outcome
 
 SQL = Queries.load(__package__)
 COMMANDS = "csms_command"
@@ -23,34 +23,27 @@ OUTCOMES = "csms_outcome"
 GRACE = timedelta(seconds=2)
 """So much longer than the charge point the asker waits for the node."""
 
-_COMMAND_TYPES: dict[str, type[Any]] = {each.__name__: each for each in get_args(Command)}
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Command]:
+    return TypeAdapter(COMMAND_TYPES[name])
 
 
 def command_to_json(command: Command) -> dict[str, Any]:
-    """A command as it travels through the database."""
-    body = {name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(command).items()}
-    return {"command": type(command).__name__, **body}
+    """A command as it travels through the database; decimals and times are text."""
+    name = type(command).__name__
+    return {"command": name, **_adapter(name).dump_python(command, mode="json")}
 
 
 def command_to_keep(command: Command) -> dict[str, Any]:
     """A command as it stays in the database once it is done: secrets that it carried are hidden."""
-    if isinstance(command, SetSettings):
-        command = replace(command, values=tuple((name, redact(name, value) or "") for name, value in command.values))
-    return command_to_json(command)
+    return command_to_json(command.kept())
 
 
 def command_from_json(body: Mapping[str, Any]) -> Command:
-    """The inverse; a command of another version of csms raises."""
-    kind = _COMMAND_TYPES[body["command"]]
-    values: dict[str, Any] = {each.name: body[each.name] for each in fields(kind) if each.name in body}
-    if kind is vocabulary.ShowCost:
-        values["total_cost"] = Decimal(values["total_cost"])
-    if kind is vocabulary.GetSettings:
-        values["names"] = tuple(values["names"])
-    if kind is vocabulary.SetSettings:
-        values["values"] = tuple((name, value) for name, value in values["values"])
-    command: Command = kind(**values)
-    return command
+    """The inverse; a command of another version of csms raises KeyError or ValueError."""
+    values = {name: value for name, value in body.items() if name != "command"}
+    return _adapter(body["command"]).validate_python(values)
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from csms.protocol.repair import Fields
-from csms.protocol.vocabulary import Outcome
+from csms.protocol.repair import Fields, clean_data
+from csms.protocol.vocabulary import Command, Outcome
+
+AnswerReaders = Mapping[type[Command], Callable[[Any, dict[str, object]], Outcome]]
+"""How one version reads the answers to commands; those that are not named carry a status and no more."""
 
 INVALID_ANSWER = "invalid_answer"
 _STATUS_LENGTH_MAX = 50
@@ -53,3 +57,7 @@ def statuses_outcome(statuses: Mapping[str, str], data: Mapping[str, object]) ->
     return Outcome(
         accepted=not refused, status=status, data=dict(data), detail=", ".join(named)[:_REASON_LENGTH_MAX] or None
     )
+
+
+def vendor_data_outcome(_command: object, payload: dict[str, object]) -> Outcome:
+    return status_outcome(payload, {"data": clean_data(payload["data"])} if "data" in payload else None)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 
 from csms.protocol.repair import INTEGER_MAX
 from csms.protocol.validation import violations
-from csms.protocol.vocabulary import Protocol
+from csms.protocol.vocabulary import Command, Protocol
+
+Call = tuple[str, dict[str, object]]
+"""Action and payload."""
+Writers = Mapping[type[Command], Callable[[Any], Call]]
+"""How one version writes each command that it has; a writer raises CommandInvalid."""
 
 
 class CommandInvalid(ValueError):

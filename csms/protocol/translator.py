@@ -14,7 +14,8 @@ from datetime import datetime
 from csms.charge_points.charge_point import ChargePoint
 from csms.protocol import v16, v201
 from csms.protocol.keys import malformed_key
-from csms.protocol.outgoing import CommandInvalid, checked_call
+from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, checked_call
 from csms.protocol.quirks import Quirk
 from csms.protocol.repair import Fields, Message
 from csms.protocol.salvage import salvage
@@ -43,11 +44,11 @@ class Translator(typing.Protocol):
     def answer(self, action: str, decision: Decision, *, fact: Fact | None = None) -> dict[str, object]:
         """The CALLRESULT payload. With `fact` given, one that came in the other version's shape is answered in it."""
 
-    def command(self, command: Command) -> tuple[str, dict[str, object]] | None:
+    def command(self, command: Command) -> Call | None:
         """Action and payload, None where the version has no such message. Raises CommandInvalid."""
 
     def outcome(self, command: Command, payload: object) -> Outcome:
-        """What a CALLRESULT payload says, read leniently."""
+        """What a CALLRESULT payload says, read leniently. Never raises, whatever it is."""
 
 
 Reader = Callable[[Message], Fact | None]
@@ -62,8 +63,8 @@ class _Version:
     readers: Mapping[str, Reader]
     answers: Mapping[str, AnswerWriter]
     marks: Mapping[str, frozenset[str]]
-    call: Callable[[Command], tuple[str, dict[str, object]] | None]
-    outcome: Callable[[Command, object], Outcome]
+    calls: Writers
+    outcomes: AnswerReaders
 
 
 _VERSIONS = {
@@ -72,16 +73,16 @@ _VERSIONS = {
         readers=v16.READERS,
         answers=v16.ANSWERS,
         marks=v16.MARKS,
-        call=v16.call,
-        outcome=v16.outcome,
+        calls=v16.CALLS,
+        outcomes=v16.OUTCOMES,
     ),
     Protocol.V201: _Version(
         protocol=Protocol.V201,
         readers=v201.READERS,
         answers=v201.ANSWERS,
         marks=v201.MARKS,
-        call=v201.call,
-        outcome=v201.outcome,
+        calls=v201.CALLS,
+        outcomes=v201.OUTCOMES,
     ),
 }
 
@@ -125,12 +126,15 @@ class _Translator:
         assert is_valid(version.protocol, action, payload, response=True), f"{action} answer fits the schema: {payload}"
         return payload
 
-    def command(self, command: Command) -> tuple[str, dict[str, object]] | None:
-        call = self.own.call(command)
-        return None if call is None else checked_call(self.protocol, *call)
+    def command(self, command: Command) -> Call | None:
+        write = self.own.calls.get(type(command))
+        return None if write is None else checked_call(self.protocol, *write(command))
 
     def outcome(self, command: Command, payload: object) -> Outcome:
-        return self.own.outcome(command, payload)
+        if not isinstance(payload, dict):
+            return invalid_answer("the answer is no object")
+        read = self.own.outcomes.get(type(command))
+        return status_outcome(payload) if read is None else read(command, payload)
 
     def _read_foreign(
         self, action: str, payload: object, charge_point: ChargePoint, received_at: datetime
@@ -162,6 +166,10 @@ class _Translator:
 
 def translator(protocol: Protocol) -> Translator:
     return _TRANSLATORS[protocol]
+
+
+COMMANDS: Mapping[str, type[Command]] = {each.__name__: each for each in (*v16.CALLS, *v201.CALLS)}
+"""Every command that some version has, by name."""
 
 
 _TRANSLATORS: dict[Protocol, Translator] = {

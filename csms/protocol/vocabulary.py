@@ -6,11 +6,13 @@ UTC. Everything that a translator repaired or found odd on the way is named in `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from csms.protocol.redaction import redact
 
 
 class Protocol(StrEnum):
@@ -306,19 +308,28 @@ Decision = BootAnswer | TimeAnswer | TokenAnswer | ChargingAnswer | VendorDataAn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartCharging:
+class Command:
+    """Something asked of a charge point. Other blocks of OCPP have theirs beside this file, in `blocks`."""
+
+    def kept(self) -> Command:
+        """As it stays in the books once it is done: without the secrets that it carried."""
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCharging(Command):
     token: str
     evse: int | None = None
     remote_start: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopCharging:
+class StopCharging(Command):
     transaction: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reset:
+class Reset(Command):
     """`hard`: at once (1.6 Hard, 2.0.1 Immediate); else when idle (Soft, OnIdle)."""
 
     hard: bool = False
@@ -326,13 +337,13 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnlockConnector:
+class UnlockConnector(Command):
     evse: int
     connector: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeAvailability:
+class ChangeAvailability(Command):
     """`evse` None: the whole charge point."""
 
     operative: bool
@@ -340,24 +351,27 @@ class ChangeAvailability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GetSettings:
+class GetSettings(Command):
     """Names as `Key` (1.6) or `Component.Variable` (2.0.1); empty: all (1.6 only, 2.0.1 asks for a full report)."""
 
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetSettings:
+class SetSettings(Command):
     values: tuple[tuple[str, str], ...]
+
+    def kept(self) -> SetSettings:
+        return replace(self, values=tuple((name, redact(name, value) or "") for name, value in self.values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GetFullReport:
+class GetFullReport(Command):
     request: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerMessage:
+class TriggerMessage(Command):
     """`message` in the version's own words, such as BootNotification or MeterValues."""
 
     message: str
@@ -366,39 +380,23 @@ class TriggerMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendVendorData:
+class SendVendorData(Command):
     vendor: str
     message: str | None = None
     data: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskTransactionStatus:
+class AskTransactionStatus(Command):
     transaction: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowCost:
+class ShowCost(Command):
     """Running or final cost incl. tax, for the charge point's display (2.0.1 CostUpdated)."""
 
     transaction: str
     total_cost: Decimal
-
-
-Command = (
-    StartCharging
-    | StopCharging
-    | Reset
-    | UnlockConnector
-    | ChangeAvailability
-    | GetSettings
-    | SetSettings
-    | GetFullReport
-    | TriggerMessage
-    | SendVendorData
-    | AskTransactionStatus
-    | ShowCost
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,11 @@
 """OCPP 1.6J: its calls read, its answers and calls written."""
 
 from csms.protocol.v16.answers import ANSWERS
-from csms.protocol.v16.commands import call
+from csms.protocol.v16.commands import CALLS
 from csms.protocol.v16.facts import READERS
-from csms.protocol.v16.outcomes import outcome
+from csms.protocol.v16.outcomes import OUTCOMES
 
-__all__ = ["ANSWERS", "MARKS", "READERS", "call", "outcome"]
+__all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
 # Fields that tell a 1.6 shape from a 2.0.1 shape in actions that both versions have.
 MARKS = {

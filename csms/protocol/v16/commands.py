@@ -2,42 +2,10 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 import orjson
 
 from csms.protocol import vocabulary
-from csms.protocol.outgoing import CommandInvalid, require
-from csms.protocol.vocabulary import Command
-
-Call = tuple[str, dict[str, object]]
-
-
-def call(command: Command) -> Call | None:  # noqa: C901, PLR0911  # one line for each command
-    """Action and payload, None for what 1.6 cannot say. Raises CommandInvalid."""
-    match command:
-        case vocabulary.StartCharging():
-            return remote_start(command)
-        case vocabulary.StopCharging():
-            return remote_stop(command)
-        case vocabulary.Reset():
-            return reset(command)
-        case vocabulary.UnlockConnector():
-            return unlock_connector(command)
-        case vocabulary.ChangeAvailability():
-            return change_availability(command)
-        case vocabulary.GetSettings():
-            return get_configuration(command)
-        case vocabulary.SetSettings():
-            return change_configuration(command)
-        case vocabulary.TriggerMessage():
-            return trigger_message(command)
-        case vocabulary.SendVendorData():
-            return data_transfer(command)
-        case vocabulary.GetFullReport() | vocabulary.AskTransactionStatus() | vocabulary.ShowCost():
-            return None
-        case _:
-            assert_never(command)
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
 
 
 def remote_start(command: vocabulary.StartCharging) -> Call:
@@ -107,3 +75,16 @@ def data_transfer(command: vocabulary.SendVendorData) -> Call:
 def _connector(action: str, evse: int) -> int:
     require(action, evse > 0, f"connectorId counts from 1, not {evse}")
     return evse
+
+
+CALLS: Writers = {
+    vocabulary.StartCharging: remote_start,
+    vocabulary.StopCharging: remote_stop,
+    vocabulary.Reset: reset,
+    vocabulary.UnlockConnector: unlock_connector,
+    vocabulary.ChangeAvailability: change_availability,
+    vocabulary.GetSettings: get_configuration,
+    vocabulary.SetSettings: change_configuration,
+    vocabulary.TriggerMessage: trigger_message,
+    vocabulary.SendVendorData: data_transfer,
+}

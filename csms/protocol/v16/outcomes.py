@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from csms.protocol import vocabulary
-from csms.protocol.outcomes import invalid_answer, status_outcome, statuses_outcome
+from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome, statuses_outcome, vendor_data_outcome
 from csms.protocol.redaction import redact
-from csms.protocol.repair import Fields, clean_data, clean_text
-from csms.protocol.vocabulary import Command, Outcome
+from csms.protocol.repair import Fields, clean_text
+from csms.protocol.vocabulary import Outcome
 
 _KEY_LENGTH_MAX = 255
 _VALUE_LENGTH_MAX = 2500
 
 
-def outcome(command: Command, payload: object) -> Outcome:
-    """What the charge point made of `command`. Never raises, whatever `payload` is."""
-    if not isinstance(payload, dict):
-        return invalid_answer("the answer is no object")
-    match command:
-        case vocabulary.GetSettings():
-            return settings_outcome(payload)
-        case vocabulary.SetSettings(values=values):
-            return change_outcome(payload, values[0][0])
-        case vocabulary.SendVendorData():
-            return status_outcome(payload, {"data": clean_data(payload["data"])} if "data" in payload else None)
-        case _:
-            return status_outcome(payload)
-
-
-def settings_outcome(payload: dict[str, object]) -> Outcome:
+def settings_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     """Settings by key; values of secrets are hidden. Some send numbers as values, or line breaks within keys."""
     fields = Fields(payload, set())
     settings: dict[str, str | None] = {}
@@ -50,7 +35,8 @@ def settings_outcome(payload: dict[str, object]) -> Outcome:
     )
 
 
-def change_outcome(payload: dict[str, object], key: str) -> Outcome:
+def change_outcome(command: vocabulary.SetSettings, payload: dict[str, object]) -> Outcome:
+    key = command.values[0][0]
     single = status_outcome(payload)
     if single.status == "invalid_answer":
         return single
@@ -60,3 +46,10 @@ def change_outcome(payload: dict[str, object], key: str) -> Outcome:
 def _value(entry: Fields) -> str | None:
     value = entry.payload.get("value")
     return str(value).lower() if isinstance(value, bool) else entry.text("value", _VALUE_LENGTH_MAX)
+
+
+OUTCOMES: AnswerReaders = {
+    vocabulary.GetSettings: settings_outcome,
+    vocabulary.SetSettings: change_outcome,
+    vocabulary.SendVendorData: vendor_data_outcome,
+}

@@ -2,48 +2,10 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from csms.protocol import vocabulary
-from csms.protocol.outgoing import CommandInvalid, require
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
 from csms.protocol.v201.answers import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.v201.setting_name import SettingName, SettingNameInvalid, parse_setting_name
-from csms.protocol.vocabulary import Command
-
-Call = tuple[str, dict[str, object]]
-
-
-def call(command: Command) -> Call | None:  # noqa: C901, PLR0911, PLR0912  # one line for each command
-    """Action and payload. Raises CommandInvalid."""
-    match command:
-        case vocabulary.StartCharging():
-            return request_start(command)
-        case vocabulary.StopCharging():
-            return "RequestStopTransaction", {"transactionId": command.transaction}
-        case vocabulary.Reset():
-            return reset(command)
-        case vocabulary.UnlockConnector():
-            evse = _evse_id("UnlockConnector", command.evse)
-            return "UnlockConnector", {"evseId": evse, "connectorId": command.connector}
-        case vocabulary.ChangeAvailability():
-            return change_availability(command)
-        case vocabulary.GetSettings():
-            return get_variables(command)
-        case vocabulary.SetSettings():
-            return set_variables(command)
-        case vocabulary.GetFullReport():
-            return "GetBaseReport", {"requestId": command.request, "reportBase": "FullInventory"}
-        case vocabulary.TriggerMessage():
-            return trigger_message(command)
-        case vocabulary.SendVendorData():
-            return data_transfer(command)
-        case vocabulary.AskTransactionStatus():
-            asked = {} if command.transaction is None else {"transactionId": command.transaction}
-            return "GetTransactionStatus", dict(asked)
-        case vocabulary.ShowCost():
-            return cost_updated(command)
-        case _:
-            assert_never(command)
 
 
 def request_start(command: vocabulary.StartCharging) -> Call:
@@ -56,6 +18,15 @@ def request_start(command: vocabulary.StartCharging) -> Call:
     if command.evse is not None:
         payload["evseId"] = _evse_id("RequestStartTransaction", command.evse)
     return "RequestStartTransaction", payload
+
+
+def request_stop(command: vocabulary.StopCharging) -> Call:
+    return "RequestStopTransaction", {"transactionId": command.transaction}
+
+
+def unlock_connector(command: vocabulary.UnlockConnector) -> Call:
+    evse = _evse_id("UnlockConnector", command.evse)
+    return "UnlockConnector", {"evseId": evse, "connectorId": command.connector}
 
 
 def reset(command: vocabulary.Reset) -> Call:
@@ -83,6 +54,10 @@ def set_variables(command: vocabulary.SetSettings) -> Call:
     return "SetVariables", {"setVariableData": [{"attributeValue": value, **_variable(name)} for name, value in named]}
 
 
+def get_base_report(command: vocabulary.GetFullReport) -> Call:
+    return "GetBaseReport", {"requestId": command.request, "reportBase": "FullInventory"}
+
+
 def trigger_message(command: vocabulary.TriggerMessage) -> Call:
     require("TriggerMessage", command.connector is None or command.evse is not None, "a connector needs its EVSE")
     payload: dict[str, object] = {"requestedMessage": command.message}
@@ -101,6 +76,10 @@ def data_transfer(command: vocabulary.SendVendorData) -> Call:
     if command.data is not None:
         payload["data"] = command.data
     return "DataTransfer", payload
+
+
+def get_transaction_status(command: vocabulary.AskTransactionStatus) -> Call:
+    return "GetTransactionStatus", {} if command.transaction is None else {"transactionId": command.transaction}
 
 
 def cost_updated(command: vocabulary.ShowCost) -> Call:
@@ -124,3 +103,19 @@ def _setting_name(action: str, text: str) -> SettingName:
 def _evse_id(action: str, evse: int) -> int:
     require(action, evse > 0, f"EVSE ids count from 1, not {evse}")
     return evse
+
+
+CALLS: Writers = {
+    vocabulary.StartCharging: request_start,
+    vocabulary.StopCharging: request_stop,
+    vocabulary.Reset: reset,
+    vocabulary.UnlockConnector: unlock_connector,
+    vocabulary.ChangeAvailability: change_availability,
+    vocabulary.GetSettings: get_variables,
+    vocabulary.SetSettings: set_variables,
+    vocabulary.GetFullReport: get_base_report,
+    vocabulary.TriggerMessage: trigger_message,
+    vocabulary.SendVendorData: data_transfer,
+    vocabulary.AskTransactionStatus: get_transaction_status,
+    vocabulary.ShowCost: cost_updated,
+}

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 from csms.protocol import vocabulary
-from csms.protocol.outcomes import invalid_answer, status_outcome, statuses_outcome
+from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome, statuses_outcome, vendor_data_outcome
 from csms.protocol.redaction import redact
-from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields, clean_data
+from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields
 from csms.protocol.v201.setting_name import read_setting_name
-from csms.protocol.vocabulary import Command, Outcome
+from csms.protocol.vocabulary import Outcome
 
 _VALUE_LENGTH_MAX = 2500
 
 
-def outcome(command: Command, payload: object) -> Outcome:  # noqa: PLR0911  # one line for each kind of answer
-    """What the charge point made of `command`. Never raises, whatever `payload` is."""
-    if not isinstance(payload, dict):
-        return invalid_answer("the answer is no object")
-    match command:
-        case vocabulary.GetSettings():
-            return get_outcome(payload)
-        case vocabulary.SetSettings():
-            return set_outcome(payload)
-        case vocabulary.AskTransactionStatus():
-            return transaction_status_outcome(payload)
-        case vocabulary.ShowCost():
-            return Outcome(accepted=True, status="Accepted")
-        case vocabulary.SendVendorData():
-            return status_outcome(payload, {"data": clean_data(payload["data"])} if "data" in payload else None)
-        case vocabulary.StartCharging():
-            transaction = Fields(payload, set()).text("transactionId", IDENTIFIER_LENGTH_MAX)
-            return status_outcome(payload, {"transaction": transaction} if transaction else None)
-        case _:
-            return status_outcome(payload)
+def started_outcome(_command: object, payload: dict[str, object]) -> Outcome:
+    transaction = Fields(payload, set()).text("transactionId", IDENTIFIER_LENGTH_MAX)
+    return status_outcome(payload, {"transaction": transaction} if transaction else None)
 
 
-def get_outcome(payload: dict[str, object]) -> Outcome:
+def cost_outcome(_command: object, _payload: dict[str, object]) -> Outcome:
+    """The answer has no fields."""
+    return Outcome(accepted=True, status="Accepted")
+
+
+def get_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     """Values by setting; those of secrets are hidden."""
     statuses, settings = {}, {}
     for name, entry in _results(payload, "getVariableResult"):
@@ -45,13 +33,13 @@ def get_outcome(payload: dict[str, object]) -> Outcome:
     return statuses_outcome(statuses, {"settings": settings, "statuses": statuses, "unknown": unknown})
 
 
-def set_outcome(payload: dict[str, object]) -> Outcome:
+def set_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     results = _results(payload, "setVariableResult")
     statuses = {name: entry.text("attributeStatus", 50) or "invalid_answer" for name, entry in results}
     return statuses_outcome(statuses, {"statuses": statuses})
 
 
-def transaction_status_outcome(payload: dict[str, object]) -> Outcome:
+def transaction_status_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     """`ongoing` None: the charge point was asked for no transaction, or does not say."""
     fields = Fields(payload, set())
     in_queue = fields.boolean("messagesInQueue")
@@ -65,3 +53,13 @@ def _results(payload: dict[str, object], name: str) -> list[tuple[str, Fields]]:
     entries = [Fields(item, set()) for item in Fields(payload, set()).items(name)]
     named = [(read_setting_name(entry), entry) for entry in entries]
     return [(str(setting), entry) for setting, entry in named if setting is not None]
+
+
+OUTCOMES: AnswerReaders = {
+    vocabulary.StartCharging: started_outcome,
+    vocabulary.GetSettings: get_outcome,
+    vocabulary.SetSettings: set_outcome,
+    vocabulary.SendVendorData: vendor_data_outcome,
+    vocabulary.AskTransactionStatus: transaction_status_outcome,
+    vocabulary.ShowCost: cost_outcome,
+}
