@@ -12,18 +12,15 @@ import click
 
 from billing import SESSION_ID, CliError, ExitCode, Output, async_command, output_options
 from csms.charge_points import service
+from csms.charge_points.asking import carry_out, finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
 from csms.charge_points.set_up import settings_of as settings_in
-from csms.cli.context import connect, default_actor
-from csms.nodes.routing import ask
-from csms.nodes.service import live_nodes
+from csms.cli.context import connect
 from csms.protocol.vocabulary import (
     ChangeAvailability,
-    Command,
     GetFullReport,
     GetSettings,
-    Outcome,
     Protocol,
     Reset,
     SetSettings,
@@ -51,63 +48,13 @@ TRIGGERS = {
 
 __all__ = ["cp"]
 
-_timeout = click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(1, 3600), default=30, show_default=True, metavar="SECONDS"
-)
-
-
-async def _send(connection: Any, charge_point: ChargePoint, command: Command, *, timeout_s: float) -> Outcome:
-    """Ask, and let what nobody could deliver be an error that says whose move it is."""
-    await _require_online(connection, charge_point)
-    outcome = await ask(connection, charge_point.id, command, actor=default_actor(), timeout_s=timeout_s)
-    match outcome.status:
-        case "offline":
-            raise _offline(charge_point)
-        case "timeout":
-            raise CliError(
-                f"{charge_point.id} did not answer within {timeout_s:g} s",
-                "try again, or look at csms cp trace " + charge_point.id,
-                ExitCode.TIMEOUT,
-            )
-        case "invalid":
-            raise CliError(outcome.detail or "this command cannot be sent", "correct it", ExitCode.USAGE)
-        case _:
-            return outcome
-
-
-async def _require_online(connection: Any, charge_point: ChargePoint) -> Protocol:
-    """What the charge point speaks; an error where no server holds a socket of it."""
-    if not await live_nodes(connection):
-        raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
-    (listed,) = await service.list_charge_points(connection, identity=charge_point.id)
-    if not listed["online"]:
-        raise _offline(charge_point)
-    return Protocol(listed["protocol"])
-
-
-def _offline(charge_point: ChargePoint) -> CliError:
-    return CliError(f"{charge_point.id} is offline", f"wait for it: csms cp show {charge_point.id}", code="offline")
-
-
-def _finish(context: click.Context, outcome: Outcome) -> None:
-    """A charge point that refuses is an outcome for stdout and an exit status for scripts."""
-    if not outcome.accepted:
-        context.exit(int(ExitCode.REFUSED))
-
-
-def _said(outcome: Outcome) -> dict[str, object]:
-    said: dict[str, object] = {"outcome": outcome.status}
-    if outcome.detail:
-        said["detail"] = outcome.detail
-    return said
-
 
 @cp.command()
 @click.argument("id_", metavar="CP")
 @click.option("--token", required=True, help="On whose account.")
 @click.option("--evse", type=click.IntRange(1), help="Which one; the charge point chooses where left out.")
 @click.option("--wait", is_flag=True, help="Until the session runs.")
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -124,7 +71,7 @@ async def start(
         known = await service.get(connection, id_)
         since = datetime.now(UTC)
         command = StartCharging(token=token, evse=evse, remote_start=secrets.randbelow(2**31 - 1) + 1)
-        outcome = await _send(connection, known, command, timeout_s=timeout_s)
+        outcome = await send(connection, known, command, timeout_s=timeout_s)
         session: int | None = None
         if wait and outcome.accepted:
             session = await _await_session(
@@ -134,15 +81,15 @@ async def start(
                 timeout_s=timeout_s,
                 what=f"no session of {token} began on {known.id}",
             )
-    output.one({**_said(outcome), "session": session})
-    _finish(context, outcome)
+    output.one({**said(outcome), "session": session})
+    finish(context, outcome)
 
 
 @cp.command()
 @click.argument("id_", metavar="CP")
 @click.option("--session", "session", type=SESSION_ID, required=True, help="Which session.")
 @click.option("--wait", is_flag=True, help="Until the session has ended.")
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -156,15 +103,15 @@ async def stop(context: click.Context, id_: str, session: int, wait: bool, timeo
     async with connect(context) as connection:
         known = await service.get(connection, id_)
         transaction = await sessions.transaction_of(connection, session, charge_point=known.id)
-        outcome = await _send(connection, known, StopCharging(transaction=transaction), timeout_s=timeout_s)
+        outcome = await send(connection, known, StopCharging(transaction=transaction), timeout_s=timeout_s)
         if wait and outcome.accepted:
             await _await_session(
                 lambda: sessions.ended(connection, session),
                 timeout_s=timeout_s,
                 what=f"session {session} goes on",
             )
-    output.one({**_said(outcome), "session": session})
-    _finish(context, outcome)
+    output.one({**said(outcome), "session": session})
+    finish(context, outcome)
 
 
 async def _await_session(look: Any, *, timeout_s: float, what: str) -> int:
@@ -179,18 +126,10 @@ async def _await_session(look: Any, *, timeout_s: float, what: str) -> int:
         raise CliError(f"{what} within {timeout_s:g} s", "look at csms session list", ExitCode.TIMEOUT) from None
 
 
-async def _simple(context: click.Context, id_: str, command: Command, timeout_s: float, output: Output) -> None:
-    async with connect(context) as connection:
-        known = await service.get(connection, id_)
-        outcome = await _send(connection, known, command, timeout_s=timeout_s)
-    output.one(_said(outcome))
-    _finish(context, outcome)
-
-
 @cp.command()
 @click.argument("id_", metavar="CP")
 @click.option("--hard", is_flag=True, help="At once, sessions or not (1.6 Hard, 2.0.1 Immediate).")
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -201,14 +140,14 @@ async def reset(context: click.Context, id_: str, hard: bool, timeout_s: float, 
     Example:
       csms cp reset CP-001
     """
-    await _simple(context, id_, Reset(hard=hard), timeout_s, output)
+    await carry_out(context, id_, Reset(hard=hard), timeout_s, output)
 
 
 @cp.command()
 @click.argument("id_", metavar="CP")
 @click.option("--evse", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--connector", type=click.IntRange(1), default=1, show_default=True)
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -219,14 +158,14 @@ async def unlock(context: click.Context, id_: str, evse: int, connector: int, ti
     Example:
       csms cp unlock CP-001 --evse 2
     """
-    await _simple(context, id_, UnlockConnector(evse=evse, connector=connector), timeout_s, output)
+    await carry_out(context, id_, UnlockConnector(evse=evse, connector=connector), timeout_s, output)
 
 
 @cp.command()
 @click.argument("id_", metavar="CP")
 @click.argument("state", type=click.Choice(["operative", "inoperative"]))
 @click.option("--evse", type=click.IntRange(1), help="Only this one; the whole charge point where left out.")
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -239,7 +178,7 @@ async def availability(
     Example:
       csms cp availability CP-001 inoperative --evse 2
     """
-    await _simple(context, id_, ChangeAvailability(operative=state == "operative", evse=evse), timeout_s, output)
+    await carry_out(context, id_, ChangeAvailability(operative=state == "operative", evse=evse), timeout_s, output)
 
 
 @cp.command()
@@ -247,7 +186,7 @@ async def availability(
 @click.argument("message")
 @click.option("--evse", type=click.IntRange(1))
 @click.option("--connector", type=click.IntRange(1))
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -269,12 +208,12 @@ async def trigger(
     _require_trigger(message, sorted({*TRIGGERS[Protocol.V16], *TRIGGERS[Protocol.V201]}), "OCPP")
     async with connect(context) as connection:
         known = await service.get(connection, id_)
-        protocol = await _require_online(connection, known)
+        protocol = await require_online(connection, known)
         _require_trigger(message, TRIGGERS[protocol], str(protocol))
         command = TriggerMessage(message=message, evse=evse, connector=connector)
-        outcome = await _send(connection, known, command, timeout_s=timeout_s)
-    output.one(_said(outcome))
-    _finish(context, outcome)
+        outcome = await send(connection, known, command, timeout_s=timeout_s)
+    output.one(said(outcome))
+    finish(context, outcome)
 
 
 def _require_trigger(message: str, words: Sequence[str], of: str) -> None:
@@ -296,7 +235,7 @@ def config() -> None:
 @config.command("get")
 @click.argument("id_", metavar="CP")
 @click.argument("names", nargs=-1)
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -312,10 +251,10 @@ async def config_get(
     """
     async with connect(context) as connection:
         known = await service.get(connection, id_)
-        if not names and await _require_online(connection, known) is Protocol.V201:
+        if not names and await require_online(connection, known) is Protocol.V201:
             await _full_report(context, connection, known, timeout_s, output)
             return
-        outcome = await _send(connection, known, GetSettings(names=names), timeout_s=timeout_s)
+        outcome = await send(connection, known, GetSettings(names=names), timeout_s=timeout_s)
     rows = [
         {"name": name, "value": value, "mutability": mutability}
         for name, (value, mutability) in sorted(settings_in(outcome).items())
@@ -324,7 +263,7 @@ async def config_get(
     output.rows(rows, columns=("name", "value", "mutability"))
     if unknown:
         output.note(f"not known to {known.id}: {', '.join(str(each) for each in unknown)}")
-    _finish(context, outcome)
+    finish(context, outcome)
 
 
 async def _full_report(
@@ -336,12 +275,12 @@ async def _full_report(
     deadline = asyncio.get_running_loop().time() + timeout_s
     since = await newest_frame_at(connection, charge_point)
     command = GetFullReport(request=secrets.randbelow(2**31 - 1) + 1)
-    outcome = await _send(connection, charge_point, command, timeout_s=timeout_s)
+    outcome = await send(connection, charge_point, command, timeout_s=timeout_s)
     if not outcome.accepted:
         detail = "" if outcome.detail is None else f" ({outcome.detail})"
         output.note(f"{charge_point.id} gives no full report: {outcome.status}{detail}; name the settings instead")
         output.rows([], columns=REPORT_COLUMNS)
-        _finish(context, outcome)
+        finish(context, outcome)
         return
     left_s = deadline - asyncio.get_running_loop().time()
     report = await collect(connection, charge_point, request=command.request, since=since, timeout_s=left_s)
@@ -362,7 +301,7 @@ async def _full_report(
 @click.argument("id_", metavar="CP")
 @click.argument("name")
 @click.argument("value")
-@_timeout
+@timeout_option
 @output_options
 @click.pass_context
 @async_command
@@ -374,4 +313,4 @@ async def config_set(context: click.Context, id_: str, name: str, value: str, ti
       csms cp config set CP-001 MeterValueSampleInterval 60
       csms cp config set CP-002 SampledDataCtrlr.TxUpdatedInterval 60
     """
-    await _simple(context, id_, SetSettings(values=((name, value),)), timeout_s, output)
+    await carry_out(context, id_, SetSettings(values=((name, value),)), timeout_s, output)
