@@ -16,7 +16,7 @@ from csms.sessions.policy import ReviewPolicy
 from csms.sessions.power import PowerLimit
 from csms.sessions.samples import usable
 from csms.sessions.session import Action, Completeness, EndSource, EnergySource, Finding, Session
-from csms.sessions.spans import later, span
+from csms.sessions.spans import later, seconds_between, span
 
 _CONNECTED = frozenset(
     {
@@ -267,6 +267,18 @@ def _corrected(at: datetime | None, around: Surroundings, policy: ReviewPolicy) 
     return later(at, -timedelta(seconds=int(offset)))
 
 
+def _is_live(facts: _Facts, around: Surroundings, policy: ReviewPolicy) -> bool:
+    """Whether the newest fact came as it happened; else the charge point is telling what it had queued."""
+    told = [(each.event.at, each.received_at) for each in facts.events]
+    told += [(each.reading.at, each.received_at) for each in facts.readings]
+    newest_at = max(at for at, _ in told)
+    heard_at = min(heard_at for at, heard_at in told if at == newest_at)
+    offset = usable(around.clock_offset_s)
+    if offset is not None and abs(offset) > policy.clock_offset_s_max:
+        heard_at = later(heard_at, timedelta(seconds=int(offset)))  # as its clock showed it
+    return seconds_between(newest_at, heard_at) <= policy.live_s_max
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -301,9 +313,8 @@ def _session(
 ) -> Session:
     priced, started_at, stop = _priced(facts), facts.started_at, facts.stop
     states = timeline.states(facts.events, around, started_at=started_at, ended_at=end.at)
-    stay = timeline.Stay()
-    if end.at is not None:
-        stay = timeline.stay(stop, around, started_at=started_at, ended_at=end.at)
+    over = None if end.at is None else timeline.stay(stop, around, started_at=started_at, ended_at=end.at)
+    stay = over or timeline.Stay()
     told = [each.event.at for each in facts.events]
     instants = [*told, *([] if metering.last_at is None else [metering.last_at]), *(change.at for change in states)]
     return Session(
@@ -334,6 +345,7 @@ def _session(
         completeness=end.judgement.why,
         awaiting_events=end.judgement.awaiting,
         last_fact_at=max(instants),
+        is_live=_is_live(facts, around, policy),
         dropped=None,
         findings=(),
         quirks=facts.quirks,

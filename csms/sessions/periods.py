@@ -21,12 +21,13 @@ PARKING = frozenset({Activity.SUSPENDED_EV, Activity.FINISHING, Activity.IDLE})
 def as_of(session: Session, around: Surroundings, *, now: datetime) -> datetime | None:
     """The instant up to which an interim amount may count (RULES.md 17), the end where it is known.
 
-    Now, while the socket lives and the transaction is open; else no later than the newest fact.
+    Now, while the socket lives and the transaction is known to be open; else no later than the newest fact. What came
+    from a queue does not tell that it still is.
     """
     if session.ended_at is not None:
         return session.ended_at
     alive = any(each.until is None for each in around.online)
-    if session.last_fact_at is None or (alive and now > session.last_fact_at):
+    if session.last_fact_at is None or (alive and session.is_live and now > session.last_fact_at):
         return now
     return session.last_fact_at
 

@@ -52,6 +52,8 @@ class ReviewPolicy:
     year_min: int = 2015
     future_s_max: Decimal = Decimal(300)
     clock_offset_s_max: Decimal = Decimal(60)
+    live_s_max: Decimal = Decimal(300)
+    """A fact that comes later than this after its stamp was kept in a queue: it says nothing of now."""
     settle_delay_s: Decimal = Decimal(60)
     complete_timeout_online_s: Decimal = Decimal(3600)
     complete_timeout_offline_s: Decimal = Decimal(72 * 3600)

@@ -136,6 +136,7 @@ class Session:
     completeness: Completeness | None
     awaiting_events: bool
     last_fact_at: datetime | None
+    is_live: bool
     dropped: str | None
     findings: tuple[Finding, ...]
     quirks: frozenset[str]

@@ -47,7 +47,11 @@ PATIENT: dict[str, Any] = {
     "reconnect": ReconnectPolicy(wait_s=5.0, range_s=10.0, doublings=0),
 }
 STATION = PATIENT if FULL else {"call_timeout_s": 2.0}
-SERVER = {"database_patience_s": 5.0, "close_timeout_s": 5.0, "call_timeout_s": 30.0} if FULL else {}
+SERVER = (
+    {"database_patience_s": 5.0, "close_timeout_s": 5.0, "call_timeout_s": 30.0}
+    if FULL
+    else {"database_patience_s": 1.0}
+)
 BUSY = 50
 DISK_MB = 256
 

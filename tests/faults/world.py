@@ -26,8 +26,6 @@ from csms.tokens import service as tokens
 
 LONG = os.environ.get("CSMS_TEST_LONG") == "1"
 TOKEN = "CARD-0001"
-PATIENCE_S = 1.0
-"""Instead of 5: every wait of these tests is divided by about as much."""
 RETRY_AFTER_S = 1
 READY_S_MAX = 60.0
 LOG_LINES_SHOWN = 40
@@ -55,7 +53,6 @@ DIVIDED: dict[str, Any] = {
     "ocpp_host": "127.0.0.1",
     "ocpp_port": 0,
     "http_port": 0,
-    "database_patience_s": PATIENCE_S,
     "retry_after_s": RETRY_AFTER_S,
     "call_timeout_s": 3.0,
     "close_timeout_s": 1.0,

@@ -332,6 +332,27 @@ def test_without_a_socket_an_interim_reaches_only_to_the_newest_fact() -> None:
     assert as_of(session, offline, now=at(45)) == at(20)
 
 
+def test_what_came_from_a_queue_does_not_tell_that_the_session_still_runs() -> None:
+    queued = folded([start(received=at(200))], [reading(at(20), register(2000), received=at(200))], now=at(201))
+    live_again = folded(
+        [start(received=at(200))],
+        [reading(at(20), register(2000), received=at(200)), reading(at(200), register(9000))],
+        now=at(201),
+    )
+
+    assert as_of(queued, around(), now=at(201)) == at(20)
+    assert as_of(live_again, around(), now=at(201)) == at(201)
+
+
+@pytest.mark.parametrize("minutes", [-90, 90])
+def test_a_wrong_clock_is_no_queue(minutes: int) -> None:
+    off = around(clock_offset_s=Decimal(minutes * 60))
+    session = folded([start(when=at(minutes), received=at(0))], surroundings=off, now=at(5))
+
+    assert session.is_live
+    assert as_of(session, off, now=at(5 + minutes)) == at(5 + minutes)
+
+
 def _hashes(*sessions: Session) -> set[bytes]:
     return {session.inputs_hash for session in sessions}
 
