@@ -1,9 +1,10 @@
 """OCPP 1.6J: its calls read, its answers and calls written."""
 
+from csms.protocol.outcomes import AnswerReaders
+from csms.protocol.outgoing import Writers
+from csms.protocol.v16 import commands, local_lists, outcomes
 from csms.protocol.v16.answers import ANSWERS
-from csms.protocol.v16.commands import CALLS
 from csms.protocol.v16.facts import READERS
-from csms.protocol.v16.outcomes import OUTCOMES
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -13,4 +14,13 @@ MARKS = {
     "BootNotification": frozenset({"chargePointVendor", "chargePointModel"}),
     "MeterValues": frozenset({"connectorId"}),
     "StatusNotification": frozenset({"status", "errorCode"}),
+}
+
+CALLS: Writers = {
+    **commands.CALLS,
+    **local_lists.CALLS,
+}
+OUTCOMES: AnswerReaders = {
+    **outcomes.OUTCOMES,
+    **local_lists.OUTCOMES,
 }

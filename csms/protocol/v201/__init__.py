@@ -1,9 +1,10 @@
 """OCPP 2.0.1: its calls read, its answers and calls written."""
 
+from csms.protocol.outcomes import AnswerReaders
+from csms.protocol.outgoing import Writers
+from csms.protocol.v201 import commands, local_lists, outcomes
 from csms.protocol.v201.answers import ANSWERS
-from csms.protocol.v201.commands import CALLS
 from csms.protocol.v201.facts import READERS
-from csms.protocol.v201.outcomes import OUTCOMES
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -13,4 +14,13 @@ MARKS = {
     "BootNotification": frozenset({"chargingStation"}),
     "MeterValues": frozenset({"evseId"}),
     "StatusNotification": frozenset({"connectorStatus", "evseId"}),
+}
+
+CALLS: Writers = {
+    **commands.CALLS,
+    **local_lists.CALLS,
+}
+OUTCOMES: AnswerReaders = {
+    **outcomes.OUTCOMES,
+    **local_lists.OUTCOMES,
 }
