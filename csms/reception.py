@@ -20,6 +20,7 @@ from csms.database.group_commit import GroupCommit
 from csms.database.pool import is_unavailable
 from csms.gateway.application import SocketInfo
 from csms.nodes.service import Node
+from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.vocabulary import (
     BootAnswer,
     Booted,
@@ -129,6 +130,7 @@ class Reception:
                 | SecurityEventReported()
                 | FirmwareStatusReported()
                 | LogStatusReported()
+                | PublishStatusReported()
                 | SettingsReported()
                 | MonitoringReported()
             ):

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from csms.gateway.handshake import shown
+from csms.protocol.blocks.firmware import ExtendedTriggerMessage, sent_for
 from csms.protocol.conversation import Answered, Conversation, Refused, TimedOut, TooManyCalls
+from csms.protocol.redaction import without_credentials
 from csms.protocol.translator import Translator
 from csms.protocol.vocabulary import Command, GetFullReport, Outcome, TriggerMessage
 
@@ -95,8 +97,8 @@ class Calls:
 
     def _expect_trigger(self, command: Command) -> None:
         match command:
-            case TriggerMessage():
-                self.triggered |= {command.message}
+            case TriggerMessage() | ExtendedTriggerMessage():
+                self.triggered |= sent_for(command.message)
             case GetFullReport():
                 self.triggered |= {"NotifyReport"}
             case _:
@@ -137,6 +139,8 @@ class Calls:
             case Refused(code=code) if code in NOT_SUPPORTED_CODES:
                 return Outcome(accepted=False, status="not_supported", detail=code)
             case Refused(code=code, description=description):
-                return Outcome(accepted=False, status="call_error", detail=shown(f"{code}: {description}"))
+                return Outcome(
+                    accepted=False, status="call_error", detail=shown(without_credentials(f"{code}: {description}"))
+                )
             case Answered(payload=payload):
                 return translator.outcome(command, payload)

@@ -14,9 +14,10 @@ AnswerReaders = Mapping[type[Command], Callable[[Any, dict[str, object]], Outcom
 INVALID_ANSWER = "invalid_answer"
 _STATUS_LENGTH_MAX = 50
 _REASON_LENGTH_MAX = 600
+_FILE_NAME_LENGTH_MAX = 255
 
 # A command is accepted if the charge point does it now, or will as soon as it can.
-ACCEPTED = frozenset({"Accepted", "Scheduled", "Unlocked", "RebootRequired"})
+ACCEPTED = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked", "Unpublished"})
 
 
 def status_outcome(payload: object, data: Mapping[str, object] | None = None) -> Outcome:
@@ -61,3 +62,9 @@ def statuses_outcome(statuses: Mapping[str, str], data: Mapping[str, object]) ->
 
 def vendor_data_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     return status_outcome(payload, {"data": clean_data(payload["data"])} if "data" in payload else None)
+
+
+def log_outcome(_command: object, payload: dict[str, object]) -> Outcome:
+    """The name of the file that will be uploaded, where the charge point says it."""
+    name = Fields(payload, set()).description("filename", _FILE_NAME_LENGTH_MAX)
+    return status_outcome(payload, {"file": name} if name else None)

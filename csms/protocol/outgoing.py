@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from csms.protocol.repair import INTEGER_MAX
+from csms.protocol.transfer_url import problem_of
 from csms.protocol.validation import violations
 from csms.protocol.vocabulary import Command, Protocol
 
@@ -45,6 +46,14 @@ def require(action: str, holds: bool, problem: str) -> None:
     """CommandInvalid unless `holds`."""
     if not holds:
         raise CommandInvalid(action, problem)
+
+
+def transfer_url(action: str, field: str, url: str) -> str:
+    """A URL that a charge point can be sent to, or CommandInvalid, which does not repeat it."""
+    problem = problem_of(url)
+    if problem is not None:
+        raise CommandInvalid(action, f"{field} {problem}")
+    return url
 
 
 def _oversized_integer(payload: Mapping[str, object], path: str = "") -> str | None:

@@ -13,6 +13,9 @@ _SECRET = re.compile(
     r"(?i:password|passwd|passphrase|secret)|(?<![Pp]ublic)(?:[Kk]ey|KEY)(?![A-Za-z])|[Pp][Ii][Nn](?![a-zG])"
 )
 _VALUES = frozenset({"value", "attributeValue"})
+_CREDENTIALS = re.compile(r"(:(?:\\?/){2})(?:[^/?#\s\"\\]|\\[^/])*@")
+_QUERY = re.compile(r"(://[^\s\"?#]*\?)[^\s\"#]+")
+_LOCATION = re.compile(r"(\"(?:[lL]ocation|remoteLocation)\"\s*:\s*\[?\s*\"[^\"?]*\?)[^\"]+")
 _HINTS = ("passw", "passphrase", "secret", "key", "pin")
 
 
@@ -26,8 +29,15 @@ def redact(name: str, value: str | None) -> str | None:
     return REDACTED if value and is_secret(name) else value
 
 
+def without_credentials(text: str) -> str:
+    """URLs without user and password, and without queries: a presigned one lets in whoever holds it."""
+    return _QUERY.sub(rf"\1{REDACTED}", _CREDENTIALS.sub(rf"\1{REDACTED}@", text))
+
+
 def redacted(frame: str) -> str:
-    """A frame as it may be kept: values of secret settings replaced, all else as it came."""
+    """A frame as it may be kept: values of secret settings and credentials in URLs replaced, all else as it came."""
+    if "://" in frame or ":\\/\\/" in frame:
+        frame = _LOCATION.sub(rf"\1{REDACTED}", _CREDENTIALS.sub(rf"\1{REDACTED}@", frame))
     folded = frame.casefold()
     if not any(hint in folded for hint in _HINTS):  # a tenth of what a regular expression takes for each frame
         return frame

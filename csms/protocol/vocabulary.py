@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.redaction import redact
 
 
@@ -239,6 +240,7 @@ Fact = (
     | VendorDataReceived
     | FirmwareStatusReported
     | LogStatusReported
+    | PublishStatusReported
     | SecurityEventReported
     | SettingsReported
     | MonitoringReported

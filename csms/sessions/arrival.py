@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.vocabulary import (
     ChargingEvent,
     FirmwareStatusReported,
@@ -26,6 +27,7 @@ StorableFact = (
     | VendorDataReceived
     | FirmwareStatusReported
     | LogStatusReported
+    | PublishStatusReported
     | SettingsReported
     | MonitoringReported
 )

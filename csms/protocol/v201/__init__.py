@@ -2,9 +2,7 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v201 import commands, local_lists, outcomes
-from csms.protocol.v201.answers import ANSWERS
-from csms.protocol.v201.facts import READERS
+from csms.protocol.v201 import answers, commands, facts, firmware, local_lists, outcomes
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -18,9 +16,13 @@ MARKS = {
 
 CALLS: Writers = {
     **commands.CALLS,
+    **firmware.CALLS,
     **local_lists.CALLS,
 }
 OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
+    **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
 }
+READERS = {**facts.READERS, **firmware.READERS}
+ANSWERS = {**answers.ANSWERS, **firmware.ANSWERS}

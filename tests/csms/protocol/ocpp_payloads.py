@@ -119,6 +119,11 @@ VALID: dict[Protocol, dict[str, dict[str, Any]]] = {
             "seqNo": 0,
             "reportData": [{**_VARIABLE, "variableAttribute": [{"value": "11000", "mutability": "ReadOnly"}]}],
         },
+        "PublishFirmwareStatusNotification": {
+            "status": "Published",
+            "location": ["https://local.example/pump-2.1.bin"],
+            "requestId": 6,
+        },
         "SecurityEventNotification": {
             "type": "SettingSystemTime",
             "timestamp": "2026-03-01T10:00:00Z",
