@@ -40,12 +40,17 @@ async def send(connection: Any, charge_point: ChargePoint, command: Command, *, 
 
 async def require_online(connection: Any, charge_point: ChargePoint) -> Protocol:
     """What the charge point speaks; an error where no server holds a socket of it."""
-    if not await live_nodes(connection):
-        raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
+    await require_server(connection)
     (listed,) = await service.list_charge_points(connection, identity=charge_point.id)
     if not listed["online"]:
         raise _offline(charge_point)
     return Protocol(listed["protocol"])
+
+
+async def require_server(connection: Any) -> None:
+    """An error where no server runs that could hold a socket."""
+    if not await live_nodes(connection):
+        raise CliError("no csms server runs on this database", "start it with csms serve", ExitCode.FAILED)
 
 
 def _offline(charge_point: ChargePoint) -> CliError:

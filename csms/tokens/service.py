@@ -51,6 +51,11 @@ async def unblock(connection: Any, uid: str, *, reason: str | None, actor: str) 
     return await _change(connection, uid, "unblocked", reason=reason, actor=actor)
 
 
+async def newest(connection: Any) -> list[Token]:
+    """The newest decision about each token."""
+    return [_token(row) for row in await SQL.list_tokens.fetch(connection, uid=None)]
+
+
 async def list_tokens(connection: Any) -> list[dict[str, Any]]:
     """Every token as it stands now."""
     rows = await SQL.list_tokens.fetch(connection, uid=None)
