@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from csms.protocol.vocabulary import (
     GetSettings,
     Protocol,
     Reset,
+    SendVendorData,
     SetSettings,
     StartCharging,
     StopCharging,
@@ -219,6 +221,47 @@ async def trigger(
 def _require_trigger(message: str, words: Sequence[str], of: str) -> None:
     if message not in words:
         raise click.BadParameter(f"{of} cannot trigger {message!r}; known are {', '.join(words)}", param_hint="MESSAGE")
+
+
+@cp.command("data-transfer")
+@click.argument("id_", metavar="CP")
+@click.argument("vendor")
+@click.option("--message", help="Which of the vendor's messages.")
+@click.option("--data", help="Text, or JSON where it can be read as such; OCPP 1.6 carries it as text.")
+@timeout_option
+@output_options
+@click.pass_context
+@async_command
+async def data_transfer(
+    context: click.Context,
+    id_: str,
+    vendor: str,
+    message: str | None,
+    data: str | None,
+    timeout_s: float,
+    output: Output,
+) -> None:
+    """Send a charge point something that only its vendor knows, and show what it answers.
+
+    \b
+    Examples:
+      csms cp data-transfer CP-001 com.example --message Ping
+      csms cp data-transfer CP-002 com.example --data '{"colour": "green"}' -o json
+    """
+    command = SendVendorData(vendor=vendor, message=message, data=_json_or_text(data))
+    async with connect(context) as connection:
+        outcome = await send(connection, await service.get(connection, id_), command, timeout_s=timeout_s)
+    output.one(said(outcome) | outcome.data)
+    finish(context, outcome)
+
+
+def _json_or_text(data: str | None) -> object:
+    if data is None:
+        return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data
 
 
 @cp.group()

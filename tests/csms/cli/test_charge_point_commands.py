@@ -22,6 +22,8 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
 INTERVAL = {"ocpp1.6": "MeterValueSampleInterval", "ocpp2.0.1": "SampledDataCtrlr.TxUpdatedInterval"}
 LEDS = {"ocpp1.6": "NumberOfConnectors", "ocpp2.0.1": "DeviceDataCtrlr.ItemsPerMessage"}
 
+COST_VENDOR = "org.openchargealliance.costmsg"
+
 
 @PROTOCOLS
 async def test_a_session_is_started_and_stopped_from_afar(shop: Installation, protocol: str) -> None:
@@ -95,6 +97,20 @@ async def until_status(shop: Installation, name: str, status: str, *, count: int
     async with shop.connection() as connection:
         await until(look)
     return [each["evse"] for each in (await shop.data("cp", "show", name))["evses"] if each["status"] == status]
+
+
+async def test_what_only_a_vendor_knows_is_sent_and_its_answer_shown(shop: Installation) -> None:
+    cost = '{"transactionId": 1, "cost": 2.50}'
+    async with shop.simulated("CMD-DATA-16", "ocpp1.6"), shop.simulated("CMD-DATA-201", "ocpp2.0.1"):
+        known = await shop.csms(
+            "cp", "data-transfer", "CMD-DATA-16", COST_VENDOR, "--message", "FinalCost", "--data", cost, "-o", "json"
+        )
+        unknown = await shop.csms(
+            "cp", "data-transfer", "CMD-DATA-201", "com.example", "--data", "just text", "-o", "json"
+        )
+
+    assert (known.code, known.json) == (0, {"outcome": "Accepted"})
+    assert (unknown.code, unknown.json) == (5, {"outcome": "UnknownVendorId"})
 
 
 @PROTOCOLS

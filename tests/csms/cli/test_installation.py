@@ -20,11 +20,12 @@ COMMANDS = {
     "bill": {"list", "show"},
     "completion": None,
     "cp": {
-        "availability", "config", "create", "list", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "config", "create", "data-transfer", "list", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
     "policy": {"list", "set", "show"},
+    "profile": {"clear", "composite", "list", "set", "show"},
     "review": {"drop", "list", "release", "show"},
     "serve": None,
     "session": {"explain", "list", "orphans", "show", "watch"},
