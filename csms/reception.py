@@ -20,6 +20,14 @@ from csms.database.group_commit import GroupCommit
 from csms.database.pool import is_unavailable
 from csms.gateway.application import SocketInfo
 from csms.nodes.service import Node
+from csms.protocol.blocks.charging_profile import (
+    ChargingLimitCleared,
+    ChargingLimitReported,
+    ChargingNeedsReported,
+    ChargingProfilesReported,
+    EvScheduleReported,
+    SmartChargingFact,
+)
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.vocabulary import (
     BootAnswer,
@@ -47,6 +55,7 @@ from csms.protocol.vocabulary import (
 from csms.sessions.arrival import Arrival
 from csms.sessions.frames import FrameLog
 from csms.settings import Settings
+from csms.smart_charging import service as smart_charging
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
 
@@ -109,7 +118,7 @@ class Reception:
         except Exception as error:
             raise _as_unavailable(error) from error
 
-    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:
+    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:  # noqa: PLR0911 - one for each kind of fact
         now = datetime.now(UTC)
         match fact:
             case HeartbeatReceived():
@@ -135,6 +144,14 @@ class Reception:
                 | MonitoringReported()
             ):
                 return await self._write(socket, fact, frame, now)
+            case (
+                ChargingLimitReported()
+                | ChargingLimitCleared()
+                | ChargingNeedsReported()
+                | EvScheduleReported()
+                | ChargingProfilesReported()
+            ):
+                return await self._told_of_smart_charging(socket, fact, now)
             case _:
                 assert_never(fact)
 
@@ -157,6 +174,13 @@ class Reception:
                 received_at=now,
             )
         )
+
+    async def _told_of_smart_charging(self, socket: SocketInfo, fact: SmartChargingFact, now: datetime) -> Decision:
+        try:
+            async with self._pool.acquire() as connection:
+                return await smart_charging.record(connection, socket.charge_point.id, fact, at=now)
+        except Exception as error:
+            raise _as_unavailable(error) from error
 
     async def _boot(self, socket: SocketInfo, boot: Booted, now: datetime) -> Decision:
         try:

@@ -20,6 +20,7 @@ COMMANDS = {
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
     "policy": "csms.cli.policy:policy",
+    "profile": "csms.smart_charging.cli:profile",
     "review": "csms.sessions.cli:review",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",

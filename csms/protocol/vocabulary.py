@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.redaction import redact
 
@@ -244,6 +245,7 @@ Fact = (
     | SecurityEventReported
     | SettingsReported
     | MonitoringReported
+    | SmartChargingFact
 )
 
 
@@ -303,7 +305,9 @@ class Acknowledged:
     """An answer without content."""
 
 
-Decision = BootAnswer | TimeAnswer | TokenAnswer | ChargingAnswer | VendorDataAnswer | Acknowledged
+Decision = (
+    BootAnswer | TimeAnswer | TokenAnswer | ChargingAnswer | VendorDataAnswer | SmartChargingAnswer | Acknowledged
+)
 
 
 # --- commands: imperative; what we ask of a charge point ------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v16 import commands, firmware, local_lists, outcomes
+from csms.protocol.v16 import commands, firmware, local_lists, outcomes, smart_charging
 from csms.protocol.v16.answers import ANSWERS
 from csms.protocol.v16.facts import READERS
 
@@ -20,9 +20,11 @@ CALLS: Writers = {
     **commands.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
+    **smart_charging.CALLS,
 }
 OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
     **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
+    **smart_charging.OUTCOMES,
 }

@@ -2,7 +2,7 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v201 import answers, commands, facts, firmware, local_lists, outcomes
+from csms.protocol.v201 import answers, commands, facts, firmware, local_lists, outcomes, smart_charging
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -18,11 +18,13 @@ CALLS: Writers = {
     **commands.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
+    **smart_charging.CALLS,
 }
 OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
     **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
+    **smart_charging.OUTCOMES,
 }
-READERS = {**facts.READERS, **firmware.READERS}
-ANSWERS = {**answers.ANSWERS, **firmware.ANSWERS}
+READERS = {**facts.READERS, **firmware.READERS, **smart_charging.READERS}
+ANSWERS = {**answers.ANSWERS, **firmware.ANSWERS, **smart_charging.ANSWERS}
