@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from billing.bills.billable import BillableSession
 from billing.rating.usage import Period, PeriodKind
 from billing.tariffs.idle import IdleAfterStop
+
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def with_stay(session: BillableSession, tariff: IdleAfterStop | None, now: datetime) -> BillableSession:
@@ -20,7 +22,7 @@ def with_stay(session: BillableSession, tariff: IdleAfterStop | None, now: datet
     idle = tariff or session.idle
     if idle is None or session.ended_at is None or session.stay is None or session.stay.since is None:
         return session
-    ends = [session.stay.since + idle.longest]
+    ends = [_later(session.stay.since, idle.longest)]
     if session.stay.until is not None:
         ends.append(session.stay.until)
     closed_at = min(ends)
@@ -31,6 +33,11 @@ def with_stay(session: BillableSession, tariff: IdleAfterStop | None, now: datet
         as_of=max(session.as_of, closed_at),
         usage=replace(session.usage, periods=(*session.usage.periods, *parked)),
     )
+
+
+def _later(at: datetime, span: timedelta) -> datetime:
+    """`at + span`; the end of time where a charge point's clock leaves no room for it."""
+    return at + min(span, _END_OF_TIME - at)
 
 
 def _parked(session: BillableSession, since: datetime, until: datetime) -> list[Period]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -71,6 +71,13 @@ def test_the_tariff_goes_before_the_charge_point_which_decides_where_it_says_not
 
     assert parked(with_stay(session, None, END + IDLE_MAX))[0].end == END + 20 * MINUTE
     assert parked(with_stay(session, ON, END + IDLE_MAX))[0].end == END + 60 * MINUTE
+
+
+def test_a_clock_at_the_end_of_time_is_no_trouble() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    session = replace(stayed(0, None, idle=ON), ended_at=last, as_of=last, stay=Stay(since=last, until=None))
+
+    assert with_stay(session, None, NOON).complete_at == last
 
 
 @given(
