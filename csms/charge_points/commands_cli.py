@@ -18,6 +18,7 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
 from csms.charge_points.set_up import settings_of as settings_in
 from csms.cli.context import connect
+from csms.protocol.blocks.local_lists import ClearCache
 from csms.protocol.vocabulary import (
     ChangeAvailability,
     GetFullReport,
@@ -161,6 +162,22 @@ async def unlock(context: click.Context, id_: str, evse: int, connector: int, ti
       csms cp unlock CP-001 --evse 2
     """
     await carry_out(context, id_, UnlockConnector(evse=evse, connector=connector), timeout_s, output)
+
+
+@cp.command("clear-cache")
+@click.argument("id_", metavar="CP")
+@timeout_option
+@output_options
+@click.pass_context
+@async_command
+async def clear_cache(context: click.Context, id_: str, timeout_s: float, output: Output) -> None:
+    """Have a charge point forget the tokens that it has learnt; its local list stays (csms local-list).
+
+    \b
+    Example:
+      csms cp clear-cache CP-001
+    """
+    await carry_out(context, id_, ClearCache(), timeout_s, output)
 
 
 @cp.command()

@@ -19,6 +19,7 @@ COMMANDS = {
     "cp": "csms.charge_points.commands_cli:cp",
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
+    "local-list": "csms.local_lists.cli:local_list",
     "policy": "csms.cli.policy:policy",
     "profile": "csms.smart_charging.cli:profile",
     "review": "csms.sessions.cli:review",

@@ -20,10 +20,11 @@ COMMANDS = {
     "bill": {"list", "show"},
     "completion": None,
     "cp": {
-        "availability", "config", "create", "data-transfer", "list", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "clear-cache", "config", "create", "data-transfer", "list", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
+    "local-list": {"list", "send", "show"},
     "policy": {"list", "set", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},
     "review": {"drop", "list", "release", "show"},
