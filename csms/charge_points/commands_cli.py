@@ -18,9 +18,11 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
 from csms.charge_points.set_up import settings_of as settings_in
 from csms.cli.context import connect
+from csms.protocol.blocks.firmware import ExtendedTriggerMessage
 from csms.protocol.blocks.local_lists import ClearCache
 from csms.protocol.vocabulary import (
     ChangeAvailability,
+    Command,
     GetFullReport,
     GetSettings,
     Protocol,
@@ -48,6 +50,8 @@ TRIGGERS = {
     ),
 }  # fmt: skip
 """What TriggerMessage may ask for: MessageTrigger of 1.6, MessageTriggerEnumType of 2.0.1."""
+EXTENDED_TRIGGERS = ("LogStatusNotification", "SignChargePointCertificate")
+"""What only ExtendedTriggerMessage may ask for (1.6 security white paper)."""
 
 __all__ = ["cp"]
 
@@ -224,12 +228,15 @@ async def trigger(
     Example:
       csms cp trigger CP-001 StatusNotification --evse 1
     """
-    _require_trigger(message, sorted({*TRIGGERS[Protocol.V16], *TRIGGERS[Protocol.V201]}), "OCPP")
+    _require_trigger(message, sorted({*TRIGGERS[Protocol.V16], *TRIGGERS[Protocol.V201], *EXTENDED_TRIGGERS}), "OCPP")
     async with connect(context) as connection:
         known = await service.get(connection, id_)
         protocol = await require_online(connection, known)
-        _require_trigger(message, TRIGGERS[protocol], str(protocol))
-        command = TriggerMessage(message=message, evse=evse, connector=connector)
+        extended = EXTENDED_TRIGGERS if protocol is Protocol.V16 else ()
+        _require_trigger(message, (*TRIGGERS[protocol], *extended), str(protocol))
+        command: Command = TriggerMessage(message=message, evse=evse, connector=connector)
+        if message in extended:
+            command = ExtendedTriggerMessage(message=message, evse=evse)
         outcome = await send(connection, known, command, timeout_s=timeout_s)
     output.one(said(outcome))
     finish(context, outcome)

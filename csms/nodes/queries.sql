@@ -80,12 +80,17 @@ UPDATE command SET outcome = :outcome::jsonb, done_at = now(), body = :body::jso
 SELECT outcome, taken_at, done_at FROM command WHERE id = :id::uuid;
 
 -- name: give_up_commands
--- Commands that nobody could deliver in time; which settings they were to change is kept, to what is not.
+-- Commands that nobody could deliver in time; which settings they were to change is kept, to what is not, and neither
+-- are the credentials of URLs.
 UPDATE command
    SET done_at = now(),
        body = body || CASE WHEN jsonb_typeof(body -> 'values') = 'array'
                            THEN jsonb_build_object('values', (SELECT coalesce(jsonb_agg(jsonb_build_array(v -> 0, '(hidden)')), '[]')
                                                                 FROM jsonb_array_elements(body -> 'values') v))
+                           ELSE '{}' END
+                   || CASE WHEN jsonb_typeof(body -> 'url') = 'string'
+                           THEN jsonb_build_object('url', regexp_replace(regexp_replace(body ->> 'url', '//[^/]*@', '//(hidden)@'),
+                                                                         '\?.*', '?(hidden)'))
                            ELSE '{}' END,
        outcome = jsonb_build_object('accepted', false, 'status',
                                     CASE WHEN taken_at IS NULL THEN 'offline' ELSE 'timeout' END,

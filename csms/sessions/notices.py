@@ -1,4 +1,4 @@
-"""Facts that no session is folded from: security events, notices, settings, and frames in quarantine."""
+"""Facts that no session is folded from: security events, firmware and log statuses, notices, settings, quarantine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from csms.firmware.store import store_statuses
 from csms.protocol.vocabulary import (
     ChargingEvent,
-    FirmwareStatusReported,
-    LogStatusReported,
     MonitoringReported,
     ReadingsReported,
     SecurityEventReported,
@@ -32,6 +31,7 @@ async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:
             tech_infos=[event.tech_info for _, event in security],
             received_ats=[arrival.received_at for arrival, _ in security],
         )
+    await store_statuses(connection, arrivals)
     notices = [(a, *_notice(a.fact)) for a in arrivals if _notice(a.fact)[0]]
     if notices:
         await SQL.insert_notices.execute(
@@ -53,10 +53,6 @@ async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:
 
 def _notice(fact: StorableFact) -> tuple[str, dict[str, Any]]:
     match fact:
-        case FirmwareStatusReported():
-            return "firmware_status", {"status": fact.status, "request": fact.request}
-        case LogStatusReported():
-            return "log_status", {"status": fact.status, "request": fact.request}
         case VendorDataReceived():
             return "vendor_data", {"vendor": fact.vendor, "message": fact.message, "data": fact.data}
         case MonitoringReported():

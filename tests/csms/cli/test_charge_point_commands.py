@@ -237,7 +237,7 @@ async def test_a_message_that_cannot_be_triggered_is_a_mistake_that_lists_those_
     assert [(each.code, each.error["code"]) for each in (nowhere, of_other)] == [(2, "usage")] * 2
     assert "LogStatusNotification" in nowhere.error["message"]
     assert "StatusNotification" in of_other.error["message"]
-    assert "LogStatusNotification" not in of_other.error["message"]
+    assert "SignV2GCertificate" not in of_other.error["message"]
 
 
 async def test_a_charge_point_that_is_not_there_is_not_waited_for(shop: Installation) -> None:
