@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from simulators.charge_point.evse import Evse, Phase, Transaction
     from simulators.charge_point.link import Connection
+    from simulators.charge_point.local_lists import KnownTokens
     from simulators.charge_point.outbox import RetryPolicy
     from simulators.charge_point.settings import Settings
 
@@ -20,6 +21,7 @@ class Dialect(Protocol):
 
     subprotocol: str
     settings: Settings
+    known_tokens: KnownTokens
 
     def peer(self, connection: Connection) -> Any:
         """The package's ChargePoint for one connection, with our handlers in its route map."""

@@ -226,9 +226,17 @@ class SimulatedChargePoint:
         await self._enter(evse, Phase.AVAILABLE if evse.operative else Phase.UNAVAILABLE)
 
     async def authorize(self, token: str) -> str:
-        """Present a token; the answer's status, or ``unanswered``."""
-        answer = await self.ask(self.dialect.authorize_request(token))
-        self.token_status = "unanswered" if answer is None else self.dialect.token_status(answer)
+        """Present a token; the answer's status, offline what the local list or the cache says, or ``unanswered``."""
+        known = self.dialect.known_tokens
+        status = known.before_asking(token, at=self.clock.shown)
+        if status is None:
+            answer = await self.ask(self.dialect.authorize_request(token))
+            if answer is not None:
+                status = self.dialect.token_status(answer)
+                known.learn(token, status)
+            elif not self.online:
+                status = known.while_offline(token, at=self.clock.shown)
+        self.token_status = status or "unanswered"
         self.truth.note(self.clock.now, "authorize", f"{token} {self.token_status}")
         return self.token_status
 

@@ -13,6 +13,7 @@ from ocpp.v16 import call, call_result
 
 from simulators.charge_point.dialect import Handler, route_map
 from simulators.charge_point.evse import Evse, Phase, Transaction
+from simulators.charge_point.local_lists import NAMES_16, KnownTokens, answers_16
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.settings import settings_16
 from simulators.clock import stamp
@@ -34,6 +35,7 @@ class Dialect16:
     def __init__(self, station: SimulatedChargePoint) -> None:
         self._station = station
         self.settings = settings_16(station.build.evses)
+        self.known_tokens = KnownTokens(self.settings, NAMES_16)
 
     def peer(self, connection: Connection) -> Any:
         """The package's ChargePoint for one connection."""
@@ -170,9 +172,7 @@ class Dialect16:
             "ChangeConfiguration": self._change_configuration,
             "TriggerMessage": self._trigger,
             "DataTransfer": self._data_transfer,
-            "ClearCache": lambda **_: call_result.ClearCache(status="Accepted"),
-            "GetLocalListVersion": lambda **_: call_result.GetLocalListVersion(list_version=-1),
-            "SendLocalList": lambda **_: call_result.SendLocalList(status="NotSupported"),
+            **answers_16(self.known_tokens),
         }
 
     def _remote_start(self, id_tag: str, connector_id: int | None = None, **_: Any) -> Any:

@@ -12,6 +12,7 @@ from ocpp.v201 import call, call_result
 
 from simulators.charge_point.dialect import Handler, route_map
 from simulators.charge_point.evse import Evse, Phase, Transaction
+from simulators.charge_point.local_lists import NAMES_201, KnownTokens, answers_201
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.settings import Setting, settings_201
 from simulators.clock import stamp
@@ -56,6 +57,7 @@ class Dialect201:
     def __init__(self, station: SimulatedChargePoint) -> None:
         self._station = station
         self.settings = settings_201(station.build.evses)
+        self.known_tokens = KnownTokens(self.settings, NAMES_201)
 
     def peer(self, connection: Connection) -> Any:
         """The package's ChargePoint for one connection."""
@@ -225,9 +227,7 @@ class Dialect201:
             "DataTransfer": lambda **_: call_result.DataTransfer(status="UnknownVendorId"),
             "GetTransactionStatus": self._get_transaction_status,
             "CostUpdated": self._cost_updated,
-            "ClearCache": lambda **_: call_result.ClearCache(status="Accepted"),
-            "GetLocalListVersion": lambda **_: call_result.GetLocalListVersion(version_number=0),
-            "SendLocalList": lambda **_: call_result.SendLocalList(status="Failed"),
+            **answers_201(self.known_tokens),
         }
 
     def _request_start(
