@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 PREFIX = "CSMS_"
 
@@ -44,6 +44,19 @@ class Settings(BaseModel):
 
     ocpp_host: str = "0.0.0.0"  # noqa: S104 - charge points come from outside
     ocpp_port: int = Field(default=9000, ge=0, le=65535)
+    ocpp_plain: bool = True
+    """False: no port without TLS; only where certificates are set."""
+    tls_port: int = Field(default=9443, ge=0, le=65535)
+    tls_cert: tuple[Path, ...] = ()
+    """Certificate with its chain, PEM; one RSA and one ECDSA certificate may stand side by side. Empty: no TLS."""
+    tls_key: tuple[Path, ...] = Field(default=(), validate_default=True)
+    """The key of each certificate, in the same order, PEM without a pass phrase."""
+    tls_client_ca: Path | None = None
+    """Who signs the certificates of charge points (security profile 3): root and intermediate certificates, PEM."""
+    tls_client_crl: Path | None = None
+    """Revoked ones: a list of each issuer in tls_client_ca that has one, PEM or DER."""
+    tls_client_organisation: str | None = Field(default=None, min_length=1)
+    """What O in the certificate of a charge point must be (A00.FR.404); unset: any that the client CA signs."""
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9080, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -93,6 +106,32 @@ class Settings(BaseModel):
     """A start beyond it is answered ConcurrentTx; unset: a token may charge in any number of places."""
     cost_commit_budget_s: float = Field(default=0.020, ge=0)
     frame_retention_days: int = Field(default=400, ge=1)
+
+    @field_validator("tls_key")
+    @classmethod
+    def _each_certificate_has_its_key(cls, keys: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
+        certificates = info.data.get("tls_cert", ())
+        if len(keys) != len(certificates):
+            raise ValueError(
+                f"each certificate needs its key: {len(certificates)} of --tls-cert, {len(keys)} of --tls-key"
+            )
+        if not certificates and not info.data.get("ocpp_plain", True):
+            raise ValueError("without a plain port there must be one with TLS: set --tls-cert and --tls-key")
+        return keys
+
+    @field_validator("tls_client_ca")
+    @classmethod
+    def _client_certificates_need_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and not info.data.get("tls_cert"):
+            raise ValueError("needs TLS: set --tls-cert and --tls-key as well")
+        return file
+
+    @field_validator("tls_client_crl")
+    @classmethod
+    def _revocation_needs_an_issuer(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("tls_client_ca") is None:
+            raise ValueError("needs the issuer's certificate: set --tls-client-ca as well")
+        return file
 
     @property
     def settle_delay(self) -> timedelta:

@@ -7,6 +7,8 @@ import gc
 import json
 import socket
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,12 +17,24 @@ from billing import CliError, ExitCode
 from csms import logs
 from csms.app import Running, run_server
 from csms.cli.context import database
+from csms.gateway.tls import TlsFilesInvalid, load_tls
 from csms.settings import Settings, load_settings
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @click.option("--ocpp-port", type=click.IntRange(0, 65535), help="Charge points connect here; 9000 unless said.")
 @click.option("--ocpp-host", help="Address to listen on for charge points; all of them unless said.")
+@click.option(
+    "--plain/--no-plain", "ocpp_plain", default=None, help="Whether there is a port without TLS; there is, unless said."
+)
+@click.option("--tls-port", type=click.IntRange(0, 65535), help="Charge points connect here by wss; 9443 unless said.")
+@click.option("--tls-cert", type=_FILE, multiple=True, help="Certificate and chain, PEM; one RSA, one ECDSA, or both.")
+@click.option("--tls-key", type=_FILE, multiple=True, help="Its key; give as many as certificates, in their order.")
+@click.option("--tls-client-ca", type=_FILE, help="Who signs charge points' certificates (security profile 3).")
+@click.option("--tls-client-crl", type=_FILE, help="Lists of revoked certificates of charge points, by those issuers.")
+@click.option("--tls-client-organisation", metavar="O", help="What O in charge points' certificates must be.")
 @click.option("--http-port", type=click.IntRange(0, 65535), help="/metrics, /healthz, /readyz; 9080 unless said.")
 @click.option("--http-host", help="127.0.0.1 unless said: nothing there asks for a password.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -33,9 +47,12 @@ def serve(context: click.Context, /, **given: Any) -> None:
       csms serve
       csms serve --data-dir ./data --ocpp-port 9000 --http-port 9080
       CSMS_DATABASE_URL=postgresql://csms@db/csms csms serve
+      csms serve --tls-cert rsa.pem --tls-key rsa.key --tls-cert ec.pem --tls-key ec.key --tls-client-ca ca.pem
 
-    Prints one JSON line on stdout when it accepts sockets; logs go to stderr.
+    Prints one JSON line on stdout when it accepts sockets; logs go to stderr. SIGHUP reads the files of TLS again:
+    sockets that are open stay open.
     """
+    given = {name: None if value == () else value for name, value in given.items()}
     outer = context.find_object(Settings)
     assert outer is not None
     settings = load_settings(data_dir=outer.data_dir, **given)
@@ -58,8 +75,7 @@ def _require_port(host: str, port: int, option: str) -> None:
     Raises:
         CliError: the port is in use, or may not be used by this account.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as trial:
+    with socket.socket(_family(host)) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
@@ -75,8 +91,37 @@ def _require_port(host: str, port: int, option: str) -> None:
             ) from None
 
 
+def _require_tls_files(settings: Settings) -> None:
+    """Say what is wrong with a certificate before anything is started.
+
+    Raises:
+        CliError: naming the file, and what to do.
+    """
+    try:
+        load_tls(settings, now=datetime.now(UTC))
+    except TlsFilesInvalid as invalid:
+        raise CliError(str(invalid), invalid.next_step, ExitCode.USAGE) from None
+
+
+def _with_tls_port(settings: Settings) -> Settings:
+    """Settings with a port that is free, where 0 asked for any."""
+    if not settings.tls_cert or settings.tls_port:
+        return settings
+    with socket.create_server((settings.ocpp_host, 0), family=_family(settings.ocpp_host)) as free:
+        return settings.model_copy(update={"tls_port": free.getsockname()[1]})
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 async def _serve(settings: Settings) -> None:
-    _require_port(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
+    _require_tls_files(settings)
+    if settings.ocpp_plain:
+        _require_port(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
+    if settings.tls_cert:
+        _require_port(settings.ocpp_host, settings.tls_port, "--tls-port")
+    settings = _with_tls_port(settings)
     _require_port(settings.http_host, settings.http_port, "--http-port")
     async with database(settings, "own", may_create=True) as dsn:
         await run_server(settings, dsn, started=lambda running: _started(settings, running), handle_signals=True)
@@ -90,10 +135,17 @@ def _started(settings: Settings, running: Running) -> None:
     _print_ready(settings, running)
 
 
+def _tls_url(settings: Settings) -> str:
+    """For a charge point on this machine; others use the name that stands in the certificate."""
+    host = "127.0.0.1" if settings.ocpp_host in {"0.0.0.0", "::"} else settings.ocpp_host  # noqa: S104 - compared, not bound
+    return f"wss://{f'[{host}]' if ':' in host else host}:{settings.tls_port}/ocpp"
+
+
 def _print_ready(settings: Settings, running: Running) -> None:
     line = {
         "event": "ready",
-        "ocpp_url": running.ocpp_url,
+        **({"ocpp_url": running.ocpp_url} if settings.ocpp_plain else {}),
+        **({"ocpps_url": _tls_url(settings)} if settings.tls_cert else {}),
         "http_url": running.http_url,
         "data_dir": str(settings.data_dir),
         "version": running.version,

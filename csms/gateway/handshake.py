@@ -1,4 +1,4 @@
-"""Who may come in: path, credentials, Origin and subprotocol of one handshake, decided without a socket. Pure."""
+"""Who may come in: path, credentials, certificate, Origin and subprotocol of a handshake, without a socket. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ import binascii
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from csms.charge_points.charge_point import IDENTITY_LENGTH_MAX, ChargePoint, password_matches
+from csms.gateway.client_certificate import (
+    NEXT_STEPS,
+    CertificateFault,
+    CertificateRules,
+    ClientCertificate,
+    certificate_fault,
+)
 from csms.protocol.vocabulary import Protocol
 
 PATH = "ocpp"
@@ -22,20 +30,37 @@ _PASTED_URL = re.compile(r"wss?:/+[^/]*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """The handshake ends with an HTTP answer. `guess`: it may have been an attempt to find an identity or password."""
+    """The handshake ends with an HTTP answer. `guess`: it may have been an attempt to find an identity or password.
+
+    `next_step` is for the log: whose move it is, where that is not plain from the reason.
+    """
 
     status: HTTPStatus
     reason: str
     text: str
     guess: bool = False
+    next_step: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """`warnings` are log event names: how it was admitted is not how it should be."""
+    """`warnings` are log event names: how it was admitted is not how it should be.
+
+    `certificate_name` is the CN by which profile 3 was proved; None where it was another profile.
+    """
 
     charge_point: ChargePoint
     warnings: tuple[str, ...] = ()
+    certificate_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encrypted:
+    """The peer came by TLS. `rules` None: certificates are not asked for, so there is none. `at`: when it came."""
+
+    at: datetime
+    certificate: ClientCertificate | CertificateFault | None = None
+    rules: CertificateRules | None = None
 
 
 UNKNOWN = Rejected(
@@ -110,24 +135,70 @@ def admit(
     origin: Sequence[str],
     public_hosts: Iterable[str],
     password_key: bytes,
+    tls: Encrypted | None = None,
 ) -> Admitted | Rejected:
-    """May this peer, on a plain socket, speak as `charge_point`?"""
+    """May this peer speak as `charge_point`? Only by the profile registered for it: a peer cannot choose (A05.FR.07).
+
+    `tls` None: the socket is plain.
+    """
     if charge_point is None:
         return UNKNOWN
-    if charge_point.security_profile >= 2:  # noqa: PLR2004 - profiles 2 and 3 are the ones with TLS (A00.FR.002)
+    if charge_point.security_profile >= 2 and tls is None:  # noqa: PLR2004 - 2 and 3 have TLS (A00.FR.002)
         return Rejected(
             status=HTTPStatus.FORBIDDEN,
             reason="needs TLS",
             text=f"this charge point has security profile {charge_point.security_profile}: it needs TLS, use wss://",
+            next_step="set the charge point to wss:// and the port of --tls-port",
         )
+    if charge_point.security_profile == 3 and tls is not None:  # noqa: PLR2004 - the one with client certificates
+        return _admit_by_certificate(charge_point, tls)
     credentials = basic_credentials(authorization)
     if charge_point.security_profile == 0:
         return _admit_without_password(charge_point, credentials, bool(authorization), origin, public_hosts)
+    return _admit_by_password(charge_point, credentials, password_key)
+
+
+def _admit_by_password(
+    charge_point: ChargePoint, credentials: tuple[bytes, bytes] | None, key: bytes
+) -> Admitted | Rejected:
+    """Profiles 1 and 2."""
     if credentials is None or not _is_name_of(charge_point, credentials[0]):
         return UNAUTHORIZED
-    if not password_matches(charge_point, credentials[1], key=password_key):
+    if not password_matches(charge_point, credentials[1], key=key):
         return UNAUTHORIZED
     return Admitted(charge_point=charge_point)
+
+
+def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted | Rejected:
+    """Profile 3. A password does not count here, neither instead of the certificate nor against it."""
+    if tls.rules is None:
+        return _needs_certificate("no_client_ca", "start csms serve with --tls-client-ca")
+    match tls.certificate:
+        case None:
+            return _needs_certificate(
+                "needs a client certificate", "install one in the charge point, or lower its profile: csms cp set"
+            )
+        case CertificateFault() as fault:
+            return _bad_certificate(fault)
+        case ClientCertificate() as certificate:
+            fault_or_none = certificate_fault(certificate, charge_point, tls.rules, now=tls.at)
+            if fault_or_none is not None:
+                return _bad_certificate(fault_or_none)
+            return Admitted(charge_point=charge_point, certificate_name=certificate.common_names[0])
+
+
+def _needs_certificate(reason: str, next_step: str) -> Rejected:
+    return Rejected(
+        status=HTTPStatus.FORBIDDEN,
+        reason=reason,
+        text="this charge point has security profile 3: it needs a client certificate",
+        next_step=next_step,
+    )
+
+
+def _bad_certificate(fault: CertificateFault) -> Rejected:
+    text = fault.value.replace("_", " ")
+    return Rejected(status=HTTPStatus.FORBIDDEN, reason=fault.value, text=text, next_step=NEXT_STEPS[fault])
 
 
 def _admit_without_password(

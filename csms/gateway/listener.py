@@ -1,12 +1,15 @@
-"""The port that charge points connect to: limits, handshakes and refusals. What is said afterwards is connection.py's."""
+"""The ports that charge points connect to: limits, handshakes and refusals. What is said afterwards is connection.py's."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import resource
+import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
@@ -22,9 +25,12 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.database.errors import DatabaseUnavailable
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth
+from csms.gateway.client_certificate import read_certificate
 from csms.gateway.damper import Damper
-from csms.gateway.handshake import Admitted, Rejected, admit, choose_subprotocol, identity_of, shown
+from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, choose_subprotocol, identity_of, shown
 from csms.gateway.throttle import WINDOW_S, Throttle
+from csms.gateway.tls import Tls, TlsFilesInvalid, load_tls
+from csms.gateway.tls_port import TlsPort
 from csms.gateway.websocket import ChargePointSocket
 from csms.settings import Settings
 
@@ -57,6 +63,18 @@ def remote_of(websocket: ServerConnection) -> str:
     return str(address[0]) if address else "unknown"
 
 
+def _extensions() -> list[ServerPerMessageDeflateFactory]:
+    return [ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)]
+
+
+def _deaf_socket() -> socket.socket:
+    """Bound and never listening: websockets' server needs one, also where only the TLS port takes connections."""
+    deaf = socket.socket()
+    deaf.bind(("127.0.0.1", 0))
+    deaf.setblocking(False)
+    return deaf
+
+
 class Listener:
     """Accepts sockets and hands those that passed the handshake to `serve_socket`."""
 
@@ -82,24 +100,34 @@ class Listener:
         self._open = 0
         self._open_max = 0
         self._server: Server | None = None
+        self._tls: Tls | None = None
+        self._tls_port: TlsPort | None = None
         self.draining = False
         self.port = 0
+        self.tls_port: int | None = None
 
     async def start(self) -> None:
-        """Listen. `port` is the bound one from here on."""
+        """Listen. `port` is the bound one from here on, and so is `tls_port` where certificates are set.
+
+        Without a plain port `port` is that of TLS.
+
+        Raises:
+            TlsFilesInvalid: a file of TLS cannot be used.
+        """
         self._open_max = connections_max(self._settings)
-        listening = self._listening_socket()
+        self._tls = load_tls(self._settings, now=datetime.now(UTC))
+        with_plain = self._settings.ocpp_plain
+        listening = self._listening_socket(self._settings.ocpp_port) if with_plain else _deaf_socket()
         self.port = listening.getsockname()[1]
         self._server = await serve(
             self._serve,
             sock=listening,
+            start_serving=with_plain,
             backlog=BACKLOG,
             create_connection=self._connection,  # type: ignore[arg-type]  # any factory of an asyncio protocol will do
             process_request=self._process_request,
             select_subprotocol=self._select_subprotocol,
-            extensions=[
-                ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
-            ],
+            extensions=_extensions(),
             compression=None,
             server_header=None,
             open_timeout=self._settings.open_timeout_s,
@@ -109,20 +137,30 @@ class Listener:
             max_queue=FRAMES_BUFFERED_MAX,
             logger=_websockets_log,
         )
+        if not with_plain:  # websockets answers 503 where its own socket does not listen
+            self._server.is_serving = lambda: not self.draining  # type: ignore[method-assign]  # it has no other way
+        if self._tls is not None:
+            self._start_tls(self._tls)
 
     def stop_accepting(self) -> None:
         """No new sockets; those that are open stay open."""
         self.draining = True
+        if self._tls_port is not None:
+            self._tls_port.stop_accepting()
         if self._server is not None:
             self._server.close(close_connections=False)
 
     async def wait_closed(self) -> None:
         """Until every socket is closed and its work done."""
+        if self._tls_port is not None:
+            with suppress(ValueError, RuntimeError):
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+            await self._tls_port.wait_closed()
         if self._server is not None:
             await self._server.wait_closed()
 
-    def _listening_socket(self) -> socket.socket:
-        host, port = self._settings.ocpp_host, self._settings.ocpp_port
+    def _listening_socket(self, port: int) -> socket.socket:
+        host = self._settings.ocpp_host
         is_ipv6 = ":" in host
         listening = socket.create_server(
             (host, port),
@@ -135,12 +173,105 @@ class Listener:
         listening.setblocking(False)
         return listening
 
+    # --- TLS ---
+
+    def _start_tls(self, tls: Tls) -> None:
+        listening = self._listening_socket(self._settings.tls_port)
+        self.tls_port = port = listening.getsockname()[1]
+        if not self._settings.ocpp_plain:
+            self.port = port
+        self._tls_port = TlsPort(
+            listening,
+            tls.context,
+            admit_one=self._has_room,
+            make_socket=self._tls_connection,
+            lost=self._lost,
+            refused=self._refused,
+            open_timeout_s=self._settings.open_timeout_s,
+            close_timeout_s=self._settings.close_timeout_s,
+        )
+        self._tell_expiries(tls)
+        # Not every platform has SIGHUP handlers, and a loop outside the main thread has none either.
+        with suppress(NotImplementedError, ValueError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload_certificates)
+
+    def reload_certificates(self) -> None:
+        """Read the files again, for sockets that open from now on; if they cannot be used, the present ones stay."""
+        assert self._tls_port is not None, "only where TLS is on"
+        try:
+            tls = load_tls(self._settings, now=datetime.now(UTC))
+        except TlsFilesInvalid as invalid:
+            log.error(  # noqa: TRY400 - a wrong file is no failure of ours, and needs no traceback
+                "certificates_not_reloaded",
+                file=str(invalid.file),
+                problem=invalid.problem,
+                next_step=f"{invalid.next_step}; then send SIGHUP again. The present certificates stay in use.",
+            )
+            return
+        assert tls is not None, "the settings have not changed"
+        self._tls = tls
+        self._tls_port.context = tls.context
+        log.info("certificates_reloaded", valid_until=tls.valid_until.isoformat())
+        self._tell_expiries(tls)
+
+    def _tell_expiries(self, tls: Tls) -> None:
+        for each in tls.expiries:
+            log.warning(
+                "certificate_ends",
+                file=str(each.file),
+                what=each.what,
+                at=each.at.isoformat(),
+                next_step="replace the file, then send SIGHUP to csms serve",
+            )
+
+    def _tls_connection(self) -> ChargePointSocket:
+        """What websockets makes of each plain socket, for one that was accepted elsewhere."""
+        assert self._server is not None
+
+        def select(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+            return self._select_subprotocol(connection, offered)
+
+        protocol = ServerProtocol(
+            extensions=_extensions(),
+            select_subprotocol=select,
+            max_size=self._settings.message_bytes_max_unaccepted,
+            logger=_websockets_log,
+        )
+        connection = self._charge_point_socket(
+            protocol,
+            self._server,
+            ping_interval=None,
+            close_timeout=self._settings.close_timeout_s,
+            max_queue=FRAMES_BUFFERED_MAX,
+        )
+        return connection
+
+    def _encrypted(self, websocket: ChargePointSocket) -> Encrypted | None:
+        tls = websocket.transport.get_extra_info("ssl_object")
+        if tls is None:
+            return None
+        assert self._tls is not None, "only the TLS port makes TLS sockets"
+        der = tls.getpeercert(binary_form=True)
+        return Encrypted(
+            at=datetime.now(UTC),
+            certificate=None if der is None else read_certificate(der),
+            rules=self._tls.rules,
+        )
+
     # --- one socket ---
 
+    def _has_room(self) -> bool:
+        if self._open < self._open_max:
+            return True
+        self._refused("connections_max", remote="any")
+        return False
+
     def _connection(self, protocol: ServerProtocol, server: Server, **options: Any) -> asyncio.Protocol:
-        if self._open >= self._open_max:
-            self._refused("connections_max", remote="any")
+        if not self._has_room():
             return _Full(self._settings.retry_after_s)
+        return self._charge_point_socket(protocol, server, **options)
+
+    def _charge_point_socket(self, protocol: ServerProtocol, server: Server, **options: Any) -> ChargePointSocket:
         self._open += 1
         return ChargePointSocket(
             protocol,
@@ -189,6 +320,7 @@ class Listener:
             origin=origin,
             public_hosts=self._settings.public_hosts,
             password_key=self._password_key,
+            tls=self._encrypted(websocket),
         )
         if isinstance(verdict, Rejected):
             return self._reject(websocket, verdict, identity)
@@ -223,8 +355,17 @@ class Listener:
             response = websocket.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many failed attempts; wait a minute\n")
             response.headers["Retry-After"] = str(int(WINDOW_S))
             return response
-        log.warning("handshake_refused", reason=rejected.reason, charge_point=shown(identity), remote=remote)
         metrics.HANDSHAKES.labels(rejected.reason).inc()
+        if (since := self._damper.admit(f"{rejected.reason} {identity.casefold()}", now=now)) is not None:
+            told = {} if rejected.next_step is None else {"next_step": rejected.next_step}
+            log.warning(
+                "handshake_refused",
+                reason=rejected.reason,
+                charge_point=shown(identity),
+                remote=remote,
+                count=since,
+                **told,
+            )
         response = websocket.respond(rejected.status, f"{rejected.text}\n")
         if rejected.status is HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = 'Basic realm="csms", charset="UTF-8"'
@@ -237,11 +378,11 @@ class Listener:
         response.headers["Retry-After"] = str(self._settings.retry_after_s)
         return response
 
-    def _refused(self, reason: str, *, remote: str) -> None:
+    def _refused(self, reason: str, *, remote: str, **told: str) -> None:
         """Refusals that come by the thousand are counted each, and logged once a minute."""
         metrics.HANDSHAKES.labels(reason).inc()
         if (since := self._damper.admit(reason, now=asyncio.get_running_loop().time())) is not None:
-            log.warning("handshakes_refused", reason=reason, remote=remote, count=since)
+            log.warning("handshakes_refused", reason=reason, remote=remote, count=since, **told)
 
     def _log_failure(self, failure: Exception, identity: str) -> None:
         if (since := self._damper.admit("failure", now=asyncio.get_running_loop().time())) is not None:

@@ -1,0 +1,261 @@
+"""S9: who may come by security profile 3, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from gateway_room import Running, a_charge_point, eventually, running
+from hypothesis import given
+from hypothesis import strategies as st
+from tls_room import OPERATOR, Authority, Files, tls_settings, wss
+from websockets.exceptions import InvalidMessage, InvalidStatus
+
+from csms.gateway.client_certificate import (
+    CertificateFault,
+    CertificateRules,
+    ClientCertificate,
+    certificate_fault,
+    read_certificate,
+)
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("servers"))
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("clients"), "client-ca")
+
+
+@asynccontextmanager
+async def guarded(authority: Authority, clients: Authority, **more: Any) -> AsyncIterator[Running]:
+    points = (
+        a_charge_point("CP-1", security_profile=3, serial="SN-0001"),
+        a_charge_point("CP-2", security_profile=2),
+    )
+    settings = {"tls_client_ca": clients.file, "tls_client_organisation": OPERATOR, **more}
+    async with running(*points, **tls_settings(authority.server(rsa_key=False), **settings)) as room:
+        yield room
+        await eventually(lambda: room.gateway._listener._open == 0)
+
+
+def trusting(authority: Authority, certificate: Files) -> ssl.SSLContext:
+    return authority.client(certificate)
+
+
+@pytest.mark.parametrize("name", ["CP-1", "cp-1", "SN-0001"])
+async def test_the_certificate_of_a_charge_point_opens_the_door_without_password(
+    authority: Authority, clients: Authority, name: str
+) -> None:
+    certificate = clients.signed(name)
+    async with (
+        guarded(authority, clients) as room,
+        wss(room, trusting(authority, certificate), password=None) as station,
+    ):
+        await station.heartbeat()
+
+
+async def test_an_rsa_key_of_2048_bits_is_strong_enough(authority: Authority, clients: Authority) -> None:
+    certificate = clients.signed(key=rsa.generate_private_key(65537, 2048))
+    async with (
+        guarded(authority, clients) as room,
+        wss(room, trusting(authority, certificate), password=None) as station,
+    ):
+        await station.heartbeat()
+
+
+async def test_a_password_is_no_certificate(
+    authority: Authority, clients: Authority, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with guarded(authority, clients) as room:
+        with pytest.raises(InvalidStatus) as refused:
+            async with wss(room, authority.client()):
+                pass
+
+    assert refused.value.response.status_code == 403
+    assert "needs a client certificate" in capsys.readouterr().out
+
+
+async def test_a_certificate_is_no_password(authority: Authority, clients: Authority) -> None:
+    async with guarded(authority, clients) as room:
+        with pytest.raises(InvalidStatus) as refused:
+            async with wss(room, trusting(authority, clients.signed("CP-2")), "CP-2", password=None):
+                pass
+
+    assert refused.value.response.status_code == 401
+
+
+async def test_charge_points_with_passwords_share_the_port(authority: Authority, clients: Authority) -> None:
+    async with guarded(authority, clients) as room, wss(room, authority.client(), "CP-2") as station:
+        await station.heartbeat()
+
+
+KNOWN_TO_NOBODY = "client_certificate_of_unknown_ca"
+REFUSED: dict[str, tuple[Callable[[Authority], Files], str]] = {
+    "expired": (lambda ca: ca.signed(valid_until=timedelta(hours=-1)), "client_certificate_expired"),
+    "not yet valid": (lambda ca: ca.signed(valid_from=timedelta(hours=1)), "client_certificate_not_yet_valid"),
+    "RSA-1024": (
+        lambda ca: ca.signed(key=rsa.generate_private_key(65537, 1024)),  # noqa: S505 - weak on purpose
+        "client_certificate_key_too_weak",
+    ),
+    "wrong O": (lambda ca: ca.signed(organisation="Another Operator"), "certificate_of_another_organisation"),
+    "CN of another charge point": (lambda ca: ca.signed("CP-2"), "certificate_of_another_charge_point"),
+    "CN is an FQDN": (lambda ca: ca.signed("cp-1.example"), "certificate_of_another_charge_point"),
+    "no CN, but an alternative name": (
+        lambda ca: ca.signed(None, alternative_name="CP-1"),
+        "certificate_of_another_charge_point",
+    ),
+    "two CN": (lambda ca: ca.signed("CP-1", second_name="CP-2"), "certificate_of_another_charge_point"),
+}
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+async def test_a_certificate_that_proves_nothing_is_refused_and_the_reason_logged(
+    authority: Authority, clients: Authority, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, reason = REFUSED[case]
+    async with guarded(authority, clients) as room:
+        await refused(room, trusting(authority, make(clients)))
+    said = capsys.readouterr().out
+
+    assert reason in said
+    assert "next_step" in said
+    assert "Traceback" not in said
+
+
+async def refused(room: Running, context: ssl.SSLContext) -> None:
+    """In TLS 1.3 the client may learn only by reading that its certificate was refused."""
+    with pytest.raises((InvalidStatus, InvalidMessage, OSError, EOFError)) as end:
+        async with asyncio.timeout(5), wss(room, context, password=None):
+            pass
+    if isinstance(end.value, InvalidStatus):
+        assert end.value.response.status_code == 403
+
+
+async def test_a_certificate_of_a_ca_that_is_not_ours_is_refused(
+    authority: Authority, clients: Authority, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = Authority(tmp_path, "client-ca")
+    async with guarded(authority, clients) as room:
+        await refused(room, trusting(authority, stranger.signed()))
+
+    assert KNOWN_TO_NOBODY in capsys.readouterr().out
+
+
+async def test_a_revoked_certificate_is_refused_and_others_are_not(
+    authority: Authority, clients: Authority, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stolen, good = clients.signed(), clients.signed()
+    revoked = clients.revocation_list(stolen)
+    async with guarded(authority, clients, tls_client_crl=revoked) as room:
+        await refused(room, trusting(authority, stolen))
+        async with wss(room, trusting(authority, good), password=None) as station:
+            await station.heartbeat()
+
+    assert "certificate_revoked" in capsys.readouterr().out
+
+
+async def test_a_certificate_revoked_while_we_run_is_refused_after_the_list_is_read_again(
+    authority: Authority, clients: Authority
+) -> None:
+    stolen = clients.signed()
+    revoked = clients.revocation_list()
+    async with guarded(authority, clients, tls_client_crl=revoked) as room:
+        async with wss(room, trusting(authority, stolen), password=None) as station:
+            await station.heartbeat()
+        clients.revocation_list(stolen)
+        room.gateway._listener.reload_certificates()
+        await refused(room, trusting(authority, stolen))
+
+
+async def test_a_resumed_session_is_judged_again(authority: Authority, clients: Authority) -> None:
+    """Resumption skips the certificate's verification in TLS; the list read again must hold all the same."""
+    stolen = clients.signed()
+    revoked = clients.revocation_list()
+    context = trusting(authority, stolen)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with guarded(authority, clients, tls_client_crl=revoked) as room:
+        async with wss(room, context, password=None) as station:
+            await station.heartbeat()
+        clients.revocation_list(stolen)
+        room.gateway._listener.reload_certificates()
+        await refused(room, context)
+
+
+async def test_the_log_tells_a_refused_certificate_once_and_counts(
+    authority: Authority, clients: Authority, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = trusting(authority, clients.signed("CP-2"))
+    async with guarded(authority, clients) as room:
+        for _ in range(5):
+            await refused(room, context)
+
+    assert capsys.readouterr().out.count("certificate_of_another_charge_point") == 1
+
+
+# --- the rule, without a socket --------------------------------------------------------------------------------------
+
+
+def a_certificate(**given: Any) -> ClientCertificate:
+    usual: dict[str, Any] = {
+        "common_names": ("CP-1",),
+        "organisations": (OPERATOR,),
+        "valid_from": NOW - timedelta(days=1),
+        "valid_until": NOW + timedelta(days=1),
+        "is_rsa": False,
+        "key_bits": 256,
+        "issuer": b"issuer",
+        "number": 7,
+    }
+    return ClientCertificate(**{**usual, **given})
+
+
+RULES = CertificateRules(organisation=OPERATOR, revoked={b"issuer": frozenset({13})})
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({}, None),
+        ({"valid_from": NOW + timedelta(seconds=1)}, CertificateFault.NOT_YET_VALID),
+        ({"valid_until": NOW - timedelta(seconds=1)}, CertificateFault.EXPIRED),
+        ({"is_rsa": True, "key_bits": 1024}, CertificateFault.WEAK_KEY),
+        ({"key_bits": 224}, CertificateFault.WEAK_KEY),
+        ({"key_bits": 0}, CertificateFault.WEAK_KEY),
+        ({"number": 13}, CertificateFault.REVOKED),
+        ({"number": 13, "issuer": b"another"}, None),
+        ({"organisations": ()}, CertificateFault.WRONG_ORGANISATION),
+        ({"organisations": (OPERATOR, "Another")}, CertificateFault.WRONG_ORGANISATION),
+        ({"common_names": ()}, CertificateFault.WRONG_NAME),
+        ({"common_names": ("",)}, CertificateFault.WRONG_NAME),
+    ],
+)
+def test_each_thing_that_can_be_wrong_has_its_name(given: dict[str, Any], fault: CertificateFault | None) -> None:
+    assert certificate_fault(a_certificate(**given), a_charge_point("CP-1"), RULES, now=NOW) is fault
+
+
+@given(name=st.text(max_size=60), serial=st.none() | st.text(max_size=25))
+def test_only_the_identity_or_the_registered_serial_number_is_a_name(name: str, serial: str | None) -> None:
+    charge_point = a_charge_point("CP-1", serial=serial)
+    ours = name != "" and name.casefold() in {"cp-1", (serial or "cp-1").casefold()}
+
+    fault = certificate_fault(a_certificate(common_names=(name,)), charge_point, RULES, now=NOW)
+
+    assert (fault is None) is ours
+
+
+@given(st.binary(max_size=300))
+def test_what_is_no_certificate_is_unreadable_and_nothing_worse(der: bytes) -> None:
+    assert read_certificate(der) is CertificateFault.UNREADABLE
