@@ -55,13 +55,17 @@ class SteadyLoad:
 
 @dataclass(slots=True)
 class Battery:
-    """A vehicle battery: full power up to ``taper_from`` of its capacity, then falling in a line to a trickle."""
+    """A vehicle battery: full power up to ``taper_from`` of its capacity, then falling in a line to a trickle.
+
+    It never takes more than ``limit_w``, where its EVSE sets one.
+    """
 
     capacity_wh: Decimal = Decimal(60_000)
     stored_wh: Decimal = Decimal(12_000)
     power_max_w: Decimal = Decimal(11_000)
     taper_from: Decimal = Decimal("0.8")
     trickle: Decimal = Decimal("0.05")
+    limit_w: Decimal | None = None
     _remainder: Decimal = field(default=Decimal(0), repr=False)
 
     def take(self, seconds: Decimal) -> Decimal:
@@ -79,6 +83,9 @@ class Battery:
 
     @property
     def power_w(self) -> Decimal:
+        return self._wanted_w() if self.limit_w is None else min(self._wanted_w(), self.limit_w)
+
+    def _wanted_w(self) -> Decimal:
         filled = self.stored_wh / self.capacity_wh
         if filled >= 1:
             return Decimal(0)

@@ -17,6 +17,8 @@ from simulators.charge_point.battery import Battery, Load, SteadyLoad
 from simulators.charge_point.evse import Evse, Meter, Phase, Transaction
 from simulators.charge_point.link import Connection, Credentials, Link, ReconnectPolicy
 from simulators.charge_point.outbox import LinkDown, Message, Outbox, RetryPolicy
+from simulators.charge_point.profiles import ProfileStore
+from simulators.charge_point.smart_charging import next_changes, obey
 from simulators.charge_point.truth import Displayed, TrueSession, Truth
 from simulators.charge_point.v16 import Dialect16
 from simulators.charge_point.v201 import Dialect201
@@ -67,6 +69,7 @@ class SimulatedChargePoint:
         if self.build.protocol not in dialects:
             raise ValueError(f"protocol {self.build.protocol!r} is none of {', '.join(dialects)}")
         self.dialect: Dialect16 | Dialect201 = dialects[self.build.protocol](self)
+        self.profiles = ProfileStore()
         self.registered = False
         self.token_status = ""
         self.follow_ups: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -318,6 +321,7 @@ class SimulatedChargePoint:
         self.truth.note(self.clock.now, "stop", f"{evse.number} {reason}")
         evse.transaction, evse.load, evse.next_sample_at = None, None, None
         self.dialect.ended(transaction, lose=lose)
+        self.profiles.ended(transaction.transaction_id)
         await self.settle()
 
     async def repeat(self, message: Message | None) -> None:
@@ -341,11 +345,14 @@ class SimulatedChargePoint:
         end = self.clock.now + by
         while self.clock.now < end:
             due = [evse.next_sample_at for evse in self.evses.values() if evse.next_sample_at is not None]
+            due += next_changes(self, end)
+            obey(self)
             until = min([end, *(moment for moment in due if moment > self.clock.now)])
             step = until - self.clock.now
             await self.clock.advance(step)
             for evse in self.evses.values():
                 evse.draw(Decimal(step // timedelta(microseconds=1)) / 1_000_000)
+            obey(self)
             await self._take_samples()
         await self._obey_deauthorization()
 

@@ -16,6 +16,7 @@ from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.local_lists import NAMES_16, KnownTokens, answers_16
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.settings import settings_16
+from simulators.charge_point.smart_charging import handlers_16 as smart_charging_handlers
 from simulators.clock import stamp
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class Dialect16:
             "TriggerMessage": self._trigger,
             "DataTransfer": self._data_transfer,
             **answers_16(self.known_tokens),
+            **smart_charging_handlers(self._station, self.settings),
         }
 
     def _remote_start(self, id_tag: str, connector_id: int | None = None, **_: Any) -> Any:

@@ -15,6 +15,7 @@ from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.local_lists import NAMES_201, KnownTokens, answers_201
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.settings import Setting, settings_201
+from simulators.charge_point.smart_charging import handlers_201 as smart_charging_handlers
 from simulators.clock import stamp
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ class Dialect201:
             "GetTransactionStatus": self._get_transaction_status,
             "CostUpdated": self._cost_updated,
             **answers_201(self.known_tokens),
+            **smart_charging_handlers(self._station, self.settings),
         }
 
     def _request_start(
