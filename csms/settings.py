@@ -117,6 +117,11 @@ class Settings(BaseModel):
             )
         if not certificates and not info.data.get("ocpp_plain", True):
             raise ValueError("without a plain port there must be one with TLS: set --tls-cert and --tls-key")
+        port = info.data.get("tls_port")
+        if certificates and port and info.data.get("ocpp_plain", True) and port == info.data.get("ocpp_port"):
+            raise ValueError(
+                f"one port cannot be plain and TLS: change --tls-port or --ocpp-port ({port}), or --no-plain"
+            )
         return keys
 
     @field_validator("tls_client_ca")

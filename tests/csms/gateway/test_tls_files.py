@@ -178,6 +178,7 @@ def test_a_client_ca_that_has_expired_is_refused(authority: Authority) -> None:
         ({"tls_client_ca": "ca.pem"}, "needs TLS"),
         ({"tls_cert": ("a.pem",), "tls_key": ("a.key",), "tls_client_crl": "crl.pem"}, "needs the issuer"),
         ({"ocpp_plain": False}, "without a plain port"),
+        ({"tls_cert": ("a.pem",), "tls_key": ("a.key",), "tls_port": 9000}, "one port cannot be plain and TLS"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_named(given: dict[str, Any], said: str) -> None:

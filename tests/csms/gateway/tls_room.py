@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -61,7 +61,7 @@ class Authority:
         common_name: str | None = "CP-1",
         *,
         organisation: str = OPERATOR,
-        key: PrivateKeyTypes | None = None,
+        key: CertificateIssuerPrivateKeyTypes | None = None,
         valid_from: timedelta = timedelta(days=-1),
         valid_until: timedelta = timedelta(days=1),
         alternative_name: str | None = None,
