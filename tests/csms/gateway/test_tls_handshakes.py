@@ -330,6 +330,17 @@ async def test_draining_closes_encrypted_sockets_like_plain_ones(
             await asyncio.open_connection("127.0.0.1", tls_port(room))
 
 
+async def test_draining_lets_go_of_peers_that_are_still_shaking_hands(both: tuple[Files, Files]) -> None:
+    async with running(**tls_settings(*both)) as room:
+        reader, writer = await asyncio.open_connection("127.0.0.1", tls_port(room))
+        await eventually(lambda: room.gateway._listener._open == 1)
+        await room.gateway.drain()
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        await room.run
+        writer.close()
+
+
 async def test_without_a_plain_port_only_tls_is_there(authority: Authority, both: tuple[Files, Files]) -> None:
     async with running(ocpp_plain=False, **tls_settings(*both)) as room:
         async with wss(room, authority.client()) as station:
