@@ -179,4 +179,4 @@ def load_settings(environment: Mapping[str, str] | None = None, **given: Any) ->
 
 
 def _why(kind: str, message: str) -> str:
-    return "there is no such setting" if kind == "extra_forbidden" else message
+    return "there is no such setting" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
