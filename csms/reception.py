@@ -29,6 +29,7 @@ from csms.protocol.blocks.charging_profile import (
     SmartChargingFact,
 )
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
+from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.vocabulary import (
     BootAnswer,
     Booted,
@@ -52,6 +53,7 @@ from csms.protocol.vocabulary import (
     VendorDataAnswer,
     VendorDataReceived,
 )
+from csms.reservations import service as reservations
 from csms.sessions.arrival import Arrival
 from csms.sessions.frames import FrameLog
 from csms.settings import Settings
@@ -152,6 +154,8 @@ class Reception:
                 | ChargingProfilesReported()
             ):
                 return await self._told_of_smart_charging(socket, fact, now)
+            case ReservationReported():
+                return await self._told_of_reservation(socket, fact, now)
             case _:
                 assert_never(fact)
 
@@ -179,6 +183,13 @@ class Reception:
         try:
             async with self._pool.acquire() as connection:
                 return await smart_charging.record(connection, socket.charge_point.id, fact, at=now)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+
+    async def _told_of_reservation(self, socket: SocketInfo, fact: ReservationReported, now: datetime) -> Decision:
+        try:
+            async with self._pool.acquire() as connection:
+                return await reservations.record(connection, socket.charge_point.id, fact, at=now)
         except Exception as error:
             raise _as_unavailable(error) from error
 

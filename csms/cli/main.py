@@ -24,6 +24,7 @@ COMMANDS = {
     "log": "csms.firmware.log_cli:log",
     "policy": "csms.cli.policy:policy",
     "profile": "csms.smart_charging.cli:profile",
+    "reservation": "csms.reservations.cli:reservation",
     "review": "csms.sessions.cli:review",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",

@@ -14,6 +14,7 @@ from typing import Any
 
 from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
+from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.redaction import redact
 
 
@@ -245,6 +246,7 @@ Fact = (
     | SecurityEventReported
     | SettingsReported
     | MonitoringReported
+    | ReservationReported
     | SmartChargingFact
 )
 

@@ -2,7 +2,7 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v16 import commands, firmware, local_lists, outcomes, smart_charging
+from csms.protocol.v16 import commands, firmware, local_lists, outcomes, reservations, smart_charging
 from csms.protocol.v16.answers import ANSWERS
 from csms.protocol.v16.facts import READERS
 
@@ -20,6 +20,7 @@ CALLS: Writers = {
     **commands.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
+    **reservations.CALLS,
     **smart_charging.CALLS,
 }
 OUTCOMES: AnswerReaders = {

@@ -2,7 +2,7 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v201 import answers, commands, facts, firmware, local_lists, outcomes, smart_charging
+from csms.protocol.v201 import answers, commands, facts, firmware, local_lists, outcomes, reservations, smart_charging
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -18,6 +18,7 @@ CALLS: Writers = {
     **commands.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
+    **reservations.CALLS,
     **smart_charging.CALLS,
 }
 OUTCOMES: AnswerReaders = {
@@ -26,5 +27,5 @@ OUTCOMES: AnswerReaders = {
     **local_lists.OUTCOMES,
     **smart_charging.OUTCOMES,
 }
-READERS = {**facts.READERS, **firmware.READERS, **smart_charging.READERS}
-ANSWERS = {**answers.ANSWERS, **firmware.ANSWERS, **smart_charging.ANSWERS}
+READERS = {**facts.READERS, **firmware.READERS, **reservations.READERS, **smart_charging.READERS}
+ANSWERS = {**answers.ANSWERS, **firmware.ANSWERS, **reservations.ANSWERS, **smart_charging.ANSWERS}

@@ -29,6 +29,7 @@ COMMANDS = {
     "log": {"get", "status"},
     "policy": {"list", "set", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},
+    "reservation": {"cancel", "create", "list", "show"},
     "review": {"drop", "list", "release", "show"},
     "serve": None,
     "session": {"explain", "list", "orphans", "show", "watch"},
