@@ -46,8 +46,10 @@ SELECT s.*
 -- name: insert_statuses
 -- What charge points told.
 INSERT INTO transfer_status (charge_point, kind, status, request, locations, socket, received_at)
-SELECT * FROM unnest(:charge_points::text[], :kinds::text[], :statuses::text[], :requests::integer[],
-                     :locations::jsonb[], :sockets::uuid[], :received_ats::timestamptz[]);
+SELECT t.charge_point, t.kind, t.status, t.request, t.locations::jsonb, t.socket, t.received_at
+  FROM unnest(:charge_points::text[], :kinds::text[], :statuses::text[], :requests::integer[], :locations::text[],
+              :sockets::uuid[], :received_ats::timestamptz[])
+       AS t (charge_point, kind, status, request, locations, socket, received_at);
 
 -- name: firmware_versions
 -- What charge points said they run when they last booted.

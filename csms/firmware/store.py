@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from asyncpg import Record
 
 from billing import Queries
@@ -36,7 +37,7 @@ async def store_statuses(connection: Any, arrivals: Sequence[Arrival]) -> None:
         kinds=[str(kind) for _, kind, *_ in statuses],
         statuses=[status for _, _, status, *_ in statuses],
         requests=[request for _, _, _, request, _ in statuses],
-        locations=[[without_credentials(place) for place in places] for *_, places in statuses],
+        locations=[orjson.dumps([without_credentials(place) for place in places]).decode() for *_, places in statuses],
         sockets=[arrival.socket for arrival, *_ in statuses],
         received_ats=[arrival.received_at for arrival, *_ in statuses],
     )

@@ -15,6 +15,7 @@ from ocpp.exceptions import OCPPError
 
 from simulators.charge_point.battery import Battery, Load, SteadyLoad
 from simulators.charge_point.evse import Evse, Meter, Phase, Transaction
+from simulators.charge_point.firmware import Transfers
 from simulators.charge_point.link import Connection, Credentials, Link, ReconnectPolicy
 from simulators.charge_point.outbox import LinkDown, Message, Outbox, RetryPolicy
 from simulators.charge_point.profiles import ProfileStore
@@ -51,6 +52,7 @@ class Build:
     stop_on_invalid: bool = True
     seq_start: int = 0  # 2.0.1: some stations count on per EVSE
     wrap: Callable[[Connection], Connection] | None = None
+    unknown: frozenset[str] = frozenset()  # actions of firmware and logs that it answers with NotImplemented
 
 
 class SimulatedChargePoint:
@@ -62,6 +64,7 @@ class SimulatedChargePoint:
         self.identity = credentials.identity
         self.clock = clock
         self.truth = Truth()
+        self.transfers = Transfers(self)
         self.chance = random.Random(f"{self.build.seed}:{self.identity}")
         meters = [Meter(self.build.register_wh) for _ in range(self.build.evses)]
         self.evses = {number: Evse(number, meter) for number, meter in enumerate(meters, start=1)}

@@ -13,6 +13,7 @@ from ocpp.v16 import call, call_result
 
 from simulators.charge_point.dialect import Handler, route_map
 from simulators.charge_point.evse import Evse, Phase, Transaction
+from simulators.charge_point.firmware import handlers_16 as firmware_handlers
 from simulators.charge_point.local_lists import NAMES_16, KnownTokens, answers_16
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.settings import settings_16
@@ -53,7 +54,7 @@ class Dialect16:
             charge_point_model=build.model,
             charge_point_vendor=build.vendor,
             charge_point_serial_number=self._station.identity[:25],
-            firmware_version="1.0.0",
+            firmware_version=self._station.transfers.version,
         )
 
     def status_request(self, evse: Evse) -> Any:
@@ -169,6 +170,7 @@ class Dialect16:
             "Reset": self._reset,
             "UnlockConnector": self._unlock,
             "ChangeAvailability": self._change_availability,
+            **firmware_handlers(self._station, self._trigger),
             "GetConfiguration": self._get_configuration,
             "ChangeConfiguration": self._change_configuration,
             "TriggerMessage": self._trigger,
@@ -247,7 +249,10 @@ class Dialect16:
             case "MeterValues":
                 station.follow_ups.append(lambda: self._tell(self._triggered_reading(evse)))
             case _:
-                return call_result.TriggerMessage(status="NotImplemented")
+                told = station.transfers.triggered(requested_message)
+                if told is None:
+                    return call_result.TriggerMessage(status="NotImplemented")
+                station.follow_ups.append(lambda: self._tell(told))
         return call_result.TriggerMessage(status="Accepted")
 
     def _triggered_reading(self, evse: Evse) -> Any:

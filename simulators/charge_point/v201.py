@@ -12,6 +12,7 @@ from ocpp.v201 import call, call_result
 
 from simulators.charge_point.dialect import Handler, route_map
 from simulators.charge_point.evse import Evse, Phase, Transaction
+from simulators.charge_point.firmware import handlers_201 as firmware_handlers
 from simulators.charge_point.local_lists import NAMES_201, KnownTokens, answers_201
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.settings import Setting, settings_201
@@ -75,7 +76,7 @@ class Dialect201:
             "model": build.model,
             "vendor_name": build.vendor,
             "serial_number": self._station.identity[:25],
-            "firmware_version": "1.0.0",
+            "firmware_version": self._station.transfers.version,
         }
         return call.BootNotification(charging_station=about, reason=reason)
 
@@ -221,6 +222,7 @@ class Dialect201:
             "Reset": self._reset,
             "UnlockConnector": self._unlock,
             "ChangeAvailability": self._change_availability,
+            **firmware_handlers(self._station),
             "GetVariables": self._get_variables,
             "SetVariables": self._set_variables,
             "GetBaseReport": self._get_base_report,
@@ -341,7 +343,10 @@ class Dialect201:
                 event = self._event(chosen.transaction, "Updated", "Trigger", meter_value=[reading])
                 self._put(chosen.transaction, event, None, lose=False)
             case _:
-                return call_result.TriggerMessage(status="NotImplemented")
+                told = station.transfers.triggered(requested_message)
+                if told is None:
+                    return call_result.TriggerMessage(status="NotImplemented")
+                station.follow_ups.append(lambda: self._tell(told))
         return call_result.TriggerMessage(status="Accepted")
 
     async def _tell(self, payload: Any) -> None:

@@ -144,6 +144,7 @@ class Play:
             "clock_off": self._clock,
             "clock_right": self._clock,
             "heartbeat": self._heartbeat,
+            "fail_transfer": self._fail_transfer,
             "send": self._send,
             "expect": self._expect,
         }
@@ -209,6 +210,10 @@ class Play:
 
     async def _heartbeat(self, _step: Step) -> None:
         await self._station.ask(self._station.dialect.heartbeat_request())
+
+    async def _fail_transfer(self, step: Step) -> None:
+        """The next transfer of firmware or a log ends in this status, or is answered with it."""
+        self._station.transfers.faults.append(step.given["status"])
 
     async def _send(self, step: Step) -> None:
         try:

@@ -183,6 +183,7 @@ STEPS: dict[str, tuple[dict[str, Parse], dict[str, Parse]]] = {
     "clock_off": ({}, {"by": signed_duration, "to": moment}),
     "clock_right": ({}, {}),
     "heartbeat": ({}, {}),
+    "fail_transfer": ({"status": text}, {}),
     "send": ({"frame": text}, {}),
     "expect": (
         {},
