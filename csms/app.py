@@ -128,8 +128,12 @@ class Server:
             port = await self.gateway.started()
             await self.http.listening()
             host = "127.0.0.1" if self._settings.ocpp_host in {"0.0.0.0", "::"} else self._settings.ocpp_host  # noqa: S104 - compared, not bound
+            scheme = "ws" if self._settings.ocpp_plain else "wss"
             running = Running(
-                ocpp_url=f"ws://{host}:{port}/ocpp", http_url=self.http.url, version=version("csms"), stop=self.stop
+                ocpp_url=f"{scheme}://{host}:{port}/ocpp",
+                http_url=self.http.url,
+                version=version("csms"),
+                stop=self.stop,
             )
             await self.node.enter(ocpp_url=running.ocpp_url, http_url=running.http_url)
             node = outer.create_task(self.node.run())

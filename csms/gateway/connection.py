@@ -23,7 +23,7 @@ from csms.gateway import metrics
 from csms.gateway.application import Application, SocketInfo
 from csms.gateway.calls import Calls
 from csms.gateway.damper import Damper
-from csms.gateway.handshake import shown
+from csms.gateway.handshake import contradicts_certificate, shown
 from csms.gateway.websocket import ChargePointSocket
 from csms.protocol import frames
 from csms.protocol.conversation import (
@@ -41,6 +41,7 @@ from csms.protocol.validation import actions
 from csms.protocol.vocabulary import (
     Acknowledged,
     BootAnswer,
+    Booted,
     ChargingAnswer,
     Command,
     Decision,
@@ -59,6 +60,10 @@ Answer = dict[str, object] | Refusal
 
 log = structlog.get_logger()
 _tracebacks = Damper()
+
+
+class _AnotherSerialNumber(Exception):
+    """The certificate is of another charge point than the one that boots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,9 @@ class Connection:
             self._conversation.leave_unanswered()
             await self.give_up(str(failure))
             return
+        except _AnotherSerialNumber:
+            await self._turn_away()
+            return
         call = waiting.frame
         if isinstance(answer, Refusal):
             self._conversation.refuse(call, answer.code, answer.description)
@@ -253,6 +261,7 @@ class Connection:
 
         Raises:
             DatabaseUnavailable: nothing may be answered.
+            _AnotherSerialNumber: nothing may be answered, and the socket ends.
         """
         frame = waiting.frame
         if not self._may_send(frame.action):
@@ -261,7 +270,7 @@ class Connection:
             if isinstance(frame, frames.Call):
                 return await self._decide(frame.action, frame.payload, waiting)
             return await self._answer_broken(frame, waiting)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, _AnotherSerialNumber):
             raise
         except Exception as failure:  # noqa: BLE001 - the socket and its other messages must survive any bug of ours
             self._log_failure(frame.action, failure)
@@ -275,6 +284,8 @@ class Connection:
         )
         if isinstance(fact, Refusal):
             return fact
+        if isinstance(fact, Booted):
+            self._require_serial_number_of_certificate(fact.serial)
         decision = await self._application.receive(self.socket, fact, waiting.text)
         if isinstance(decision, BootAnswer):
             self._register(decision.registration)
@@ -326,6 +337,29 @@ class Connection:
             )
 
     # --- registration ---
+
+    def _require_serial_number_of_certificate(self, serial: str | None) -> None:
+        admitted = self._websocket.admitted
+        assert admitted is not None, "only who was admitted has a connection"
+        if not contradicts_certificate(admitted, serial, self.socket.protocol):
+            return
+        log.warning(
+            "serial_number_is_not_the_certificates",
+            charge_point=self.socket.charge_point.id,
+            serial=shown(serial or ""),
+            certificate_name=shown(admitted.certificate_name or ""),
+            next_step="give it a certificate whose CN is its serial number",
+        )
+        raise _AnotherSerialNumber
+
+    async def _turn_away(self) -> None:
+        """B01.FR.12: the socket is closed; nothing that it said counts."""
+        self._deaf = True
+        self._conversation.leave_unanswered()
+        for _ in self._waiting:
+            self._conversation.leave_unanswered()
+        self._waiting.clear()
+        await self.close(CloseCode.POLICY_VIOLATION, "serialNumber is not the certificate's common name")
 
     def _may_send(self, action: str | None) -> bool:
         """1.6-J errata 3.10, OCPP 2.0.1 B02.FR.09: before Accepted only the boot and what we asked for."""

@@ -201,6 +201,19 @@ def _bad_certificate(fault: CertificateFault) -> Rejected:
     return Rejected(status=HTTPStatus.FORBIDDEN, reason=fault.value, text=text, next_step=NEXT_STEPS[fault])
 
 
+def contradicts_certificate(admitted: Admitted, serial: str | None, protocol: Protocol) -> bool:
+    """Whether a boot tells another serial number than the certificate did (B01.FR.11).
+
+    OCPP 2.0.1 wants the CN to be the serial number. A CN that is the identity is borne where no other number is told,
+    and in 1.6, which has no such rule; where the CN was taken for the serial number it must go on being it.
+    """
+    name = admitted.certificate_name
+    if name is None or (serial is not None and serial.casefold() == name.casefold()):
+        return False
+    is_identity = name.casefold() == admitted.charge_point.id.casefold()
+    return not is_identity or (serial is not None and protocol is not Protocol.V16)
+
+
 def _admit_without_password(
     charge_point: ChargePoint,
     credentials: tuple[bytes, bytes] | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -203,6 +204,54 @@ async def test_the_log_tells_a_refused_certificate_once_and_counts(
             await refused(room, context)
 
     assert capsys.readouterr().out.count("certificate_of_another_charge_point") == 1
+
+
+# --- B01.FR.11-12 ----------------------------------------------------------------------------------------------------
+
+
+def boot_201(serial: str | None) -> dict[str, Any]:
+    station = {"model": "Model", "vendorName": "Vendor"} | ({} if serial is None else {"serialNumber": serial})
+    return {"reason": "PowerUp", "chargingStation": station}
+
+
+@pytest.mark.parametrize(("name", "serial"), [("SN-0001", "SN-0001"), ("SN-0001", "sn-0001"), ("CP-1", None)])
+async def test_a_boot_with_the_serial_number_of_the_certificate_is_answered(
+    authority: Authority, clients: Authority, name: str, serial: str | None
+) -> None:
+    context = trusting(authority, clients.signed(name))
+    async with guarded(authority, clients) as room, wss(room, context, password=None, protocol="ocpp2.0.1") as station:
+        answer = await station.call("BootNotification", boot_201(serial))
+
+    assert answer[2]["status"] == "Accepted"
+
+
+@pytest.mark.parametrize(("name", "serial"), [("SN-0001", "SN-0002"), ("SN-0001", None), ("CP-1", "SN-0001")])
+async def test_a_boot_with_another_serial_number_than_the_certificate_s_ends_the_socket(
+    authority: Authority, clients: Authority, name: str, serial: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = trusting(authority, clients.signed(name))
+    async with guarded(authority, clients) as room, wss(room, context, password=None, protocol="ocpp2.0.1") as station:
+        await station.send(json.dumps([2, "boot", "BootNotification", boot_201(serial)]))
+        code = await station.closed()
+        facts = room.application.facts()
+
+    assert code == 1008
+    assert facts == []
+    assert "serial_number_is_not_the_certificates" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "serial", "code"), [("CP-1", "SN-9999", None), ("SN-0001", "SN-9999", 1008)])
+async def test_1_6_asks_for_the_serial_number_only_where_it_was_the_proof(
+    authority: Authority, clients: Authority, name: str, serial: str, code: int | None
+) -> None:
+    context = trusting(authority, clients.signed(name))
+    boot = {"chargePointVendor": "Vendor", "chargePointModel": "Model", "chargePointSerialNumber": serial}
+    async with guarded(authority, clients) as room, wss(room, context, password=None) as station:
+        await station.send(json.dumps([2, "boot", "BootNotification", boot]))
+        if code is None:
+            assert (await station.receive())[2]["status"] == "Accepted"
+        else:
+            assert await station.closed() == code
 
 
 # --- the rule, without a socket --------------------------------------------------------------------------------------
