@@ -91,7 +91,8 @@ def read_profile(text: str, *, transaction: str | None = None) -> ChargingProfil
     try:
         read = _Profile.model_validate_json(text)
     except ValidationError as invalid:
-        raise ProfileFileInvalid([_problem(error["loc"], error["msg"]) for error in invalid.errors()]) from None
+        found = [_problem(error["loc"], error["type"], error["msg"]) for error in invalid.errors()]
+        raise ProfileFileInvalid(found) from None
     schedule = ChargingSchedule(
         unit=read.schedule.unit,
         periods=tuple(
@@ -115,5 +116,7 @@ def read_profile(text: str, *, transaction: str | None = None) -> ChargingProfil
     )
 
 
-def _problem(place: tuple[int | str, ...], message: str) -> Problem:
-    return Problem(path=".".join(map(str, place)) or "file", rule=message[:1].lower() + message[1:])
+def _problem(place: tuple[int | str, ...], kind: str, message: str) -> Problem:
+    rules = {"missing": "is required", "extra_forbidden": "is no field of a profile"}
+    rule = rules.get(kind) or message.replace("Input should", "must").replace("Invalid JSON", "is no JSON")
+    return Problem(path=".".join(map(str, place)) or "file", rule=rule)

@@ -211,7 +211,10 @@ def test_every_mistake_of_a_file_is_named_with_its_path() -> None:
     with pytest.raises(ProfileFileInvalid) as caught:
         read_profile(json.dumps(wrong))
 
-    assert sorted(each.path for each in caught.value.problems) == [
+    said = {each.path: each.rule for each in caught.value.problems}
+    assert (said["level"], said["stack_level"]) == ("is no field of a profile", "is required")
+    assert said["id"] == "must be a valid integer"
+    assert sorted(said) == [
         "id", "level", "purpose", "schedule.periods.1.limit", "schedule.periods.1.phases", "schedule.periods.1.start_s",
         "schedule.unit", "stack_level", "valid_to",
     ]  # fmt: skip
