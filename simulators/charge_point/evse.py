@@ -25,6 +25,7 @@ class Phase(StrEnum):
     FINISHING = "Finishing"
     UNAVAILABLE = "Unavailable"
     FAULTED = "Faulted"
+    RESERVED = "Reserved"
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Transaction:
     transaction_id: int | str | None = None
     seq_no: int = 0
     remote_start_id: int | None = None
+    reservation_id: int | None = None
     start_message: Message | None = None
     stop_message: Message | None = None
     deauthorized: bool = False

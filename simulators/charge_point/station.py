@@ -19,6 +19,8 @@ from simulators.charge_point.firmware import Transfers
 from simulators.charge_point.link import Connection, Credentials, Link, ReconnectPolicy
 from simulators.charge_point.outbox import LinkDown, Message, Outbox, RetryPolicy
 from simulators.charge_point.profiles import ProfileStore
+from simulators.charge_point.reservations import Reservations, allows, lapse, next_lapses, remove
+from simulators.charge_point.reservations import show as show_reservation
 from simulators.charge_point.smart_charging import next_changes, obey
 from simulators.charge_point.truth import Displayed, TrueSession, Truth
 from simulators.charge_point.v16 import Dialect16
@@ -73,6 +75,7 @@ class SimulatedChargePoint:
             raise ValueError(f"protocol {self.build.protocol!r} is none of {', '.join(dialects)}")
         self.dialect: Dialect16 | Dialect201 = dialects[self.build.protocol](self)
         self.profiles = ProfileStore()
+        self.reservations = Reservations()
         self.registered = False
         self.token_status = ""
         self.follow_ups: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -206,7 +209,8 @@ class SimulatedChargePoint:
         for evse in self.evses.values():
             await self.ask(self.dialect.status_request(evse))
 
-    async def _enter(self, evse: Evse, phase: Phase) -> None:
+    async def enter(self, evse: Evse, phase: Phase) -> None:
+        """An EVSE stands elsewhere, and says so."""
         if evse.phase is phase:
             return
         evse.phase = phase
@@ -219,8 +223,8 @@ class SimulatedChargePoint:
         evse = self.evses[number]
         evse.plugged = True
         self.truth.note(self.clock.now, "plug", str(number))
-        if evse.transaction is None:
-            await self._enter(evse, Phase.PREPARING)
+        if evse.transaction is None and evse.phase is not Phase.RESERVED:
+            await self.enter(evse, Phase.PREPARING)
 
     async def unplug(self, number: int = 1) -> None:
         """The cable comes out; a transaction that still runs ends."""
@@ -229,7 +233,7 @@ class SimulatedChargePoint:
             await self.stop(number, reason="EVDisconnected")
         evse.plugged = False
         self.truth.note(self.clock.now, "unplug", str(number))
-        await self._enter(evse, Phase.AVAILABLE if evse.operative else Phase.UNAVAILABLE)
+        await self.enter(evse, self.reservations.idle_phase(evse))
 
     async def authorize(self, token: str) -> str:
         """Present a token; the answer's status, offline what the local list or the cache says, or ``unanswered``."""
@@ -240,6 +244,7 @@ class SimulatedChargePoint:
             if answer is not None:
                 status = self.dialect.token_status(answer)
                 known.learn(token, status)
+                self.reservations.learn(token, answer)
             elif not self.online:
                 status = known.while_offline(token, at=self.clock.shown)
         self.token_status = status or "unanswered"
@@ -249,10 +254,12 @@ class SimulatedChargePoint:
     async def start(
         self, number: int = 1, *, token: str, remote_start_id: int | None = None, lose: bool = False
     ) -> Transaction | None:
-        """A transaction begins; None where the EVSE has one already or is out of order."""
+        """A transaction begins; None where the EVSE has one already, is out of order or kept for others."""
         evse = self.evses[number]
-        if evse.transaction is not None or not evse.operative:
+        allowed = await allows(self, number, token)
+        if evse.transaction is not None or not evse.operative or not allowed:
             return None
+        used = self.reservations.use(number, token)
         truth = TrueSession(
             charge_point=self.identity,
             evse=number,
@@ -268,9 +275,12 @@ class SimulatedChargePoint:
             started_at=self.clock.shown,
             truth=truth,
             remote_start_id=remote_start_id,
+            reservation_id=None if used is None else used.id,
             seq_no=self.build.seq_start,
         )
         evse.transaction = evse.last_transaction = transaction
+        if used is not None:
+            await show_reservation(self, used.evse)
         self.dialect.started(transaction, lose=lose)
         await self.settle()
         self._plan_sample(evse)
@@ -302,7 +312,7 @@ class SimulatedChargePoint:
         if evse.transaction is None or evse.phase is phase:
             return
         self.truth.note(self.clock.now, phase.value, str(evse.number))
-        await self._enter(evse, phase)
+        await self.enter(evse, phase)
         self.dialect.phase_changed(evse.transaction, phase)
         await self.settle()
 
@@ -312,7 +322,7 @@ class SimulatedChargePoint:
         if evse.transaction is None:
             return
         await self._end(evse, reason, lose=lose)
-        await self._enter(evse, Phase.FINISHING if evse.plugged else Phase.AVAILABLE)
+        await self.enter(evse, Phase.FINISHING if evse.plugged else Phase.AVAILABLE)
 
     async def _end(self, evse: Evse, reason: str, *, lose: bool) -> None:
         transaction = evse.transaction
@@ -348,7 +358,7 @@ class SimulatedChargePoint:
         end = self.clock.now + by
         while self.clock.now < end:
             due = [evse.next_sample_at for evse in self.evses.values() if evse.next_sample_at is not None]
-            due += next_changes(self, end)
+            due += [*next_changes(self, end), *next_lapses(self)]
             obey(self)
             until = min([end, *(moment for moment in due if moment > self.clock.now)])
             step = until - self.clock.now
@@ -356,6 +366,7 @@ class SimulatedChargePoint:
             for evse in self.evses.values():
                 evse.draw(Decimal(step // timedelta(microseconds=1)) / 1_000_000)
             obey(self)
+            await lapse(self)
             await self._take_samples()
         await self._obey_deauthorization()
 
@@ -403,10 +414,10 @@ class SimulatedChargePoint:
         if await self.start(number, token=token, remote_start_id=remote_start_id) is not None:
             await self.draw(number, evse.load)
 
-    def free_evse(self, wanted: int | None) -> int | None:
-        """The EVSE that a remote start may use, or None."""
+    def free_evse(self, wanted: int | None, *, token: str) -> int | None:
+        """The EVSE that a remote start for this token may use, or None."""
         for number, evse in self.evses.items():
-            if wanted not in {None, 0, number}:
+            if wanted not in {None, 0, number} or self.reservations.bars(number, token):
                 continue
             if evse.transaction is None and evse.operative and (evse.plugged or self.build.remote_plugs):
                 return number
@@ -423,9 +434,11 @@ class SimulatedChargePoint:
         """Follow-up of an accepted change of availability."""
         evse = self.evses[number]
         evse.operative = operative
+        if not operative:
+            await remove(self, number)
         if evse.transaction is None:
             idle = Phase.PREPARING if evse.plugged else Phase.AVAILABLE
-            await self._enter(evse, idle if operative else Phase.UNAVAILABLE)
+            await self.enter(evse, idle if operative else Phase.UNAVAILABLE)
 
     def display(self, transaction_id: int | str | None, total: Decimal, by: str) -> None:
         """The driver sees a cost."""

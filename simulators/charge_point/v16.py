@@ -16,6 +16,7 @@ from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.firmware import handlers_16 as firmware_handlers
 from simulators.charge_point.local_lists import NAMES_16, KnownTokens, answers_16
 from simulators.charge_point.outbox import Message, RetryPolicy
+from simulators.charge_point.reservations import handlers_16 as reservation_handlers
 from simulators.charge_point.settings import settings_16
 from simulators.charge_point.smart_charging import handlers_16 as smart_charging_handlers
 from simulators.clock import stamp
@@ -91,6 +92,7 @@ class Dialect16:
             id_tag=transaction.token,
             meter_start=whole_wh(transaction.evse.meter.register_wh),
             timestamp=stamp(transaction.started_at),
+            reservation_id=transaction.reservation_id,
         )
 
         def answered(answer: Any) -> None:
@@ -176,11 +178,12 @@ class Dialect16:
             "TriggerMessage": self._trigger,
             "DataTransfer": self._data_transfer,
             **answers_16(self.known_tokens),
+            **reservation_handlers(self._station, self.settings),
             **smart_charging_handlers(self._station, self.settings),
         }
 
     def _remote_start(self, id_tag: str, connector_id: int | None = None, **_: Any) -> Any:
-        number = self._station.free_evse(connector_id)
+        number = self._station.free_evse(connector_id, token=id_tag)
         if number is None:
             return call_result.RemoteStartTransaction(status="Rejected")
         self._station.follow_ups.append(lambda: self._station.remote_start(number, id_tag, None))

@@ -15,6 +15,7 @@ from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.firmware import handlers_201 as firmware_handlers
 from simulators.charge_point.local_lists import NAMES_201, KnownTokens, answers_201
 from simulators.charge_point.outbox import Message, RetryPolicy
+from simulators.charge_point.reservations import handlers_201 as reservation_handlers
 from simulators.charge_point.settings import Setting, settings_201
 from simulators.charge_point.smart_charging import handlers_201 as smart_charging_handlers
 from simulators.clock import stamp
@@ -28,6 +29,7 @@ CONNECTOR_STATUS = {
     Phase.AVAILABLE: "Available",
     Phase.UNAVAILABLE: "Unavailable",
     Phase.FAULTED: "Faulted",
+    Phase.RESERVED: "Reserved",
 }
 CHARGING_STATE = {
     Phase.PREPARING: "EVConnected",
@@ -182,6 +184,7 @@ class Dialect201:
             seq_no=transaction.seq_no,
             transaction_info=info,
             meter_value=meter_value,
+            reservation_id=transaction.reservation_id if event_type == "Started" else None,
             offline=None if self._station.link.connected.is_set() else True,
             evse={"id": transaction.evse.number, "connector_id": 1},
             id_token=id_token,
@@ -231,16 +234,17 @@ class Dialect201:
             "GetTransactionStatus": self._get_transaction_status,
             "CostUpdated": self._cost_updated,
             **answers_201(self.known_tokens),
+            **reservation_handlers(self._station, self.settings),
             **smart_charging_handlers(self._station, self.settings),
         }
 
     def _request_start(
         self, id_token: dict[str, Any], remote_start_id: int, evse_id: int | None = None, **_: Any
     ) -> Any:
-        number = self._station.free_evse(evse_id)
+        token = str(id_token["id_token"])
+        number = self._station.free_evse(evse_id, token=token)
         if number is None:
             return call_result.RequestStartTransaction(status="Rejected")
-        token = str(id_token["id_token"])
         self._station.follow_ups.append(lambda: self._station.remote_start(number, token, remote_start_id))
         return call_result.RequestStartTransaction(status="Accepted")
 

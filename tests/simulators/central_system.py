@@ -106,6 +106,7 @@ class CentralSystem:
                 current_time=NOW, interval=60, status="Accepted"
             ),
             "Heartbeat": lambda **_: result201.Heartbeat(current_time=NOW),
+            "ReservationStatusUpdate": lambda **_: result201.ReservationStatusUpdate(),
             "StatusNotification": lambda **_: result201.StatusNotification(),
             "Authorize": lambda id_token, **_: result201.Authorize(id_token_info=self.token(id_token["id_token"])),
             "MeterValues": lambda **_: result201.MeterValues(),
