@@ -123,12 +123,7 @@ def handlers_201(station: SimulatedChargePoint, settings: Settings) -> dict[str,
         return result201.GetCompositeSchedule(status="Accepted", schedule=schedule)
 
     def get_profiles(request_id: int, charging_profile: dict[str, Any], evse_id: int | None = None, **_: Any) -> Any:
-        wanted = charging_profile.get("charging_profile_purpose")
-        found = [
-            profile
-            for profile in station.profiles.held
-            if evse_id in {None, profile.evse} and (wanted is None or PURPOSES[wanted] == profile.purpose)
-        ]
+        found = matching(station, charging_profile, evse_id)
         if not found:
             return result201.GetChargingProfiles(status="NoProfiles")
         station.follow_ups.append(lambda: report(station, request_id, found))
@@ -162,6 +157,21 @@ def take(station: SimulatedChargePoint, profile: Profile, *, level_max: int, per
     station.profiles.put(profile)
     obey(station)
     return "Accepted"
+
+
+def matching(station: SimulatedChargePoint, criteria: dict[str, Any], evse: int | None) -> list[Profile]:
+    """Profiles that a question is about (OCPP 2.0.1 K09)."""
+    purpose, level = criteria.get("charging_profile_purpose"), criteria.get("stack_level")
+    ids, sources = criteria.get("charging_profile_id"), criteria.get("charging_limit_source")
+    return [
+        profile
+        for profile in station.profiles.held
+        if evse in {None, profile.evse}
+        and (purpose is None or PURPOSES[purpose] == profile.purpose)
+        and level in {None, profile.stack_level}
+        and (ids is None or profile.id in ids)
+        and (sources is None or profile.source in sources)
+    ]
 
 
 def read_profile(payload: dict[str, Any], evse: int, schedule: dict[str, Any]) -> Profile:

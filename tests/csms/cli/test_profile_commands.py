@@ -329,9 +329,8 @@ async def test_a_slow_charge_point_is_not_waited_for_longer_than_asked(shop: Ins
 
 
 async def test_facts_are_kept_before_they_are_answered(shop: Installation) -> None:
-    async with shop.simulated("PRO-KEPT", "ocpp2.0.1") as station:
-        async with shop.connection() as connection:
-            await imposed(station, 12)  # returns with the answer
-            rows = await connection.fetch("SELECT kind FROM smart_charging_fact WHERE charge_point = 'PRO-KEPT'")
+    async with shop.simulated("PRO-KEPT", "ocpp2.0.1") as station, shop.connection() as connection:
+        await imposed(station, 12)  # returns with the answer
+        rows = await connection.fetch("SELECT kind FROM smart_charging_fact WHERE charge_point = 'PRO-KEPT'")
 
     assert [row["kind"] for row in rows] == ["limit"]
