@@ -61,11 +61,11 @@ SELECT lower(name) AS name, value FROM device_setting
  WHERE charge_point = :charge_point::text AND lower(name) = ANY (:names::text[]);
 
 -- name: known_messages
--- Messages that this firmware has answered, and whether it knew them.
+-- Messages that this firmware has answered, and whether it knew them. What never reached it says nothing.
 SELECT message, bool_and(answer <> 'not_supported') AS known
   FROM transfer_request
  WHERE charge_point = :charge_point::text AND firmware IS NOT DISTINCT FROM :firmware::text AND accepted IS NOT NULL
-   AND answer <> 'offline'
+   AND answer NOT IN ('offline', 'usage')
  GROUP BY message
 UNION ALL
 SELECT DISTINCT unnest(not_known), false

@@ -15,6 +15,8 @@ from ocpp.v16 import call as call16
 from ocpp.v201 import call as call201
 
 from simulators.charge_point import Build, Credentials, ModelClock, Phase, ReconnectPolicy, SimulatedChargePoint
+from simulators.scenarios.runner import Play
+from simulators.scenarios.story import load
 from tests.simulators.central_system import CentralSystem
 
 QUICK = ReconnectPolicy(wait_s=0.01, range_s=0.01, doublings=1)
@@ -194,6 +196,31 @@ async def test_a_trigger_sends_what_was_asked_for(central: CentralSystem, protoc
             await until(partial(heard_again, central, message, before))
         if protocol == "ocpp2.0.1":
             assert (await ask(central, trigger(requested_message="SignV2GCertificate"))).status == "NotImplemented"
+
+
+@BOTH
+async def test_an_installation_fails_where_the_story_says_so_and_succeeds_the_next_time(
+    central: CentralSystem, protocol: str
+) -> None:
+    at, url = "2026-03-02T08:00:00Z", "https://files.example/pump-2.1.0.bin"
+    if protocol == "ocpp1.6":
+        update: Any = call16.UpdateFirmware(location=url, retrieve_date=at)
+    else:
+        update = call201.UpdateFirmware(request_id=5, firmware={"location": url, "retrieve_date_time": at})
+    async with booted(central, protocol) as station:
+        story = {"title": "fails", "steps": [{"do": "fail_transfer", "status": "InstallationFailed"}]}
+        for step in load(story).steps:
+            await Play(station, "CARD-1").perform(step)
+        await ask(central, update)
+        await until(lambda: "InstallationFailed" in str(central.payloads("FirmwareStatusNotification")))
+        version = station.transfers.version
+        await ask(central, update)
+        await until(lambda: "Installed" in str(central.payloads("FirmwareStatusNotification")))
+        await until(lambda: central.actions().count("BootNotification") == 2)
+
+    booted_with = str(central.payloads("BootNotification")[-1])
+    assert version == "1.0.0"
+    assert "2.1.0" in booted_with
 
 
 async def test_a_charge_point_lives_by_itself_at_a_speed(central: CentralSystem) -> None:

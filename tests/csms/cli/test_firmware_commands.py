@@ -375,6 +375,38 @@ async def test_what_nobody_asked_for_is_shown_too(shop: Installation) -> None:
     assert (log["state"], statuses(log)) == ("unsolicited", ["Uploading"])
 
 
+async def test_a_status_is_committed_before_it_is_answered(shop: Installation) -> None:
+    password = await shop.charge_point("FW-DURABLE", "--no-template")
+    login = base64.b64encode(f"FW-DURABLE:{password}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
+    query = "SELECT count(*) FROM transfer_status WHERE charge_point = 'FW-DURABLE'"
+    told = {"status": "Published", "location": ["ftp://u:hunter2@local.example/x"], "requestId": 5}
+    async with (
+        shop.connection() as connection,
+        connect(
+            f"{shop.url}/FW-DURABLE", subprotocols=[Subprotocol("ocpp2.0.1")], additional_headers=headers
+        ) as socket,
+    ):
+        counted = []
+        for action, payload in {
+            "FirmwareStatusNotification": {"status": "Idle"},
+            "LogStatusNotification": {"status": "Uploading", "requestId": 5},
+            "PublishFirmwareStatusNotification": told,
+        }.items():
+            await tell(socket, action, **payload)
+            assert json.loads(await socket.recv()) == [3, action, {}]
+            counted.append(await connection.fetchval(query))
+    [publication] = [
+        each
+        for row in await shop.data("firmware", "status", "FW-DURABLE")
+        for each in row["statuses"]
+        if each["locations"]
+    ]
+
+    assert counted == [1, 2, 3]
+    assert publication["locations"] == ["ftp://(hidden)@local.example/x"]
+
+
 async def test_an_answer_that_was_lost_leaves_the_request_open(shop: Installation) -> None:
     async with speaking(shop, "FW-DEAF", answers=False) as socket:
         said = await shop.csms(*UPDATE, "FW-DEAF", "--url", URL, "--timeout", "1")

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ocpp_payloads import CHARGE_POINT, RECEIVED_AT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ocpp_payloads import CHARGE_POINT, JSON, RECEIVED_AT
 
 from csms.nodes.routing import command_to_keep
 from csms.protocol.blocks.firmware import (
@@ -24,6 +26,7 @@ from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.redaction import redacted, without_credentials
 from csms.protocol.transfer_url import SCHEMES, problem_of
 from csms.protocol.translator import CommandInvalid, Refusal, translator
+from csms.protocol.validation import is_valid
 from csms.protocol.vocabulary import (
     Acknowledged,
     Command,
@@ -350,3 +353,45 @@ def test_what_was_triggered_may_come_under_another_name() -> None:
     assert sent_for("SignChargePointCertificate") == {"SignCertificate"}
     assert sent_for("Heartbeat") == {"Heartbeat"}
     assert "SignedFirmwareStatusNotification" in sent_for("FirmwareStatusNotification")
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
+NUMBERS = st.integers(-2, 2**31)
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is beside it
+URLS = st.sampled_from([URL, SECRET_URL, "file:///x", "https://files.example/" + "x" * 500]) | WORDS
+RETRIES: dict[str, Any] = {"retries": st.none() | NUMBERS, "retry_interval_s": st.none() | NUMBERS}
+SPAN: dict[str, Any] = {"since": st.none() | TIMES, "until": st.none() | TIMES}
+ANY_COMMAND = st.one_of(
+    st.builds(
+        UpdateFirmware, request=NUMBERS, url=URLS, retrieve_at=TIMES, install_at=st.none() | TIMES,
+        certificate=st.none() | WORDS, signature=st.none() | WORDS, **RETRIES,
+    ),
+    st.builds(PublishFirmware, request=NUMBERS, url=URLS, checksum=WORDS | st.just(MD5), **RETRIES),
+    st.builds(UnpublishFirmware, checksum=WORDS | st.just(MD5 * 2)),
+    st.builds(GetLog, request=NUMBERS, kind=st.sampled_from(LogKind), url=URLS, **SPAN, **RETRIES),
+    st.builds(GetDiagnostics, url=URLS, **SPAN, **RETRIES),
+    st.builds(ExtendedTriggerMessage, message=WORDS | st.just("Heartbeat"), evse=st.none() | NUMBERS),
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(Protocol), ANY_COMMAND)
+def test_whatever_is_asked_is_a_valid_call_or_names_what_is_wrong(protocol: Protocol, command: Command) -> None:
+    call, problem = None, "cannot be sent"
+    try:
+        call = translator(protocol).command(command)
+    except CommandInvalid as error:
+        problem = str(error)
+
+    assert "cannot be sent" in problem
+    assert "hunter2" not in problem
+    assert call is None or is_valid(protocol, call[0], json.loads(json.dumps(call[1])))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(Protocol), ANY_COMMAND, JSON)
+def test_an_answer_is_readable_whatever_it_is(protocol: Protocol, command: Command, payload: Any) -> None:
+    outcome = translator(protocol).outcome(command, payload)
+
+    assert outcome.status
+    json.dumps(outcome.data)
