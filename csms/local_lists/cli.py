@@ -93,7 +93,7 @@ async def send(
 
     Differences become the whole list where nobody knows what a charge point holds, where it disagrees about the version,
     and where they would be no shorter. It is sent in as many messages as the charge point wants, and what it has
-    acknowledged is kept: the same command again goes on where it stopped, and skips those that are up to date.
+    acknowledged is kept: after an interruption the same command skips those that are up to date.
 
     Exit status 8: some hold it and some do not. 6: all do, and some have no room for all tokens.
 

@@ -72,8 +72,7 @@ def wanted(tokens: Iterable[Token], *, at: datetime, protocol: Protocol, entries
     known = [(token, verdict(token, at=at)) for token in tokens if len(token.uid) <= TOKEN_LENGTH_MAX[protocol]]
     known.sort(key=lambda each: (_RANK.get(each[1].status, 2), -each[0].at.timestamp(), each[0].uid))
     fitting = known if entries_max is None else known[:entries_max]
-    entries = {token.uid: said for token, said in sorted(fitting, key=lambda each: each[0].uid)}
-    return Wanted(entries=entries, left_out=len(known) - len(fitting))
+    return Wanted(entries={token.uid: said for token, said in fitting}, left_out=len(known) - len(fitting))
 
 
 def fingerprint(entries: Entries) -> bytes:
@@ -164,7 +163,7 @@ def changes(held: Entries, want: Entries) -> tuple[ListEntry, ...]:
     Tokens leave before others come, so that no list on the way is longer than the longer of both.
     """
     gone = [ListEntry(token=token) for token in sorted(held.keys() - want.keys())]
-    new = [ListEntry(token=token, verdict=said) for token, said in sorted(want.items()) if held.get(token) != said]
+    new = [ListEntry(token=token, verdict=said) for token, said in want.items() if held.get(token) != said]
     return (*gone, *new)
 
 
@@ -173,7 +172,8 @@ def updates(
 ) -> tuple[SendLocalList, ...]:
     """The messages that bring a charge point to the wanted list, none where it holds that already.
 
-    The whole list is sent where nobody knows what it holds, and where the differences would be no shorter.
+    The whole list is sent where nobody knows what it holds, and where the differences would be no shorter. Tokens come in
+    the order of the wanted list, so that a charge point that runs out of room has taken the first of them.
     """
     if held.entries is not None and not full:
         different = changes(held.entries, want)
@@ -182,7 +182,7 @@ def updates(
         parts = list(_split(different, limits, size))
         if len(different) < max(len(want), 1) and held.version + len(parts) <= VERSION_MAX:
             return _numbered(parts, after=held.version, full=False)
-    whole = tuple(ListEntry(token=token, verdict=said) for token, said in sorted(want.items()))
+    whole = tuple(ListEntry(token=token, verdict=said) for token, said in want.items())
     parts = list(_split(whole, limits, size)) or [()]
     fits = held.version + len(parts) <= VERSION_MAX
     return _numbered(parts, after=held.version if fits else 0, full=True)

@@ -106,7 +106,10 @@ class Kept:
 
 
 async def bring_up_to_date(connection: Any, job: Job, send: Send) -> Sent:
-    """Have the charge point hold the wanted list; what it acknowledged is stored message by message."""
+    """Have the charge point hold the wanted list, and keep what it acknowledged.
+
+    Where this is interrupted, nobody knows what it holds, and it gets the whole list the next time.
+    """
     if not await SQL.lock_list.fetchval(connection, charge_point=job.charge_point):
         detail = "another command is sending it a list"
         return Sent(charge_point=job.charge_point, outcome=BUSY, is_current=False, detail=detail)
@@ -154,7 +157,7 @@ class _Sending:
 
     async def _deliver(self, messages: Sequence[SendLocalList], want: Entries, limits: Limits) -> Sent:
         refused = await self._send_all(messages)
-        if refused is not None and _whole_list_may_help(*refused):
+        if refused is not None and _whole_list_may_help(messages, refused[1]):
             version = await self._send(GetLocalListVersion())
             newest = max(refused[0].version, version.data.get("version", 0))
             messages = replace(self._job, full=True, force=True).messages(Held(version=newest), want, limits)
@@ -163,18 +166,27 @@ class _Sending:
         if refused is None:
             return await self._end("Accepted", self._sent.detail, is_current=True)
         outcome = refused[1]
-        return await self._end(outcome.status, outcome.detail or _hint(self._job, limits))
+        hint = _hint(self._job, limits) or _shortfall(self._held, want)
+        return await self._end(outcome.status, outcome.detail or hint)
 
     async def _send_all(self, messages: Sequence[SendLocalList]) -> tuple[SendLocalList, Outcome] | None:
-        """Send one after the other; the first that was not taken, and why. Then nobody knows what it holds."""
+        """Send one after the other; the first that was not taken, and why.
+
+        A change that failed, or came with a version that is not taken, leaves the list as it was (OCPP 1.6 5.15), and
+        the version that the charge point reports the next time proves it. Else nobody knows what it holds then.
+        """
+        held = self._held
+        self._held = Held(version=messages[-1].version)
+        await self._store(SENDING, None)
         for message in messages:
             outcome = await self._send(message)
             self._sent = replace(self._sent, messages=self._sent.messages + 1)
             if not outcome.accepted:
-                self._held = Held(version=max(message.version, self._held.version))
+                is_as_before = not message.full and outcome.status in {"Failed", "VersionMismatch"}
+                self._held = held if is_as_before else Held(version=message.version)
                 return message, outcome
-            self._held = Held(version=message.version, entries=applied(self._held.entries or {}, message))
-            await self._store(SENDING, None)
+            held = Held(version=message.version, entries=applied(held.entries or {}, message))
+        self._held = held
         return None
 
     async def _settings(self, known: Mapping[str, str | None]) -> Mapping[str, str | None]:
@@ -209,9 +221,12 @@ class _Sending:
             )  # fmt: skip
 
 
-def _whole_list_may_help(message: SendLocalList, outcome: Outcome) -> bool:
-    """Differences that failed, and versions that it does not take (OCPP 1.6 5.15): once more, whole and newer."""
-    return outcome.status == "VersionMismatch" or (outcome.status == "Failed" and not message.full)
+def _whole_list_may_help(messages: Sequence[SendLocalList], outcome: Outcome) -> bool:
+    """Differences that failed, and versions that it does not take (OCPP 1.6 5.15): once more, whole and newer.
+
+    Not where a part of a whole list failed: most likely there is no room for more.
+    """
+    return outcome.status == "VersionMismatch" or (outcome.status == "Failed" and not messages[0].full)
 
 
 def _not_offered(protocol: Protocol) -> str:
@@ -225,6 +240,13 @@ def _hint(job: Job, limits: Limits) -> str | None:
         return None
     name = SETTINGS[job.protocol][1]
     return f"its local list is switched off: csms cp config set {job.charge_point} {name} true"
+
+
+def _shortfall(held: Held, want: Entries) -> str | None:
+    """Where it took the beginning of the list, and then no more."""
+    if held.entries is None or not 0 < len(held.entries) < len(want):
+        return None
+    return f"it holds {len(held.entries)} of {len(want)} tokens; it may have no room for more"
 
 
 def mode_of(messages: Sequence[SendLocalList]) -> str | None:

@@ -103,6 +103,35 @@ async def test_where_a_charge_point_has_no_room_those_that_may_charge_go_first(d
     assert listed(station) == {"ROOM-1": "Accepted", "ROOM-2": "Accepted"}
 
 
+async def test_one_without_room_that_says_nothing_of_it_holds_the_beginning_of_the_list(depot: Installation) -> None:
+    """OCPP 2.0.1 has the room among the characteristics of a full report, not among what can be asked for."""
+    held: list[str] = []
+    for n in range(3):
+        await depot.csms("token", "issue", f"FULL-{n}")
+
+    def answer(action: str, payload: dict[str, Any]) -> dict[str, Any] | str | None:
+        match action:
+            case "GetConfiguration":
+                return {"configurationKey": [{"key": "SendLocalListMaxLength", "readonly": True, "value": "1"}]}
+            case "GetLocalListVersion":
+                return {"listVersion": len(held)}
+            case _ if payload["updateType"] == "Differential" and len(held) > 1:
+                return {"status": "Failed"}
+            case _:
+                held.append(payload["localAuthorizationList"][0]["idTag"])
+                return {"status": "Accepted"}
+
+    async with difficult(depot, "LIST-FULL", answer) as lists:
+        said = await depot.csms("local-list", "send", "LIST-FULL", "-o", "json")
+    shown = await depot.data("local-list", "show", "LIST-FULL")
+
+    assert (said.code, said.json["outcome"], said.json["messages"]) == (5, "Failed", 3)
+    assert f"2 of {len(await known(depot))} tokens" in said.json["detail"]
+    assert kinds(lists) == [("Full", 1), ("Differential", 2), ("Differential", 3)]
+    assert {each["token"] for each in shown["tokens"]} == set(held)
+    assert (shown["version"], shown["up_to_date"]) == (2, False)
+
+
 @PROTOCOLS
 async def test_a_charge_point_that_holds_another_version_gets_the_whole_list(
     depot: Installation, protocol: str
