@@ -19,6 +19,7 @@ from csms.database.errors import DatabaseUnavailable
 from csms.database.group_commit import GroupCommit
 from csms.database.pool import is_unavailable
 from csms.gateway.application import SocketInfo
+from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
 from csms.protocol.blocks.charging_profile import (
     ChargingLimitCleared,
@@ -29,6 +30,7 @@ from csms.protocol.blocks.charging_profile import (
     SmartChargingFact,
 )
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
+from csms.protocol.blocks.monitoring_facts import MonitoringFact, MonitoringReported, MonitorsReported
 from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.vocabulary import (
     BootAnswer,
@@ -41,7 +43,6 @@ from csms.protocol.vocabulary import (
     FirmwareStatusReported,
     HeartbeatReceived,
     LogStatusReported,
-    MonitoringReported,
     ReadingsReported,
     Registration,
     SecurityEventReported,
@@ -143,7 +144,6 @@ class Reception:
                 | LogStatusReported()
                 | PublishStatusReported()
                 | SettingsReported()
-                | MonitoringReported()
             ):
                 return await self._write(socket, fact, frame, now)
             case (
@@ -154,6 +154,8 @@ class Reception:
                 | ChargingProfilesReported()
             ):
                 return await self._told_of_smart_charging(socket, fact, now)
+            case MonitoringReported() | MonitorsReported():
+                return await self._told_of_monitoring(socket, fact, now)
             case ReservationReported():
                 return await self._told_of_reservation(socket, fact, now)
             case _:
@@ -183,6 +185,13 @@ class Reception:
         try:
             async with self._pool.acquire() as connection:
                 return await smart_charging.record(connection, socket.charge_point.id, fact, at=now)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+
+    async def _told_of_monitoring(self, socket: SocketInfo, fact: MonitoringFact, now: datetime) -> Decision:
+        try:
+            async with self._pool.acquire() as connection:
+                return await monitoring.record(connection, socket.charge_point.id, fact, at=now)
         except Exception as error:
             raise _as_unavailable(error) from error
 

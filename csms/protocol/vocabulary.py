@@ -14,6 +14,7 @@ from typing import Any
 
 from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
+from csms.protocol.blocks.monitoring_facts import MonitoringFact
 from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.redaction import redact
 
@@ -223,15 +224,6 @@ class SettingsReported:
     settings: tuple[tuple[str, str | None, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitoringReported:
-    """NotifyEvent: (event id, component.variable, actual value, trigger)."""
-
-    seq_no: int
-    more: bool
-    events: tuple[tuple[int, str, str, str], ...]
-
-
 Fact = (
     Booted
     | HeartbeatReceived
@@ -245,7 +237,7 @@ Fact = (
     | PublishStatusReported
     | SecurityEventReported
     | SettingsReported
-    | MonitoringReported
+    | MonitoringFact
     | ReservationReported
     | SmartChargingFact
 )

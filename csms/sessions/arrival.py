@@ -11,7 +11,6 @@ from csms.protocol.vocabulary import (
     ChargingEvent,
     FirmwareStatusReported,
     LogStatusReported,
-    MonitoringReported,
     ReadingsReported,
     SecurityEventReported,
     SettingsReported,
@@ -29,7 +28,6 @@ StorableFact = (
     | LogStatusReported
     | PublishStatusReported
     | SettingsReported
-    | MonitoringReported
 )
 
 

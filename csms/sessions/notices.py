@@ -9,7 +9,6 @@ from typing import Any
 from csms.firmware.store import store_statuses
 from csms.protocol.vocabulary import (
     ChargingEvent,
-    MonitoringReported,
     ReadingsReported,
     SecurityEventReported,
     SettingsReported,
@@ -55,8 +54,6 @@ def _notice(fact: StorableFact) -> tuple[str, dict[str, Any]]:
     match fact:
         case VendorDataReceived():
             return "vendor_data", {"vendor": fact.vendor, "message": fact.message, "data": fact.data}
-        case MonitoringReported():
-            return "monitoring", {"seq_no": fact.seq_no, "events": [list(event) for event in fact.events]}
         case _:
             return "", {}
 

@@ -2,7 +2,17 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v201 import answers, commands, facts, firmware, local_lists, outcomes, reservations, smart_charging
+from csms.protocol.v201 import (
+    answers,
+    commands,
+    facts,
+    firmware,
+    local_lists,
+    monitoring,
+    outcomes,
+    reservations,
+    smart_charging,
+)
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -18,6 +28,7 @@ CALLS: Writers = {
     **commands.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
+    **monitoring.CALLS,
     **reservations.CALLS,
     **smart_charging.CALLS,
 }
@@ -25,7 +36,14 @@ OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
     **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
+    **monitoring.OUTCOMES,
     **smart_charging.OUTCOMES,
 }
-READERS = {**facts.READERS, **firmware.READERS, **reservations.READERS, **smart_charging.READERS}
-ANSWERS = {**answers.ANSWERS, **firmware.ANSWERS, **reservations.ANSWERS, **smart_charging.ANSWERS}
+READERS = {**facts.READERS, **firmware.READERS, **monitoring.READERS, **reservations.READERS, **smart_charging.READERS}
+ANSWERS = {
+    **answers.ANSWERS,
+    **firmware.ANSWERS,
+    **monitoring.ANSWERS,
+    **reservations.ANSWERS,
+    **smart_charging.ANSWERS,
+}

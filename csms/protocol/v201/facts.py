@@ -140,17 +140,6 @@ def notify_report(message: Message) -> Fact | None:
     return vocabulary.SettingsReported(request=request, seq_no=seq_no or 0, more=more, settings=known)
 
 
-def notify_event(message: Message) -> Fact | None:
-    fields = message.fields
-    seq_no = fields.integer("seqNo")
-    items = fields.items("eventData")
-    if not items:
-        return None
-    events = [_monitoring_event(Fields(item, message.quirks)) for item in items]
-    known = tuple(event for event in events if event is not None)
-    return vocabulary.MonitoringReported(seq_no=seq_no or 0, more=fields.boolean("tbc") or False, events=known)
-
-
 READERS: dict[str, Reader] = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
@@ -159,7 +148,6 @@ READERS: dict[str, Reader] = {
     "Heartbeat": alike.heartbeat,
     "LogStatusNotification": alike.log_status_notification,
     "MeterValues": meter_values,
-    "NotifyEvent": notify_event,
     "NotifyReport": notify_report,
     "SecurityEventNotification": alike.security_event_notification,
     "StatusNotification": status_notification,
@@ -210,11 +198,3 @@ def _setting(fields: Fields) -> tuple[str, str | None, str | None] | None:
         hidden = REDACTED if value and mutability == "WriteOnly" else redact(str(name), value)
         return str(name), hidden, mutability
     return str(name), None, None
-
-
-def _monitoring_event(fields: Fields) -> tuple[int, str, str, str] | None:
-    name, event = read_setting_name(fields), fields.integer("eventId")
-    if name is None or event is None:
-        return None
-    value = redact(str(name), fields.text("actualValue", _VALUE_LENGTH_MAX))
-    return event, str(name), value or "", fields.text("trigger", 50) or ""

@@ -415,5 +415,6 @@ def test_an_empty_report_is_a_report():
 def test_events_of_the_device_model_name_their_variable():
     fact = read("NotifyEvent", VALID[Protocol.V201]["NotifyEvent"], protocol=Protocol.V201)
 
-    assert fact.events == ((9, "EVSE@1.Power[max]", "42", "Delta"),)
+    [event] = fact.events
+    assert (event.id, event.name, event.value, event.trigger) == (9, "EVSE@1.Power[max]", "42", "Delta")
     assert fact.more
