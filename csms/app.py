@@ -18,6 +18,7 @@ from billing import BillingService, BillingSettings, BillKind, CommittedBill
 from csms.api.health import HttpServer, build
 from csms.charge_points.service import load_password_key, require_password_key
 from csms.charge_points.set_up import apply_template
+from csms.customer_information.service import forget_regularly
 from csms.database.group_commit import GroupCommit
 from csms.database.health import DatabaseHealth
 from csms.database.migrate import migrate
@@ -109,7 +110,7 @@ class Server:
                 for each in (
                     self.health.run(), self.frames.run(), self.sessions.run(), self.billing.run(),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
-                    self._keep_house_regularly(),
+                    self._keep_house_regularly(), forget_regularly(self._pool),
                 )
             ]  # fmt: skip
             writer = inner.create_task(self.writer.run())

@@ -15,9 +15,11 @@ import structlog
 
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
+from csms.customer_information import service as customers
 from csms.database.errors import DatabaseUnavailable
 from csms.database.group_commit import GroupCommit
 from csms.database.pool import is_unavailable
+from csms.displays import service as displays
 from csms.gateway.application import SocketInfo
 from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
@@ -29,6 +31,8 @@ from csms.protocol.blocks.charging_profile import (
     EvScheduleReported,
     SmartChargingFact,
 )
+from csms.protocol.blocks.customer_facts import CustomerInformationReported
+from csms.protocol.blocks.display_facts import DisplayMessagesReported
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.blocks.monitoring_facts import MonitoringFact, MonitoringReported, MonitorsReported
 from csms.protocol.blocks.reservation_facts import ReservationReported
@@ -121,7 +125,7 @@ class Reception:
         except Exception as error:
             raise _as_unavailable(error) from error
 
-    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:  # noqa: PLR0911 - one for each kind of fact
+    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:  # noqa: C901, PLR0911 - one for each kind of fact
         now = datetime.now(UTC)
         match fact:
             case HeartbeatReceived():
@@ -158,6 +162,8 @@ class Reception:
                 return await self._told_of_monitoring(socket, fact, now)
             case ReservationReported():
                 return await self._told_of_reservation(socket, fact, now)
+            case DisplayMessagesReported() | CustomerInformationReported():
+                return await self._told_on_request(socket, fact, now)
             case _:
                 assert_never(fact)
 
@@ -199,6 +205,17 @@ class Reception:
         try:
             async with self._pool.acquire() as connection:
                 return await reservations.record(connection, socket.charge_point.id, fact, at=now)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+
+    async def _told_on_request(
+        self, socket: SocketInfo, fact: DisplayMessagesReported | CustomerInformationReported, now: datetime
+    ) -> Decision:
+        try:
+            async with self._pool.acquire() as connection:
+                if isinstance(fact, CustomerInformationReported):
+                    return await customers.record(connection, socket.charge_point.id, fact)
+                return await displays.record(connection, socket.charge_point.id, fact, at=now)
         except Exception as error:
             raise _as_unavailable(error) from error
 

@@ -18,6 +18,7 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
 from csms.charge_points.set_up import settings_of as settings_in
 from csms.cli.context import connect
+from csms.customer_information.cli import customer_information
 from csms.protocol.blocks.firmware import ExtendedTriggerMessage
 from csms.protocol.blocks.local_lists import ClearCache
 from csms.protocol.vocabulary import (
@@ -54,6 +55,8 @@ EXTENDED_TRIGGERS = ("LogStatusNotification", "SignChargePointCertificate")
 """What only ExtendedTriggerMessage may ask for (1.6 security white paper)."""
 
 __all__ = ["cp"]
+
+cp.add_command(customer_information)
 
 
 @cp.command()

@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
+from csms.protocol.blocks.customer_facts import CustomerInformationReported
+from csms.protocol.blocks.display_facts import DisplayMessagesReported
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.blocks.monitoring_facts import MonitoringFact
 from csms.protocol.blocks.reservation_facts import ReservationReported
@@ -239,6 +241,8 @@ Fact = (
     | SettingsReported
     | MonitoringFact
     | ReservationReported
+    | DisplayMessagesReported
+    | CustomerInformationReported
     | SmartChargingFact
 )
 

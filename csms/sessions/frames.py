@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from csms.database.pool import is_unavailable
 from csms.gateway.application import SocketInfo
-from csms.protocol.redaction import redacted
+from csms.protocol.redaction import redacted, without_customer_information
 from csms.sessions.store import SQL
 
 PENDING_MAX = 20_000
@@ -65,7 +65,7 @@ class FrameLog:
             await SQL.insert_quarantine.execute(
                 connection,
                 charge_points=[socket.charge_point.id],
-                frames=[_storable(frame)],
+                frames=[_storable(without_customer_information(frame))],
                 reasons=[_storable(reason)[:1000]],
                 sockets=[socket.id],
                 received_ats=[datetime.now(UTC)],

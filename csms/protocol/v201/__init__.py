@@ -5,6 +5,8 @@ from csms.protocol.outgoing import Writers
 from csms.protocol.v201 import (
     answers,
     commands,
+    customer_information,
+    displays,
     facts,
     firmware,
     local_lists,
@@ -26,6 +28,8 @@ MARKS = {
 
 CALLS: Writers = {
     **commands.CALLS,
+    **customer_information.CALLS,
+    **displays.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
     **monitoring.CALLS,
@@ -39,9 +43,19 @@ OUTCOMES: AnswerReaders = {
     **monitoring.OUTCOMES,
     **smart_charging.OUTCOMES,
 }
-READERS = {**facts.READERS, **firmware.READERS, **monitoring.READERS, **reservations.READERS, **smart_charging.READERS}
+READERS = {
+    **facts.READERS,
+    **customer_information.READERS,
+    **displays.READERS,
+    **firmware.READERS,
+    **monitoring.READERS,
+    **reservations.READERS,
+    **smart_charging.READERS,
+}
 ANSWERS = {
     **answers.ANSWERS,
+    **customer_information.ANSWERS,
+    **displays.ANSWERS,
     **firmware.ANSWERS,
     **monitoring.ANSWERS,
     **reservations.ANSWERS,
