@@ -33,7 +33,7 @@ def obstacle(
         if profiles and PROFILE_V16 not in profiles:
             return (
                 f"{charge_point} knows no reservations: its {FEATURES_V16} do not name Reservation",
-                f"if that has changed, have it told again: csms cp config get {charge_point} {FEATURES_V16}",
+                "reserve at another charge point; some have to be switched to it",
             )
     elif _is_false(settings, AVAILABLE_V201):
         return f"{charge_point} knows no reservations: its {AVAILABLE_V201} is false", "reserve at another charge point"

@@ -18,7 +18,7 @@ from csms.protocol.translator import CommandInvalid, translator
 from csms.protocol.vocabulary import Command, GetSettings, Outcome, Protocol
 from csms.reservations import service
 from csms.reservations.abilities import obstacle, settings_for
-from csms.reservations.reservation import Answered, Question, ReservationFact, State, Told
+from csms.reservations.reservation import Answered, Question, ReservationFact, State, Told, Used
 from csms.reservations.service import Known
 
 LIST_COLUMNS = ("id", "charge_point", "evse", "token", "group", "until", "state", "session", "next")
@@ -105,13 +105,15 @@ def _require_writable(protocol: Protocol, command: Command) -> None:
 async def _require_offered(
     connection: Any, charge_point: ChargePoint, protocol: Protocol, evse: int | None, *, timeout_s: float
 ) -> None:
-    """Refuse what the charge point says it cannot keep; asked for once after each boot where it is not known."""
+    """Refuse what the charge point says it cannot keep. It is asked once after each boot, and again before a refusal."""
     names = settings_for(protocol, evse=evse)
     settings = await service.known_settings(connection, charge_point.id, names)
-    if {name.lower() for name in names} - settings.keys():
-        read = settings_in(await send(connection, charge_point, GetSettings(names=names), timeout_s=timeout_s))
-        await service.store_settings(connection, charge_point.id, read)
-        settings |= {name.lower(): value for name, (value, _) in read.items()}
+    found = obstacle(protocol, settings, charge_point=charge_point.id, evse=evse)
+    if found is None and settings.keys() == {name.lower() for name in names}:
+        return
+    read = settings_in(await send(connection, charge_point, GetSettings(names=names), timeout_s=timeout_s))
+    await service.store_settings(connection, charge_point.id, read)
+    settings = {name.lower(): value for name, (value, _) in read.items()}
     found = obstacle(protocol, settings, charge_point=charge_point.id, evse=evse)
     if found is not None:
         raise Refused(*found)
@@ -126,7 +128,9 @@ async def _ask(
     except CliError as failed:
         lost = Outcome(accepted=False, status=failed.code, detail=failed.message)
         await service.record_answer(connection, number, question, lost, actor=default_actor())
+        left = await service.get(connection, number)
         failed.details = {**failed.details, "reservation": number}
+        failed.next_step = left.next_step or failed.next_step
         raise
     await service.record_answer(connection, number, question, outcome, actor=default_actor())
     return outcome
@@ -197,7 +201,7 @@ async def show(context: click.Context, /, number: int, output: Output) -> None:
     async with connect(context) as connection:
         known = await service.get(connection, number)
     asked = {"at": known.reservation.asked_at, "what": "requested", "by": known.reservation.actor}
-    steps = [_step(each) for each in sorted(known.facts, key=lambda fact: fact.at)]
+    steps = [_step(each) for each in sorted(known.facts, key=_heard_at)]
     output.one({**_row(known), "history": [asked, *steps]})
 
 
@@ -227,4 +231,9 @@ def _step(fact: ReservationFact) -> dict[str, object]:
         return row if fact.detail is None else {**row, "detail": fact.detail}
     if isinstance(fact, Told):
         return {"at": fact.at, "what": f"the charge point said {fact.status}"}
-    return {"at": fact.at, "what": f"used by {fact.token or 'nobody named'}", "session": fact.session}
+    used = f"used by {fact.token or 'nobody named'}"
+    return {"at": fact.heard_at, "what": used, "session": fact.session, "charge_point_time": fact.at}
+
+
+def _heard_at(fact: ReservationFact) -> datetime:
+    return fact.heard_at if isinstance(fact, Used) else fact.at

@@ -45,7 +45,8 @@ SELECT p.reservation, p.status, p.received_at
 -- name: uses_of
 -- Transactions at their own charge points that named these reservations: each one's first event by its charge point's clock.
 SELECT DISTINCT ON (r.id, e.transaction, coalesce(e.session, l.session))
-       r.id AS reservation, coalesce(e.session, l.session) AS session, e.transaction, e.token, e.at
+       r.id AS reservation, coalesce(e.session, l.session) AS session, e.transaction, e.token, e.at,
+       e.received_at
   FROM reservation r
   JOIN charging_event e ON e.charge_point = r.charge_point AND e.reservation = r.id
   LEFT JOIN event_link l ON l.event = e.id

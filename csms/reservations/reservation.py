@@ -68,9 +68,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """A transaction named it. `session` None: the event fits no session."""
+    """A transaction named it, at `at` by the charge point's clock. `session` None: the event fits no session."""
 
     at: datetime
+    heard_at: datetime
     transaction: str | None = None
     session: int | None = None
     token: str | None = None
@@ -82,7 +83,7 @@ F = TypeVar("F", Answered, ReservationFact)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """`since` None: nothing has been heard yet. `answer`: the charge point's word to the wish itself, or ours for it."""
+    """`since` None: nothing has been heard yet; of a use it is the charge point's time. `answer`: the charge point's word to the wish itself, or ours for it."""
 
     state: State
     since: datetime | None = None

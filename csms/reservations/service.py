@@ -206,7 +206,13 @@ async def _facts(connection: Any, ids: Sequence[int]) -> dict[int, list[Reservat
         facts[row["reservation"]].append(Told(status=row["status"], at=row["received_at"]))
     for row in await SQL.uses_of.fetch(connection, ids=ids):
         facts[row["reservation"]].append(
-            Used(at=row["at"], transaction=row["transaction"], session=row["session"], token=row["token"])
+            Used(
+                at=row["at"],
+                heard_at=row["received_at"],
+                transaction=row["transaction"],
+                session=row["session"],
+                token=row["token"],
+            )
         )
     return facts
 

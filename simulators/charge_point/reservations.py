@@ -160,7 +160,7 @@ def handlers_16(station: SimulatedChargePoint, settings: Settings) -> dict[str, 
     def cancel(reservation_id: int) -> Any:
         return result16.CancelReservation(status=_cancel(station, reservation_id))
 
-    return {"ReserveNow": reserve, "CancelReservation": cancel}
+    return _known(station, {"ReserveNow": reserve, "CancelReservation": cancel})
 
 
 def handlers_201(station: SimulatedChargePoint, settings: Settings) -> dict[str, Handler]:
@@ -188,7 +188,11 @@ def handlers_201(station: SimulatedChargePoint, settings: Settings) -> dict[str,
     def cancel(reservation_id: int, **_: Any) -> Any:
         return result201.CancelReservation(status=_cancel(station, reservation_id))
 
-    return {"ReserveNow": reserve, "CancelReservation": cancel}
+    return _known(station, {"ReserveNow": reserve, "CancelReservation": cancel})
+
+
+def _known(station: SimulatedChargePoint, handlers: dict[str, Handler]) -> dict[str, Handler]:
+    return {action: handler for action, handler in handlers.items() if action not in station.build.unknown}
 
 
 def _take(station: SimulatedChargePoint, wish: Held, *, is_able: bool, takes_open: bool) -> str:

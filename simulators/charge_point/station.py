@@ -17,6 +17,7 @@ from simulators.charge_point.battery import Battery, Load, SteadyLoad
 from simulators.charge_point.evse import Evse, Meter, Phase, Transaction
 from simulators.charge_point.firmware import Transfers
 from simulators.charge_point.link import Connection, Credentials, Link, ReconnectPolicy
+from simulators.charge_point.monitoring import Monitors, next_looks, watch
 from simulators.charge_point.outbox import LinkDown, Message, Outbox, RetryPolicy
 from simulators.charge_point.profiles import ProfileStore
 from simulators.charge_point.reservations import Reservations, allows, lapse, next_lapses, remove
@@ -54,7 +55,7 @@ class Build:
     stop_on_invalid: bool = True
     seq_start: int = 0  # 2.0.1: some stations count on per EVSE
     wrap: Callable[[Connection], Connection] | None = None
-    unknown: frozenset[str] = frozenset()  # actions of firmware and logs that it answers with NotImplemented
+    unknown: frozenset[str] = frozenset()  # actions of firmware, logs, reservations that it answers with NotImplemented
 
 
 class SimulatedChargePoint:
@@ -76,6 +77,7 @@ class SimulatedChargePoint:
         self.dialect: Dialect16 | Dialect201 = dialects[self.build.protocol](self)
         self.profiles = ProfileStore()
         self.reservations = Reservations()
+        self.monitors = Monitors()
         self.registered = False
         self.token_status = ""
         self.follow_ups: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -358,7 +360,7 @@ class SimulatedChargePoint:
         end = self.clock.now + by
         while self.clock.now < end:
             due = [evse.next_sample_at for evse in self.evses.values() if evse.next_sample_at is not None]
-            due += [*next_changes(self, end), *next_lapses(self)]
+            due += [*next_changes(self, end), *next_lapses(self), *next_looks(self)]
             obey(self)
             until = min([end, *(moment for moment in due if moment > self.clock.now)])
             step = until - self.clock.now
@@ -367,6 +369,7 @@ class SimulatedChargePoint:
                 evse.draw(Decimal(step // timedelta(microseconds=1)) / 1_000_000)
             obey(self)
             await lapse(self)
+            await watch(self)
             await self._take_samples()
         await self._obey_deauthorization()
 

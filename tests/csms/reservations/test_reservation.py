@@ -41,7 +41,7 @@ LOST = answered("timeout", accepted=None)
 CANCELLED = answered("Accepted", accepted=True, question=Question.CANCEL, at=ONE)
 NOT_CANCELLED = answered("Rejected", accepted=False, question=Question.CANCEL, at=ONE)
 EXPIRED, REMOVED = Told(status="Expired", at=TWO), Told(status="Removed", at=ONE)
-USED = Used(at=ONE, transaction="4711", session=42, token="ADA")  # an id token, no secret
+USED = Used(at=ONE, heard_at=SIX, transaction="4711", session=42, token="ADA")  # an id token, no secret
 
 STORIES: list[tuple[str, list[ReservationFact], State, datetime | None]] = [
     ("nobody has answered", [], State.REQUESTED, None),
@@ -99,7 +99,13 @@ FACTS = st.one_of(
         detail=st.none() | st.just("why"),
     ),
     st.builds(Told, status=st.sampled_from(["Expired", "Removed"]), at=INSTANTS),
-    st.builds(Used, at=INSTANTS, transaction=st.sampled_from(["1", "2"]), session=st.none() | st.integers(1, 3)),
+    st.builds(
+        Used,
+        at=INSTANTS,
+        heard_at=INSTANTS,
+        transaction=st.sampled_from(["1", "2"]),
+        session=st.none() | st.integers(1, 3),
+    ),
 )
 
 
@@ -113,7 +119,7 @@ def test_any_order_of_arrival_and_any_repeat_gives_the_same_state(
     assert standing(SIX, otherwise, now=now) == standing(SIX, facts, now=now)
 
 
-@given(facts=st.lists(FACTS, max_size=8), use=st.builds(Used, at=INSTANTS), now=INSTANTS)
+@given(facts=st.lists(FACTS, max_size=8), use=st.builds(Used, at=INSTANTS, heard_at=INSTANTS), now=INSTANTS)
 def test_a_use_is_never_undone(facts: list[ReservationFact], use: Used, now: datetime) -> None:
     assert standing(SIX, [*facts, use], now=now).state is State.USED
 
