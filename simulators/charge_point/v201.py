@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ocpp.v201 import ChargePoint as Peer
 from ocpp.v201 import call, call_result
 
+from simulators.charge_point.customer_information import handlers_201 as customer_information_handlers
 from simulators.charge_point.dialect import Handler, route_map
+from simulators.charge_point.displays import handlers_201 as display_handlers
 from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.firmware import handlers_201 as firmware_handlers
 from simulators.charge_point.local_lists import NAMES_201, KnownTokens, answers_201
@@ -234,6 +236,8 @@ class Dialect201:
             "GetTransactionStatus": self._get_transaction_status,
             "CostUpdated": self._cost_updated,
             **answers_201(self.known_tokens),
+            **customer_information_handlers(self._station, self.known_tokens),
+            **display_handlers(self._station),
             **reservation_handlers(self._station, self.settings),
             **smart_charging_handlers(self._station, self.settings),
         }
