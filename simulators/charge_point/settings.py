@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -61,6 +62,20 @@ class Settings:
         """Whether a boolean setting is on."""
         found = self.find(name)
         return found is not None and found[1].value.lower() == "true"
+
+
+def component_name(asked: dict[str, Any]) -> str:
+    """``Component`` or ``EVSE#1``."""
+    component = asked["component"]
+    evse = component.get("evse")
+    return str(component["name"]) if evse is None else f"{component['name']}#{evse['id']}"
+
+
+def variable_name(asked: dict[str, Any]) -> str:
+    """``Component#EVSE.Variable#Instance``, the name under which the store keeps it."""
+    variable = asked["variable"]
+    instance = variable.get("instance")
+    return f"{component_name(asked)}.{variable['name']}" + ("" if instance is None else f"#{instance}")
 
 
 def whole(value: str) -> Setting:

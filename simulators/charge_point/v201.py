@@ -16,9 +16,11 @@ from simulators.charge_point.displays import handlers_201 as display_handlers
 from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.firmware import handlers_201 as firmware_handlers
 from simulators.charge_point.local_lists import NAMES_201, KnownTokens, answers_201
+from simulators.charge_point.monitoring import handlers_201 as monitoring_handlers
+from simulators.charge_point.monitoring import watch
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.reservations import handlers_201 as reservation_handlers
-from simulators.charge_point.settings import Setting, settings_201
+from simulators.charge_point.settings import Setting, component_name, settings_201, variable_name
 from simulators.charge_point.smart_charging import handlers_201 as smart_charging_handlers
 from simulators.clock import stamp
 
@@ -238,6 +240,7 @@ class Dialect201:
             **answers_201(self.known_tokens),
             **customer_information_handlers(self._station, self.known_tokens),
             **display_handlers(self._station),
+            **monitoring_handlers(self._station, self.settings, self._send_report),
             **reservation_handlers(self._station, self.settings),
             **smart_charging_handlers(self._station, self.settings),
         }
@@ -306,18 +309,19 @@ class Dialect201:
             if status == "NotSupported":
                 status = "UnknownVariable"
             results.append({"attribute_status": status, "component": asked["component"], "variable": asked["variable"]})
+        self._station.follow_ups.append(partial(watch, self._station))
         return call_result.SetVariables(set_variable_result=results)
 
     def _get_base_report(self, request_id: int, report_base: str, **_: Any) -> Any:
         if report_base == "SummaryInventory":
             return call_result.GetBaseReport(status="NotSupported")
-        self._station.follow_ups.append(lambda: self._send_report(request_id))
+        self._station.follow_ups.append(lambda: self._send_report(request_id, list(self.settings.entries)))
         return call_result.GetBaseReport(status="Accepted")
 
-    async def _send_report(self, request_id: int) -> None:
+    async def _send_report(self, request_id: int, names: list[str]) -> None:
         """NotifyReport in parts of ItemsPerMessage, ``tbc`` on all but the last (B07)."""
         size = self.settings.number("DeviceDataCtrlr.ItemsPerMessage", 4)
-        items = [report_item(name, setting) for name, setting in self.settings.entries.items()]
+        items = [report_item(name, self.settings.entries[name]) for name in names]
         parts = [items[at : at + size] for at in range(0, len(items), size)]
         for seq_no, part in enumerate(parts):
             report = call.NotifyReport(
@@ -375,20 +379,6 @@ class Dialect201:
 def id_token(token: str) -> dict[str, str]:
     """An RFID card."""
     return {"id_token": token, "type": "ISO14443"}
-
-
-def component_name(asked: dict[str, Any]) -> str:
-    """``Component`` or ``EVSE#1``."""
-    component = asked["component"]
-    evse = component.get("evse")
-    return str(component["name"]) if evse is None else f"{component['name']}#{evse['id']}"
-
-
-def variable_name(asked: dict[str, Any]) -> str:
-    """``Component#EVSE.Variable#Instance``, the name under which the store keeps it."""
-    variable = asked["variable"]
-    instance = variable.get("instance")
-    return f"{component_name(asked)}.{variable['name']}" + ("" if instance is None else f"#{instance}")
 
 
 def report_item(name: str, setting: Setting) -> dict[str, Any]:
