@@ -16,6 +16,7 @@ from csms.charge_points import service
 from csms.charge_points.asking import carry_out, finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
+from csms.charge_points.set_up import remember
 from csms.charge_points.set_up import settings_of as settings_in
 from csms.cli.context import connect
 from csms.customer_information.cli import customer_information
@@ -325,9 +326,10 @@ async def config_get(
             await _full_report(context, connection, known, timeout_s, output)
             return
         outcome = await send(connection, known, GetSettings(names=names), timeout_s=timeout_s)
+        found = settings_in(outcome)
+        await remember(connection, known.id, found)
     rows = [
-        {"name": name, "value": value, "mutability": mutability}
-        for name, (value, mutability) in sorted(settings_in(outcome).items())
+        {"name": name, "value": value, "mutability": mutability} for name, (value, mutability) in sorted(found.items())
     ]
     unknown = outcome.data.get("unknown", [])
     output.rows(rows, columns=("name", "value", "mutability"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -28,10 +28,7 @@ async def apply_template(pool: asyncpg.Pool[Any], charge_point: str, protocol: P
         log.info("template_not_read", charge_point=charge_point, status=read.status, detail=read.detail)
         return
     async with pool.acquire() as connection:
-        for name, (value, mutability) in sorted(present.items()):
-            await SQL.store_setting.execute(
-                connection, charge_point=charge_point, name=name, value=value, mutability=mutability
-            )
+        await remember(connection, charge_point, present)
     for wanted in to_change(protocol, {name: value for name, (value, _) in present.items()}):
         await _set(pool, charge_point, wanted, send)
 
@@ -52,6 +49,14 @@ async def _set(pool: asyncpg.Pool[Any], charge_point: str, wanted: Wanted, send:
                 connection, charge_point=charge_point, name=wanted.name, value=wanted.value, mutability=None
             )
     log.info("template_set", charge_point=charge_point, name=wanted.name, status=outcome.status)
+
+
+async def remember(connection: Any, charge_point: str, settings: Mapping[str, tuple[str | None, str | None]]) -> None:
+    """Keep settings, as `settings_of` gives them, as just read: other commands look what a charge point can do."""
+    for name, (value, mutability) in sorted(settings.items()):
+        await SQL.store_setting.execute(
+            connection, charge_point=charge_point, name=name, value=value, mutability=mutability
+        )
 
 
 def settings_of(outcome: Outcome) -> dict[str, tuple[str | None, str | None]]:

@@ -122,6 +122,9 @@ async def test_settings_are_read_and_changed(shop: Installation, protocol: str) 
         unknown = await shop.csms("cp", "config", "get", name, key, "NoSuchCtrlr.NoSuchKey", "-o", "json")
         refused = await shop.csms("cp", "config", "set", name, LEDS[protocol], "9", "-o", "json")
 
+        known = (await shop.data("cp", "show", name))["settings"]
+
+    assert {each["name"]: each["value"] for each in known}[key] == "90"
     assert (changed.code, changed.json) == (0, {"outcome": "Accepted"})
     assert (read.code, read.json) == (0, [{"name": key, "value": "90", "mutability": None}])
     assert [each["name"] for each in unknown.json] == [key]
