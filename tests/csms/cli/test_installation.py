@@ -20,7 +20,7 @@ COMMANDS = {
     "bill": {"list", "show"},
     "completion": None,
     "cp": {
-        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "list", "network", "report", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "list", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
