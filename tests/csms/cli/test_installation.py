@@ -61,7 +61,12 @@ def test_the_commands_are_those_that_scripts_rely_on() -> None:
 
     assert {path[0] for path in typed if path} == set(COMMANDS)
     assert below == COMMANDS
-    assert {path[2] for path in typed if path[:2] == ("cp", "config") and len(path) > 2} == {"get", "network", "report", "set"}
+    assert {path[2] for path in typed if path[:2] == ("cp", "config") and len(path) > 2} == {
+        "get",
+        "network",
+        "report",
+        "set",
+    }
 
 
 @pytest.mark.parametrize("path", paths(csms), ids=lambda path: " ".join(("csms", *path)))
