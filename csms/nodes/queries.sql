@@ -81,10 +81,11 @@ SELECT outcome, taken_at, done_at FROM command WHERE id = :id::uuid;
 
 -- name: give_up_commands
 -- Commands that nobody could deliver in time; which settings they were to change is kept, to what is not, and neither
--- are the credentials of URLs.
+-- are the credentials of URLs and networks, nor lists of tokens.
 UPDATE command
    SET done_at = now(),
-       body = body || CASE WHEN jsonb_typeof(body -> 'values') = 'array'
+       body = (body - 'access_point' - 'entries')
+                   || CASE WHEN jsonb_typeof(body -> 'values') = 'array'
                            THEN jsonb_build_object('values', (SELECT coalesce(jsonb_agg(jsonb_build_array(v -> 0, '(hidden)')), '[]')
                                                                 FROM jsonb_array_elements(body -> 'values') v))
                            ELSE '{}' END
