@@ -67,7 +67,7 @@ class Server:
         self._stop = asyncio.Event()
         self._to_others = asyncio.Semaphore(TO_OTHERS_MAX)
         self.health = DatabaseHealth(dsn, patience_s=settings.database_patience_s)
-        self.node = Node(pool, dsn)
+        self.node = Node(pool, dsn, lease_s=settings.node_lease_s)
         self.sessions = Sessions(pool, settings, projected=self._projected)
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed)

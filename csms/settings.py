@@ -82,6 +82,8 @@ class Settings(BaseModel):
     database_patience_s: float = Field(default=5, gt=0)
     """How long commits may fail before sockets are closed with 1013 and handshakes get 503."""
     retry_after_s: int = Field(default=30, ge=1)
+    node_lease_s: float = Field(default=15, gt=0)
+    """How long this node may be silent in the database before the others take its sockets for lost."""
     connections_max: int = Field(default=0, ge=0)
     """0: 90 % of the limit on open files."""
     auth_failures_max_per_identity: int = Field(default=10, ge=1)

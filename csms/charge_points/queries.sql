@@ -56,7 +56,7 @@ SELECT c.*, k.protocol AS spoken, k.remote, k.opened_at,
   FROM charge_point c
   LEFT JOIN LATERAL (SELECT s.* FROM socket s JOIN node ON node.id = s.node
                       WHERE s.charge_point = c.id AND s.closed_at IS NULL
-                        AND node.heard_at > now() - :node_patience::interval
+                        AND node.heard_at > now() - node.lease
                       ORDER BY s.opened_at DESC LIMIT 1) k ON true
  WHERE (:id::text IS NULL OR lower(c.id) = lower(:id))
    AND (:site::text IS NULL OR c.site = :site)

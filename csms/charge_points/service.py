@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from csms.charge_points.charge_point import (
 from csms.protocol.vocabulary import Booted, Protocol, Registration
 
 SQL = Queries.load(__package__)
-NODE_PATIENCE = timedelta(seconds=15)
 """A node that was silent for so long is dead; sockets it held are gone."""
 FORBIDDEN_IN_IDENTITY = set(":/?#%") | {chr(code) for code in range(33)} | {"\x7f"}
 
@@ -177,7 +176,7 @@ async def list_charge_points(
     connection: Any, *, identity: str | None = None, site: str | None = None
 ) -> list[Mapping[str, Any]]:
     """Charge points as operators see them: what they are, whether they are online, what their connectors say."""
-    rows = await SQL.list_charge_points.fetch(connection, id=identity, site=site, node_patience=NODE_PATIENCE)
+    rows = await SQL.list_charge_points.fetch(connection, id=identity, site=site)
     return [_listed(row) for row in rows]
 
 

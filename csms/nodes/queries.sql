@@ -1,7 +1,7 @@
 -- name: insert_node
 -- A process that holds sockets.
-INSERT INTO node (id, pid, host, ocpp_url, http_url)
-VALUES (:id::uuid, :pid::integer, :host::text, :ocpp_url::text, :http_url::text);
+INSERT INTO node (id, pid, host, ocpp_url, http_url, lease)
+VALUES (:id::uuid, :pid::integer, :host::text, :ocpp_url::text, :http_url::text, :lease::interval);
 
 -- name: beat
 -- The node is alive.
@@ -21,7 +21,7 @@ UPDATE socket s
    SET closed_at = coalesce((SELECT n.heard_at FROM node n WHERE n.id = s.node), s.opened_at),
        close_reason = 'node lost'
  WHERE s.closed_at IS NULL
-   AND NOT EXISTS (SELECT FROM node n WHERE n.id = s.node AND n.heard_at > now() - :patience::interval);
+   AND NOT EXISTS (SELECT FROM node n WHERE n.id = s.node AND n.heard_at > now() - n.lease);
 
 -- name: delete_dead_nodes
 -- Nodes that nobody has heard for long.
@@ -30,7 +30,7 @@ DELETE FROM node WHERE heard_at < now() - :patience::interval;
 -- name: live_nodes
 -- Nodes that serve, the oldest first.
 SELECT id, pid, host, started_at, heard_at, ocpp_url, http_url
-  FROM node WHERE heard_at > now() - :patience::interval ORDER BY started_at;
+  FROM node WHERE heard_at > now() - lease ORDER BY started_at;
 
 -- name: insert_socket
 -- A socket was opened.

@@ -17,13 +17,13 @@ import asyncpg
 import structlog
 
 from billing import Queries
-from csms.charge_points.service import NODE_PATIENCE
 from csms.database.pool import UNAVAILABLE
 from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, command_to_keep, outcome_to_json
 from csms.protocol.vocabulary import Command, Outcome
 
 SQL = Queries.load(__package__)
-BEAT_S = 3.0
+BEATS = 5
+"""In a lease: so many may be lost before a node counts as dead."""
 FORGET = timedelta(hours=1)
 UNBOOKED_MAX = 100_000
 """Sockets whose end could not be booked yet; beyond it the oldest are forgotten, and end with the node."""
@@ -50,8 +50,10 @@ class Node:
     `superseded` is told of charge points that have come to another node, and of the socket here that is the older one.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Any], dsn: str) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], dsn: str, *, lease_s: float) -> None:
         self.id: UUID = uuid4()
+        self._lease = timedelta(seconds=lease_s)
+        self._beat_s = lease_s / BEATS
         self._pool = pool
         self._dsn = dsn
         self._wake = asyncio.Event()
@@ -73,10 +75,10 @@ class Node:
     async def enter(self, *, ocpp_url: str, http_url: str) -> None:
         """Take the lease, and close in the books what dead nodes left open."""
         async with self._pool.acquire() as connection:
-            await SQL.close_orphaned_sockets.execute(connection, patience=NODE_PATIENCE)
+            await SQL.close_orphaned_sockets.execute(connection)
             await SQL.insert_node.execute(
                 connection, id=self.id, pid=os.getpid(), host=sockets.gethostname(), ocpp_url=ocpp_url,
-                http_url=http_url,
+                http_url=http_url, lease=self._lease,
             )  # fmt: skip
 
     async def leave(self) -> None:
@@ -147,7 +149,7 @@ class Node:
         """Fail when the listening connection does: notifications would be lost in silence."""
         while True:
             await connection.execute("SELECT 1", timeout=5)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._beat_s)
 
     async def _beat(self) -> None:
         while True:
@@ -156,10 +158,10 @@ class Node:
                 while self._unbooked:
                     await _book(connection, self._unbooked[0])
                     self._unbooked.popleft()
-                await SQL.close_orphaned_sockets.execute(connection, patience=NODE_PATIENCE)
+                await SQL.close_orphaned_sockets.execute(connection)
                 await SQL.delete_dead_nodes.execute(connection, patience=FORGET)
                 await SQL.give_up_commands.execute(connection, grace=GRACE)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._beat_s)
 
     async def _make_way(self) -> None:
         while True:
@@ -203,4 +205,4 @@ async def _book(connection: Any, end: _End) -> None:
 
 async def live_nodes(connection: Any) -> list[dict[str, Any]]:
     """Servers that run on this database."""
-    return [dict(row) for row in await SQL.live_nodes.fetch(connection, patience=NODE_PATIENCE)]
+    return [dict(row) for row in await SQL.live_nodes.fetch(connection)]

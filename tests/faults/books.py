@@ -17,7 +17,7 @@ from csms.database.pool import connect_once
 from simulators.charge_point import TrueSession, Truth
 
 HEALING_S_MAX = 90.0
-"""A dead node's sockets are closed in the books after 15 s; bills, and the rest, come much sooner."""
+"""A dead node's sockets are closed in the books when its lease has run out; bills, and the rest, come much sooner."""
 KINDS_16 = {"StartTransaction": "started", "StopTransaction": "ended"}
 
 SESSIONS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,12 +16,13 @@ import pytest
 
 from csms.database.pool import connect_once
 from csms.nodes.routing import ask
+from csms.nodes.service import live_nodes
 from csms.protocol.vocabulary import TriggerMessage
 from simulators.faults import FaultyProxy, faulty_proxy
 from tests.faults.books import assert_nothing_lost
 from tests.faults.load import charging
 from tests.faults.wire import boot, start_16, wire
-from tests.faults.world import ServerProcess, commission, furnish, rounds, serving, until
+from tests.faults.world import ServerProcess, commission, furnish, installation, rounds, serving, until
 
 NAMES = [f"CP-{n}" for n in range(8)]
 BUSY = 20
@@ -92,6 +94,30 @@ async def test_a_newer_socket_at_another_node_takes_over(nodes: tuple[str, str],
 
         async with connect_once(database) as connection:
             await until(partial(_one_open, connection), what="one socket is open in the books")
+
+
+async def test_a_node_that_died_is_out_of_the_books_when_its_own_lease_has_run_out(
+    database: str, tmp_path: Path
+) -> None:
+    async with (
+        serving(database, tmp_path, node_lease_s=60),
+        installation(tmp_path, dsn=database, node_lease_s=2) as dying,
+        connect_once(database) as connection,
+    ):
+        assert len(await live_nodes(connection)) == 2
+        passwords = await commission(database, dying.data_dir, ["CP-1"])
+        async with wire(dying.url, "CP-1", passwords["CP-1"]) as station:
+            await boot(station)
+            await dying.kill()
+        await until(partial(_is_alone, connection), what="one node is left", within_s=20)
+        await connection.execute("UPDATE node SET heard_at = now() - interval '30 seconds'")
+
+        (left,) = await live_nodes(connection)
+        assert left["pid"] == os.getpid()  # 30 s of silence are within its lease
+
+
+async def _is_alone(connection: asyncpg.Connection[Any]) -> bool:
+    return len(await live_nodes(connection)) == 1
 
 
 async def _one_open(connection: asyncpg.Connection[Any]) -> bool:

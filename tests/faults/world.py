@@ -57,6 +57,7 @@ DIVIDED: dict[str, Any] = {
     "call_timeout_s": 3.0,
     "close_timeout_s": 1.0,
     "drain_timeout_s": 2.0,
+    "node_lease_s": 5.0,
     "projection_interval_s": 0.1,
     "sweep_interval_s": 0.3,
     "settle_delay_s": 0,
