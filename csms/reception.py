@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import asyncpg
@@ -23,18 +23,11 @@ from csms.displays import service as displays
 from csms.gateway.application import SocketInfo
 from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
-from csms.protocol.blocks.charging_profile import (
-    ChargingLimitCleared,
-    ChargingLimitReported,
-    ChargingNeedsReported,
-    ChargingProfilesReported,
-    EvScheduleReported,
-    SmartChargingFact,
-)
+from csms.protocol.blocks.charging_profile import SmartChargingFact
 from csms.protocol.blocks.customer_facts import CustomerInformationReported
 from csms.protocol.blocks.display_facts import DisplayMessagesReported
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
-from csms.protocol.blocks.monitoring_facts import MonitoringFact, MonitoringReported, MonitorsReported
+from csms.protocol.blocks.monitoring_facts import MonitoringFact
 from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.vocabulary import (
     BootAnswer,
@@ -71,6 +64,20 @@ log = structlog.get_logger()
 FOLLOW_UP_PAUSE_S = 5.0
 FIRST_CONTACT_INTERVAL_S = 60
 """How soon a charge point that is Pending or Rejected asks again."""
+
+ToldFact = (
+    SmartChargingFact | MonitoringFact | ReservationReported | DisplayMessagesReported | CustomerInformationReported
+)
+"""Facts that move no session: each is committed by its room."""
+Recorder = Callable[..., Awaitable[Decision]]
+"""Takes a connection, the charge point, the fact, and `at`, when it came."""
+RECORDERS: Mapping[type[ToldFact], Recorder] = {
+    **dict.fromkeys(get_args(SmartChargingFact), smart_charging.record),
+    **dict.fromkeys(get_args(MonitoringFact), monitoring.record),
+    ReservationReported: reservations.record,
+    DisplayMessagesReported: displays.record,
+    CustomerInformationReported: customers.record,
+}
 
 
 class Reception:
@@ -125,7 +132,7 @@ class Reception:
         except Exception as error:
             raise _as_unavailable(error) from error
 
-    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:  # noqa: C901, PLR0911 - one for each kind of fact
+    async def receive(self, socket: SocketInfo, fact: Fact, frame: str) -> Decision:  # noqa: PLR0911 - one for each kind of fact
         now = datetime.now(UTC)
         match fact:
             case HeartbeatReceived():
@@ -150,22 +157,8 @@ class Reception:
                 | SettingsReported()
             ):
                 return await self._write(socket, fact, frame, now)
-            case (
-                ChargingLimitReported()
-                | ChargingLimitCleared()
-                | ChargingNeedsReported()
-                | EvScheduleReported()
-                | ChargingProfilesReported()
-            ):
-                return await self._told_of_smart_charging(socket, fact, now)
-            case MonitoringReported() | MonitorsReported():
-                return await self._told_of_monitoring(socket, fact, now)
-            case ReservationReported():
-                return await self._told_of_reservation(socket, fact, now)
-            case DisplayMessagesReported() | CustomerInformationReported():
-                return await self._told_on_request(socket, fact, now)
             case _:
-                assert_never(fact)
+                return await self._tell(socket, fact, now)
 
     async def _with_final_cost(self, socket: SocketInfo, event: ChargingEvent, answer: Decision) -> Decision:
         """The answer to a 2.x end with its cost, if that is known within the budget; else the display gets it later."""
@@ -187,35 +180,11 @@ class Reception:
             )
         )
 
-    async def _told_of_smart_charging(self, socket: SocketInfo, fact: SmartChargingFact, now: datetime) -> Decision:
+    async def _tell(self, socket: SocketInfo, fact: ToldFact, now: datetime) -> Decision:
+        """The room that keeps such facts answers them, once it has committed them."""
         try:
             async with self._pool.acquire() as connection:
-                return await smart_charging.record(connection, socket.charge_point.id, fact, at=now)
-        except Exception as error:
-            raise _as_unavailable(error) from error
-
-    async def _told_of_monitoring(self, socket: SocketInfo, fact: MonitoringFact, now: datetime) -> Decision:
-        try:
-            async with self._pool.acquire() as connection:
-                return await monitoring.record(connection, socket.charge_point.id, fact, at=now)
-        except Exception as error:
-            raise _as_unavailable(error) from error
-
-    async def _told_of_reservation(self, socket: SocketInfo, fact: ReservationReported, now: datetime) -> Decision:
-        try:
-            async with self._pool.acquire() as connection:
-                return await reservations.record(connection, socket.charge_point.id, fact, at=now)
-        except Exception as error:
-            raise _as_unavailable(error) from error
-
-    async def _told_on_request(
-        self, socket: SocketInfo, fact: DisplayMessagesReported | CustomerInformationReported, now: datetime
-    ) -> Decision:
-        try:
-            async with self._pool.acquire() as connection:
-                if isinstance(fact, CustomerInformationReported):
-                    return await customers.record(connection, socket.charge_point.id, fact)
-                return await displays.record(connection, socket.charge_point.id, fact, at=now)
+                return await RECORDERS[type(fact)](connection, socket.charge_point.id, fact, at=now)
         except Exception as error:
             raise _as_unavailable(error) from error
 

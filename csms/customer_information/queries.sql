@@ -15,7 +15,7 @@ INSERT INTO customer_part (request, seq_no, more, data)
 SELECT r.id, :seq_no::integer, :more::boolean, :data::text
   FROM customer_request r
  WHERE r.id = :request::integer AND r.charge_point = :charge_point::text AND r.report
-   AND r.at > now() - :longest::interval
+   AND r.at > :at::timestamptz - :longest::interval
    AND NOT EXISTS (SELECT FROM customer_handover h WHERE h.request = r.id)
     ON CONFLICT DO NOTHING;
 

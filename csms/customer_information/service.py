@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -46,11 +46,11 @@ class Told:
         return "".join(data for _, data in sorted(self.parts.items()))
 
 
-async def record(connection: Any, charge_point: str, fact: CustomerInformationReported) -> Decision:
+async def record(connection: Any, charge_point: str, fact: CustomerInformationReported, *, at: datetime) -> Decision:
     """Hold a part that somebody waits for before it is acknowledged; what nobody asked for is not kept."""
     await SQL.insert_part.execute(
         connection, charge_point=charge_point, request=fact.request, seq_no=fact.seq_no, more=fact.more,
-        data=fact.data, longest=LONGEST,
+        data=fact.data, longest=LONGEST, at=at,
     )  # fmt: skip
     return Acknowledged()
 

@@ -219,14 +219,14 @@ async def test_what_nobody_fetches_is_deleted_after_an_hour(shop: Installation, 
 
         number = await customers.open_request(connection, name, token=TOKEN, report=True, clear=False, actor="somebody")
         part = CustomerInformationReported(request=number, seq_no=0, more=True, data="Ada Example")
-        await customers.record(connection, "CUS-OTHER", part)
+        await customers.record(connection, "CUS-OTHER", part, at=datetime.now(UTC))
         foreign = await held()
-        await customers.record(connection, name, part)
+        await customers.record(connection, name, part, at=datetime.now(UTC))
         before = await held()
         await customers.forget_old(connection, longest=wait)
         after = await held()
         await customers.hand_over(connection, number, customers.Told())
-        await customers.record(connection, name, part)
+        await customers.record(connection, name, part, at=datetime.now(UTC))
         late = await held()
 
     assert (foreign, before, after, late) == (0, 1, 0 if wait == timedelta(0) else 1, 0)
