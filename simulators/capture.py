@@ -18,7 +18,7 @@ CALL_LENGTH, RESULT_LENGTH = 4, 3
 FRAMES_MAX = 1_000_000
 PLAUSIBLE_FROM = datetime(2015, 1, 1, tzinfo=UTC)  # earlier stamps are clocks that were never set: they stay
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)?")
-SUBPROTOCOLS = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1"}
+SUBPROTOCOLS = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 
 
 class CaptureError(Exception):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ocpp.messages import MessageType, get_validator
 
-VERSIONS = {"ocpp1.6": "1.6", "ocpp2.0.1": "2.0.1"}
+VERSIONS = {"ocpp1.6": "1.6", "ocpp2.0.1": "2.0.1", "ocpp2.1": "2.1"}
 INSTANT = "2026-03-02T08:00:00Z"
 WELCOME = ("Accepted", "Available", "Unlocked", "Idle")  # preferred where an enum offers them
 DEPTH_MAX = 12
@@ -45,6 +45,7 @@ FROM_CHARGE_POINT = {
         "TransactionEvent",
     ),
 }
+FROM_CHARGE_POINT["ocpp2.1"] = FROM_CHARGE_POINT["ocpp2.0.1"]
 # Messages whose loss costs money: they are never answered with an error.
 TRANSACTION_ACTIONS = {"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"}
 

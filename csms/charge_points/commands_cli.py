@@ -51,6 +51,7 @@ TRIGGERS = {
         "SignV2GCertificate", "StatusNotification", "TransactionEvent",
     ),
 }  # fmt: skip
+TRIGGERS[Protocol.V21] = TRIGGERS[Protocol.V201]
 """What TriggerMessage may ask for: MessageTrigger of 1.6, MessageTriggerEnumType of 2.0.1."""
 EXTENDED_TRIGGERS = ("LogStatusNotification", "SignChargePointCertificate")
 """What only ExtendedTriggerMessage may ask for (1.6 security white paper)."""
@@ -322,7 +323,7 @@ async def config_get(
     """
     async with connect(context) as connection:
         known = await service.get(connection, id_)
-        if not names and await require_online(connection, known) is Protocol.V201:
+        if not names and (await require_online(connection, known)).has_device_model:
             await _full_report(context, connection, known, timeout_s, output)
             return
         outcome = await send(connection, known, GetSettings(names=names), timeout_s=timeout_s)

@@ -1,9 +1,9 @@
-"""The device model report of a 2.0.1 charge point, put together from its NotifyReport parts as they were kept."""
+"""The device model report of a 2.x charge point, put together from its NotifyReport parts as they were kept."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,5 +105,6 @@ def _part(charge_point: ChargePoint, row: Record) -> SettingsReported | None:
         payload = orjson.loads(row["body"])[3]
     except (orjson.JSONDecodeError, IndexError, TypeError, KeyError):
         payload = {"tbc": True} | salvage(row["body"])
-    fact = translator(Protocol.V201).read(ACTION, payload, charge_point=charge_point, received_at=row["received_at"])
+    lenient = replace(charge_point, strict=False)  # it was judged by the rules of its version when it came
+    fact = translator(Protocol.V201).read(ACTION, payload, charge_point=lenient, received_at=row["received_at"])
     return fact if isinstance(fact, SettingsReported) else None

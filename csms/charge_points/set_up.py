@@ -20,7 +20,7 @@ Send = Callable[[Command], Awaitable[Outcome]]
 async def apply_template(pool: asyncpg.Pool[Any], charge_point: str, protocol: Protocol, send: Send) -> None:
     """Read what is set, change only what differs, and store what the charge point said to each."""
     names = tuple(wanted.name for wanted in template(protocol))
-    if protocol is Protocol.V201:
+    if protocol.has_device_model:
         names += READ_ONLY_V201
     read = await send(GetSettings(names=names))
     present = settings_of(read)

@@ -18,7 +18,11 @@ from csms.protocol.transfer_url import scheme_of
 from csms.protocol.vocabulary import Command, Outcome, Protocol
 
 PROFILES = "supportedfeatureprofiles"
-PROTOCOLS = {Protocol.V16: "supportedfiletransferprotocols", Protocol.V201: "ocppcommctrlr.filetransferprotocols"}
+PROTOCOLS = {
+    Protocol.V16: "supportedfiletransferprotocols",
+    Protocol.V201: "ocppcommctrlr.filetransferprotocols",
+    Protocol.V21: "ocppcommctrlr.filetransferprotocols",
+}
 """Where a charge point announces by which schemes it transfers files, in lower case."""
 WHITE_PAPER_KEYS = (
     "additionalrootcertificatecheck",

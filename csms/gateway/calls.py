@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
 from csms.gateway.handshake import shown
-from csms.protocol.blocks.firmware import ExtendedTriggerMessage, sent_for
+from csms.protocol.blocks.customer_information import CustomerInformation
+from csms.protocol.blocks.displays import GetDisplayMessages
+from csms.protocol.blocks.firmware import (
+    ExtendedTriggerMessage,
+    GetDiagnostics,
+    GetLog,
+    PublishFirmware,
+    UpdateFirmware,
+    sent_for,
+)
+from csms.protocol.blocks.monitoring import GetMonitoringReport, GetReport
+from csms.protocol.blocks.smart_charging import GetChargingProfiles
 from csms.protocol.conversation import Answered, Conversation, Refused, TimedOut, TooManyCalls
 from csms.protocol.redaction import without_credentials
 from csms.protocol.translator import Translator
@@ -16,6 +27,20 @@ from csms.protocol.vocabulary import Command, GetFullReport, Outcome, TriggerMes
 
 NOT_SUPPORTED_CODES = frozenset({"NotImplemented", "NotSupported"})
 LOST = Outcome(accepted=False, status="offline", detail="the socket closed before the answer")
+
+TOLD_AFTER: Mapping[type[Command], frozenset[str]] = {
+    CustomerInformation: frozenset({"NotifyCustomerInformation"}),
+    GetChargingProfiles: frozenset({"ReportChargingProfiles"}),
+    GetDiagnostics: frozenset({"DiagnosticsStatusNotification"}),
+    GetDisplayMessages: frozenset({"NotifyDisplayMessages"}),
+    GetFullReport: frozenset({"NotifyReport"}),
+    GetLog: frozenset({"LogStatusNotification"}),
+    GetMonitoringReport: frozenset({"NotifyMonitoringReport"}),
+    GetReport: frozenset({"NotifyReport"}),
+    PublishFirmware: frozenset({"PublishFirmwareStatusNotification"}),
+    UpdateFirmware: sent_for("FirmwareStatusNotification"),
+}
+"""What a charge point sends because it was asked to, so that it may while it is Pending (OCPP 2.0.1 B02.FR.02)."""
 
 log = structlog.get_logger()
 
@@ -99,10 +124,8 @@ class Calls:
         match command:
             case TriggerMessage() | ExtendedTriggerMessage():
                 self.triggered |= sent_for(command.message)
-            case GetFullReport():
-                self.triggered |= {"NotifyReport"}
             case _:
-                pass
+                self.triggered |= TOLD_AFTER.get(type(command), frozenset())
 
     async def _call(self, action: str, payload: dict[str, object], timeout_s: float) -> Happened | None:
         """The answer, None if the socket closed. Each waiter drives the conversation's clock, for itself and the others."""

@@ -24,6 +24,7 @@ from csms.gateway.application import Application, SocketInfo
 from csms.gateway.calls import Calls
 from csms.gateway.damper import Damper
 from csms.gateway.handshake import contradicts_certificate, shown
+from csms.gateway.throttle import network
 from csms.gateway.websocket import ChargePointSocket
 from csms.protocol import frames
 from csms.protocol.conversation import (
@@ -34,10 +35,13 @@ from csms.protocol.conversation import (
     Event,
     FrameIgnored,
     Refused,
+    ResultDisputed,
+    SendReceived,
     TimedOut,
 )
+from csms.protocol.redaction import without_credentials
 from csms.protocol.translator import ALLOWED_BEFORE_ACCEPTED, TRANSACTION_ACTIONS, Refusal, Translator
-from csms.protocol.validation import actions
+from csms.protocol.validation import SENDS, actions
 from csms.protocol.vocabulary import (
     Acknowledged,
     BootAnswer,
@@ -50,6 +54,7 @@ from csms.protocol.vocabulary import (
     TokenStatus,
     TokenVerdict,
 )
+from csms.security.event import OwnKind
 from csms.settings import Settings
 
 REPLACED_CLOSE_S = 1.0
@@ -101,6 +106,7 @@ class Connection:
             new_id=_new_id,
             calls_waiting_max=settings.queue_length_max,
             has_answer=lambda fault: frames.error_code(fault, socket.protocol) is not None,
+            has_sends=bool(SENDS[socket.protocol]),
         )
         self._calls = Calls(
             self._conversation, flush=self._flush, first_call_delay_s=first_call_delay_s, now=self._loop.time
@@ -207,12 +213,34 @@ class Connection:
             case AnswerDropped():
                 metrics.ANSWERS_DROPPED.labels("late" if event.late else "unknown").inc()
                 log.debug("answer_dropped", charge_point=self.socket.charge_point.id, late=event.late)
+            case ResultDisputed():
+                self._note_dispute(event)
+            case SendReceived():
+                return self._note_send(event.frame)
             case FrameIgnored():
                 metrics.message("other", "in", "ignored").inc()
                 log.debug("frame_ignored", charge_point=self.socket.charge_point.id, fault=event.fault.value)
             case _:
                 assert_never(event)
         return None
+
+    def _note_dispute(self, event: ResultDisputed) -> None:
+        """It goes on without our answer; what it told is kept all the same."""
+        metrics.message("other", "in", "disputed").inc()
+        log.warning(
+            "answer_disputed",
+            charge_point=self.socket.charge_point.id,
+            message_id=shown(event.id),
+            error=shown(without_credentials(f"{event.code}: {event.description}")),
+            next_step=f"look at csms cp trace {self.socket.charge_point.id}",
+        )
+
+    def _note_send(self, send: frames.Send) -> str:
+        """Streams are opened by nobody here, so what comes in one is counted and goes no further."""
+        known = send.action if send.action in SENDS[self.socket.protocol] else "other"
+        metrics.message(known, "in", "NotSupported").inc()
+        log.debug("send_ignored", charge_point=self.socket.charge_point.id, action=shown(send.action))
+        return send.action
 
     def _take(self, event: CallReceived) -> None:
         if self._deaf:  # the socket is about to be closed; unanswered, the charge point sends it again
@@ -341,7 +369,16 @@ class Connection:
     def _require_serial_number_of_certificate(self, serial: str | None) -> None:
         admitted = self._websocket.admitted
         assert admitted is not None, "only who was admitted has a connection"
-        if not contradicts_certificate(admitted, serial, self.socket.protocol):
+        registered = self.socket.charge_point.serial_registered
+        contradicts = contradicts_certificate(admitted, serial, self.socket.protocol)
+        if contradicts or (registered is not None and (serial or "").casefold() != registered.casefold()):
+            self._application.noticed(
+                OwnKind.SERIAL_CONTRADICTED,
+                charge_point=self.socket.charge_point.id,
+                remote=network(self.socket.remote),
+                info=f"it boots with {shown(serial or 'no serial number')}",
+            )
+        if not contradicts:
             return
         log.warning(
             "serial_number_is_not_the_certificates",

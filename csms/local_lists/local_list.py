@@ -23,7 +23,7 @@ ITEMS_MAX = 50
 """Tokens a message where the charge point does not say how many it takes."""
 FRAME_BYTES = 200
 """Room for what a message has around its tokens: type, id, action, version, kind and brackets are 140 bytes."""
-TOKEN_LENGTH_MAX = {Protocol.V16: 20, Protocol.V201: 36}
+TOKEN_LENGTH_MAX = {Protocol.V16: 20, Protocol.V201: 36, Protocol.V21: 255}
 """A longer token cannot be presented in that version, and has no place in its lists."""
 
 Entries = Mapping[str, TokenVerdict]
@@ -114,6 +114,7 @@ SETTINGS = {
         "LocalAuthListCtrlr.BytesPerMessage",
     ),
 }  # fmt: skip
+SETTINGS[Protocol.V21] = SETTINGS[Protocol.V201]
 PROFILE = "LocalAuthListManagement"
 
 

@@ -46,7 +46,11 @@ NOT_SUPPORTED = "not_supported"
 OFFLINE = "offline"
 UNREACHED = frozenset({OFFLINE, "timeout", NOT_SUPPORTED, "invalid"})
 """Without an answer to the first question there is nobody to send a list to."""
-_LIST_ENTRY = {Protocol.V16: v16.local_lists.list_entry, Protocol.V201: v201.local_lists.list_entry}
+_LIST_ENTRY = {
+    Protocol.V16: v16.local_lists.list_entry,
+    Protocol.V201: v201.local_lists.list_entry,
+    Protocol.V21: v201.local_lists.list_entry,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

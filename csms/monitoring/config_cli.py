@@ -16,7 +16,7 @@ from csms.charge_points.set_up import settings_of as settings_in
 from csms.cli.context import connect
 from csms.monitoring.asking import ask
 from csms.protocol.blocks.monitoring import AccessPoint, ComponentCriterion, GetReport, SetNetworkProfile
-from csms.protocol.vocabulary import GetSettings, Protocol
+from csms.protocol.vocabulary import GetSettings
 
 __all__ = ["cp"]
 
@@ -142,7 +142,7 @@ async def _profile(connection: Any, charge_point: ChargePoint, wanted: int | Non
         Refused: it would be lowered.
     """
     lowest = charge_point.security_profile
-    if await require_online(connection, charge_point) is Protocol.V201:
+    if (await require_online(connection, charge_point)).has_device_model:
         read = settings_in(
             await send(connection, charge_point, GetSettings(names=(SECURITY_PROFILE,)), timeout_s=timeout_s)
         )

@@ -58,13 +58,29 @@ class AnswerDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultDisputed:
+    """OCPP 2.1: the charge point could not use what we answered to its call `id`."""
+
+    id: str
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendReceived:
+    """OCPP 2.1: told without asking for an answer."""
+
+    frame: frames.Send
+
+
+@dataclass(frozen=True, slots=True)
 class FrameIgnored:
     """A frame to which this version has no answer."""
 
     fault: frames.Fault
 
 
-Event = CallReceived | Answered | Refused | TimedOut | AnswerDropped | FrameIgnored
+Event = CallReceived | Answered | Refused | TimedOut | AnswerDropped | ResultDisputed | SendReceived | FrameIgnored
 
 
 class Written(NamedTuple):
@@ -97,11 +113,18 @@ class Conversation:
     """
 
     def __init__(
-        self, *, new_id: Callable[[], str], calls_waiting_max: int, has_answer: Callable[[frames.Fault], bool]
+        self,
+        *,
+        new_id: Callable[[], str],
+        calls_waiting_max: int,
+        has_answer: Callable[[frames.Fault], bool],
+        has_sends: bool = False,
     ) -> None:
+        """`has_sends`: the version has SEND and CALLRESULTERROR (2.1)."""
         self._new_id = new_id
         self._calls_waiting_max = calls_waiting_max
         self._has_answer = has_answer
+        self._has_sends = has_sends
         self._events: list[Event] = []
         self._to_send: list[Written] = []
         self._tickets = 0
@@ -128,7 +151,7 @@ class Conversation:
 
     def receive(self, text: str, *, now: float) -> None:
         """One text message arrived."""
-        frame = frames.parse(text)
+        frame = frames.parse(text, has_sends=self._has_sends)
         match frame:
             case frames.Call():
                 self.calls_unanswered += 1
@@ -137,6 +160,10 @@ class Conversation:
                 self._match(frame, now=now)
             case frames.CallError():
                 self._match(frame, now=now)
+            case frames.CallResultError():
+                self._events.append(ResultDisputed(frame.id, frame.code, frame.description))
+            case frames.Send():
+                self._events.append(SendReceived(frame))
             case frames.Broken() if self._has_answer(frame.fault):
                 self.calls_unanswered += 1
                 self._events.append(CallReceived(frame, text))

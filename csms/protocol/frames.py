@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -18,6 +19,7 @@ import orjson
 from csms.protocol.vocabulary import Protocol
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
+CALL_RESULT_ERROR, SEND = 5, 6  # OCPP 2.1 Part 4 section 4.2; in earlier versions no message types at all
 
 ID_LENGTH_MAX = 255  # the standard says 36; longer ones are echoed so that their sender gets its answer
 ACTION_LENGTH_MAX = 100
@@ -42,8 +44,9 @@ class Fault(Enum):
 
     NOT_RPC = "not a JSON array that starts with a message type and an id"
     FORMATION = "a CALL is [2, id, action, payload object]"
-    MESSAGE_TYPE = "message type is none of 2, 3, 4"
+    MESSAGE_TYPE = "message type is none of this version's"
     ANSWER = "an answer without a readable id"
+    SEND = "a SEND is [6, id, action, payload object]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,23 @@ class CallError:
 
 
 @dataclass(frozen=True, slots=True)
+class CallResultError:
+    """OCPP 2.1: what we answered to their call `id` could not be used; nobody answers this."""
+
+    id: str
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """OCPP 2.1: told without waiting for an answer, and never answered."""
+
+    action: str
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """No message. `id` is "-1" where it cannot be read, `action` None likewise; `payload` is what stood in its place."""
 
@@ -79,13 +99,14 @@ class Broken:
     payload: Any = None
 
 
-Frame = Call | CallResult | CallError | Broken
+Frame = Call | CallResult | CallError | CallResultError | Send | Broken
 
 _CODES: dict[Fault, tuple[str | None, str | None]] = {
     # what: (1.6, 2.0.1); None: no answer
     Fault.NOT_RPC: ("GenericError", "RpcFrameworkError"),
     Fault.FORMATION: ("FormationViolation", "FormatViolation"),
     Fault.MESSAGE_TYPE: (None, "MessageTypeNotSupported"),  # 1.6-J 4.1.3: ignore; 2.0.1 Part 4 4.4
+    Fault.SEND: (None, None),
     Fault.ANSWER: (None, None),  # an error about an answer could be answered with an error, for ever
 }
 
@@ -99,16 +120,12 @@ def error_code(fault: Fault, protocol: Protocol) -> str | None:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def parse(text: str) -> Frame:
-    """Read one text message. Never raises."""
+def parse(text: str, *, has_sends: bool = False) -> Frame:
+    """Read one text message. Never raises. `has_sends`: message types 5 and 6 are there (2.1)."""
     text = text.lstrip("\ufeff")
     match _json(text):
-        case [2, message_id, *rest]:
-            return _call(_id(message_id, text), rest)
-        case [3, message_id, *rest]:
-            return _call_result(_id(message_id, text), rest)
-        case [4, message_id, *rest]:
-            return _call_error(_id(message_id, text), rest)
+        case [2 | 3 | 4 | 5 | 6 as kind, message_id, *rest] if kind <= CALL_ERROR or has_sends:
+            return _READERS[kind](_id(message_id, text), rest)
         case [_, message_id, *_]:
             return Broken(_id(message_id, text) or ID_UNREADABLE, None, Fault.MESSAGE_TYPE)
         case _:
@@ -145,6 +162,31 @@ def _call_error(message_id: str | None, rest: list[Any]) -> Frame:
         description if isinstance(description, str) else "",
         details,
     )
+
+
+def _call_result_error(message_id: str | None, rest: list[Any]) -> Frame:
+    error = _call_error(message_id, rest)
+    if isinstance(error, CallError):
+        return CallResultError(error.id, error.code, error.description)
+    return error
+
+
+def _send(_message_id: str | None, rest: list[Any]) -> Frame:
+    """Its id is of no use: many are told under one, or under none."""
+    match rest:
+        case [str(action), payload, *_] if 0 < len(action) <= ACTION_LENGTH_MAX:
+            return Send(action, payload)
+        case _:
+            return Broken(ID_UNREADABLE, None, Fault.SEND)
+
+
+_READERS: dict[int, Callable[[str | None, list[Any]], Frame]] = {
+    CALL: _call,
+    CALL_RESULT: _call_result,
+    CALL_ERROR: _call_error,
+    CALL_RESULT_ERROR: _call_result_error,
+    SEND: _send,
+}
 
 
 def _id(value: Any, text: str) -> str | None:

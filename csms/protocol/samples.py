@@ -10,7 +10,7 @@ from csms.protocol.repair import QUANTITY_DIGITS_MAX
 from csms.protocol.vocabulary import Measurand
 
 PHASES = frozenset({"L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1"})
-LOCATIONS = frozenset({"Body", "Cable", "EV", "Inlet", "Outlet"})
+LOCATIONS = frozenset({"Body", "Cable", "EV", "Inlet", "Outlet", "Upstream"})  # Upstream: 2.1
 CONTEXTS = frozenset(
     {
         "Interruption.Begin",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from csms.charge_points.charge_point import ChargePoint
-from csms.protocol import v16, v201
+from csms.protocol import v16, v21, v201
 from csms.protocol.keys import malformed_key
 from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome
 from csms.protocol.outgoing import Call, CommandInvalid, Writers, checked_call
@@ -82,6 +82,14 @@ _VERSIONS = {
         answers=v201.ANSWERS,
         marks=v201.MARKS,
         calls=v201.CALLS,
+        outcomes=v201.OUTCOMES,
+    ),
+    Protocol.V21: _Version(
+        protocol=Protocol.V21,
+        readers=v21.READERS,
+        answers=v21.ANSWERS,
+        marks=v201.MARKS,
+        calls=v21.CALLS,
         outcomes=v201.OUTCOMES,
     ),
 }
@@ -168,13 +176,14 @@ def translator(protocol: Protocol) -> Translator:
     return _TRANSLATORS[protocol]
 
 
-COMMANDS: Mapping[str, type[Command]] = {each.__name__: each for each in (*v16.CALLS, *v201.CALLS)}
+COMMANDS: Mapping[str, type[Command]] = {each.__name__: each for each in (*v16.CALLS, *v201.CALLS, *v21.CALLS)}
 """Every command that some version has, by name."""
 
 
 _TRANSLATORS: dict[Protocol, Translator] = {
     Protocol.V16: _Translator(_VERSIONS[Protocol.V16], _VERSIONS[Protocol.V201]),
     Protocol.V201: _Translator(_VERSIONS[Protocol.V201], _VERSIONS[Protocol.V16]),
+    Protocol.V21: _Translator(_VERSIONS[Protocol.V21], _VERSIONS[Protocol.V16]),
 }
 
 
@@ -191,7 +200,8 @@ def _unreadable(protocol: Protocol, found: list[Violation]) -> Refusal:
     """Even read leniently, the message has no meaning: for what the schema finds, else for a number without sense."""
     if found:
         return refusal(protocol, found)
-    return refuse(protocol, Fault.PROPERTY, "a number is negative or exceeds 32 bits")
+    also = ", or it tells only what is new in OCPP 2.1" if protocol is Protocol.V21 else ""
+    return refuse(protocol, Fault.PROPERTY, f"a number is negative or exceeds 32 bits{also}")
 
 
 def _malformed(fact: ChargingEvent | ReadingsReported, action: str, payload: object) -> Fact:

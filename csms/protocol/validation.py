@@ -59,6 +59,7 @@ ERROR_CODES: dict[Protocol, dict[Fault, str]] = {
         Fault.UNSUPPORTED_ACTION: "NotSupported",
     },
 }
+ERROR_CODES[Protocol.V21] = ERROR_CODES[Protocol.V201]  # OCPP 2.1 Part 4 section 4.3 has the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,17 @@ class Violation:
         return f"{self.path or 'payload'} {self.problem}"
 
 
-_DIRECTORIES = {Protocol.V16: ("v16", ""), Protocol.V201: ("v201", "Request")}
+_DIRECTORIES = {
+    Protocol.V16: ("v16", ""),
+    Protocol.V201: ("v201", "Request"),
+    Protocol.V21: ("v21", "Request"),
+}
+# OCPP 2.1: told in a SEND, which nobody answers (Part 4 section 4.2.5); its schema is neither request nor response.
+SENDS: dict[Protocol, frozenset[str]] = {
+    Protocol.V16: frozenset(),
+    Protocol.V201: frozenset(),
+    Protocol.V21: frozenset({"NotifyPeriodicEventStream"}),
+}
 _KINDS: dict[str, tuple[Fault, Quirk]] = {
     "required": (Fault.MISSING, Quirk.MISSING_FIELD),
     "type": (Fault.TYPE, Quirk.WRONG_TYPE),
@@ -96,7 +107,7 @@ _KINDS: dict[str, tuple[Fault, Quirk]] = {
 
 @cache
 def actions(protocol: Protocol) -> frozenset[str]:
-    """Every action that the version knows, in either direction."""
+    """Every action that the version knows as a CALL, in either direction."""
     directory, suffix = _DIRECTORIES[protocol]
     names = [
         file.name.removesuffix(".json") for file in resources.files("ocpp").joinpath(directory, "schemas").iterdir()

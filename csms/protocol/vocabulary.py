@@ -26,6 +26,12 @@ class Protocol(StrEnum):
 
     V16 = "ocpp1.6"
     V201 = "ocpp2.0.1"
+    V21 = "ocpp2.1"
+
+    @property
+    def has_device_model(self) -> bool:
+        """Whether settings are `Component.Variable` (2.x), not keys (1.6)."""
+        return self is not Protocol.V16
 
 
 class Registration(StrEnum):

@@ -8,7 +8,11 @@ from csms.protocol.vocabulary import Protocol
 
 PROFILE_V16 = "reservation"
 FEATURES_V16 = "SupportedFeatureProfiles"
-ANY_EVSE = {Protocol.V16: "ReserveConnectorZeroSupported", Protocol.V201: "ReservationCtrlr.NonEvseSpecific"}
+ANY_EVSE = {
+    Protocol.V16: "ReserveConnectorZeroSupported",
+    Protocol.V201: "ReservationCtrlr.NonEvseSpecific",
+    Protocol.V21: "ReservationCtrlr.NonEvseSpecific",
+}
 """The setting that says whether a reservation may leave the EVSE open."""
 AVAILABLE_V201 = "ReservationCtrlr.Available"
 ENABLED_V201 = "ReservationCtrlr.Enabled"

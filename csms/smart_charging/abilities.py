@@ -24,6 +24,7 @@ NAMES = {
         "SmartChargingCtrlr.Available",
     ),
 }
+NAMES[Protocol.V21] = NAMES[Protocol.V201]
 """Highest stack level, units, most periods, and whether there is smart charging at all: in this order."""
 _UNITS = {"current": RateUnit.A, "a": RateUnit.A, "power": RateUnit.W, "w": RateUnit.W}
 _NUMBER_DIGITS_MAX = 9

@@ -205,7 +205,7 @@ async def clear(
     async with connect(context) as connection:
         known = await charge_points.get(connection, id_)
         protocol = await require_online(connection, known)
-        if protocol is Protocol.V201 and command == ClearChargingProfile():
+        if protocol is not Protocol.V16 and command == ClearChargingProfile():
             raise click.UsageError(f"{protocol} clears by --id, --evse, --purpose or --stack-level; name at least one")
         outcome = await _ask(connection, known, command, timeout_s=timeout_s)
     output.one(said(outcome))
@@ -282,7 +282,7 @@ async def list_(context: click.Context, id_: str, timeout_s: float, output: Outp
     async with connect(context) as connection:
         known = await charge_points.get(connection, id_)
         (listed,) = await charge_points.list_charge_points(connection, identity=known.id)
-        if listed["protocol"] != Protocol.V201:
+        if listed["protocol"] in {None, Protocol.V16}:
             rows = [_shown(each) for each in await service.accepted_profiles(connection, known.id)]
             output.rows(rows, columns=LIST_COLUMNS)
             return

@@ -26,10 +26,12 @@ SCHEMA_CODES = {
         }
     ),
 }
+SCHEMA_CODES["ocpp2.1"] = SCHEMA_CODES["ocpp2.0.1"]
 UNREADABLE_CODES = {
     "ocpp1.6": frozenset({"GenericError", "FormationViolation", "ProtocolError"}),
     "ocpp2.0.1": frozenset({"RpcFrameworkError", "FormatViolation", "ProtocolError"}),
 }
+UNREADABLE_CODES["ocpp2.1"] = UNREADABLE_CODES["ocpp2.0.1"]
 UNKNOWN_ACTION_CODES = frozenset({"NotImplemented", "NotSupported"})
 SANE_CLOSES = frozenset({1000, 1002, 1003, 1007, 1008, 1009})
 NEVER_CLOSES = frozenset({1006, 1011})  # no close frame, or a crash admitted

@@ -75,7 +75,7 @@ class Transfers:
 
     @property
     def _is_201(self) -> bool:
-        return self.station.build.protocol == "ocpp2.0.1"
+        return self.station.build.protocol != "ocpp1.6"
 
     def fails(self, word: str) -> bool:
         """Whether this is what goes wrong next."""

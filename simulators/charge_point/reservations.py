@@ -132,7 +132,7 @@ async def _give_up(station: SimulatedChargePoint, held: Held, status: str) -> No
     del station.reservations.held[held.evse]
     station.truth.note(station.clock.now, f"reservation {status.lower()}", str(held.id))
     await show(station, held.evse)
-    if station.build.protocol == "ocpp2.0.1":
+    if station.build.protocol != "ocpp1.6":
         await station.ask(call201.ReservationStatusUpdate(reservation_id=held.id, reservation_update_status=status))
 
 

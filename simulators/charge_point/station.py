@@ -25,6 +25,7 @@ from simulators.charge_point.reservations import show as show_reservation
 from simulators.charge_point.smart_charging import next_changes, obey
 from simulators.charge_point.truth import Displayed, TrueSession, Truth
 from simulators.charge_point.v16 import Dialect16
+from simulators.charge_point.v21 import Dialect21
 from simulators.charge_point.v201 import Dialect201
 from simulators.clock import ModelClock
 
@@ -71,7 +72,9 @@ class SimulatedChargePoint:
         self.chance = random.Random(f"{self.build.seed}:{self.identity}")
         meters = [Meter(self.build.register_wh) for _ in range(self.build.evses)]
         self.evses = {number: Evse(number, meter) for number, meter in enumerate(meters, start=1)}
-        dialects: dict[str, type[Dialect16 | Dialect201]] = {"ocpp1.6": Dialect16, "ocpp2.0.1": Dialect201}
+        dialects: dict[str, type[Dialect16 | Dialect201]] = {
+            "ocpp1.6": Dialect16, "ocpp2.0.1": Dialect201, "ocpp2.1": Dialect21,
+        }  # fmt: skip
         if self.build.protocol not in dialects:
             raise ValueError(f"protocol {self.build.protocol!r} is none of {', '.join(dialects)}")
         self.dialect: Dialect16 | Dialect201 = dialects[self.build.protocol](self)

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from csms.protocol import v16, v201
-from csms.protocol.validation import actions
+from csms.protocol import v16, v21, v201
+from csms.protocol.validation import SENDS, actions
 from csms.protocol.vocabulary import Command, Protocol
 from tests.messages.commands import ASKED_BY
 
@@ -67,8 +67,22 @@ TO_US = {
         ]
     ),
 }
+TO_US[Protocol.V21] = TO_US[Protocol.V201] | {
+    "BatterySwap",
+    "ClosePeriodicEventStream",
+    "GetCertificateChainStatus",
+    "NotifyDERAlarm",
+    "NotifyDERStartStop",
+    "NotifyPeriodicEventStream",
+    "NotifyPriorityCharging",
+    "NotifySettlement",
+    "OpenPeriodicEventStream",
+    "PullDynamicScheduleUpdate",
+    "ReportDERControl",
+    "VatNumberValidation",
+}
 """What a charge point sends; DataTransfer goes both ways, everything else comes from us."""
-_VERSIONS: Mapping[Protocol, Any] = {Protocol.V16: v16, Protocol.V201: v201}
+_VERSIONS: Mapping[Protocol, Any] = {Protocol.V16: v16, Protocol.V201: v201, Protocol.V21: v21}
 _WORD = re.compile(r'"([A-Z][A-Za-z0-9]+)"')
 
 
@@ -90,7 +104,7 @@ def rows() -> list[Row]:
 
 def _rows(protocol: Protocol) -> Iterator[Row]:
     readers, written = _VERSIONS[protocol].READERS, dict(_written(protocol))
-    for action in sorted(actions(protocol)):
+    for action in sorted(actions(protocol) | SENDS[protocol]):
         if action in TO_US[protocol]:
             yield Row(
                 protocol=protocol, action=action, to_us=True, handled=_module(readers.get(action)), test=_test(action)

@@ -23,7 +23,7 @@ from simulators.scenarios.runner import QUICK
 from tests.scenarios.story import LINE, Claim, Happening, Operator, Story
 from tests.world import LONG_AGO, SITE, TOKENS, World, open_world
 
-PROTOCOLS = {"CP-16": "ocpp1.6", "CP-201": "ocpp2.0.1"}
+PROTOCOLS = {"CP-16": "ocpp1.6", "CP-201": "ocpp2.0.1", "CP-21": "ocpp2.1"}
 AGE_IS_NO_MATTER = {"late_days_flag": 36500, "late_days_hold": 36500}
 # A story of long ago is told by a clock that is that far behind: true, and no part of any story here.
 OF_THE_TELLING = {"clock_offset"}
@@ -52,7 +52,7 @@ class Station(SimulatedChargePoint):
 
 
 class Teller:
-    """Both charge points live the same story side by side."""
+    """The charge points live the same story side by side."""
 
     def __init__(self, story: Story, world: World) -> None:
         self.story = story
@@ -85,7 +85,7 @@ class Teller:
                 await self.world.quiet()
                 for station in self.stations:
                     await self._require(step, station.identity)
-                await self._require_the_same_of_both()
+                await self._require_the_same_of_all()
 
     async def _operate(self, step: Operator) -> None:
         verb, *words = step.what.split()
@@ -122,10 +122,11 @@ class Teller:
         wanted_lines = [_wanted(line) for line in claim.lines]
         assert [identity, *_told(explained.lines, explained.rating.tax_included.value)] == [identity, *wanted_lines]
 
-    async def _require_the_same_of_both(self) -> None:
+    async def _require_the_same_of_all(self) -> None:
         """Translate at the edge, once: no field of a session or line of a bill knows which version told it."""
-        one, other = [await self._account(station.identity) for station in self.stations]
-        assert one == other
+        one, *others = [await self._account(station.identity) for station in self.stations]
+        for other in others:
+            assert one == other
 
     async def _account(self, identity: str) -> list[Any]:
         account = []

@@ -1,4 +1,4 @@
-"""Every .story beside this file, told in OCPP 1.6 and 2.0.1 at once: the claims hold for both, and both tell the same."""
+"""Every .story beside this file, told in OCPP 1.6, 2.0.1 and 2.1 at once: the claims hold for all, and all tell the same."""
 
 from __future__ import annotations
 

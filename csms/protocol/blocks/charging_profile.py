@@ -103,18 +103,18 @@ class ChargingLimitCleared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingNeedsReported:
-    """What an EV asks for. `energy_wh`, currents, voltage, power and percentages as the EV told them."""
+    """What an EV asks for. `energy_wh`, currents, voltage, power and percentages as the EV told them (2.1: with decimals)."""
 
     evse: int
     transfer: str | None
     departure_at: datetime | None = None
     schedule_periods_max: int | None = None
-    energy_wh: int | None = None
-    current_min_a: int | None = None
-    current_max_a: int | None = None
-    voltage_max_v: int | None = None
-    power_max_w: int | None = None
-    capacity_wh: int | None = None
+    energy_wh: int | Decimal | None = None
+    current_min_a: int | Decimal | None = None
+    current_max_a: int | Decimal | None = None
+    voltage_max_v: int | Decimal | None = None
+    power_max_w: int | Decimal | None = None
+    capacity_wh: int | Decimal | None = None
     soc_percent: int | None = None
     soc_full_percent: int | None = None
     soc_bulk_percent: int | None = None

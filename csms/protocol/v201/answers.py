@@ -17,18 +17,26 @@ AnswerWriter = Callable[[Decision], dict[str, object]]
 
 
 def token_answer(decision: Decision) -> dict[str, object]:
+    return authorized(decision, group_length_max=_TOKEN_LENGTH_MAX)
+
+
+def authorized(decision: Decision, *, group_length_max: int) -> dict[str, object]:
     assert isinstance(decision, vocabulary.TokenAnswer), "an Authorize is answered with a verdict"
-    return {"idTokenInfo": id_token_info(decision.verdict)}
+    return {"idTokenInfo": id_token_info(decision.verdict, group_length_max=group_length_max)}
 
 
 def transaction_answer(decision: Decision) -> dict[str, object]:
+    return transaction_event_answer(decision, group_length_max=_TOKEN_LENGTH_MAX)
+
+
+def transaction_event_answer(decision: Decision, *, group_length_max: int) -> dict[str, object]:
     """A verdict only where a token was presented, a cost only where there is one: 0.00 is free, absent is not."""
     answer: dict[str, object] = {}
     if isinstance(decision, vocabulary.ChargingAnswer):
         if decision.total_cost is not None:
             answer["totalCost"] = json_number(decision.total_cost)
         if decision.verdict is not None:
-            answer["idTokenInfo"] = id_token_info(decision.verdict)
+            answer["idTokenInfo"] = id_token_info(decision.verdict, group_length_max=group_length_max)
     return answer
 
 
@@ -41,10 +49,10 @@ def json_number(amount: Decimal) -> float:
     return float(amount)
 
 
-def id_token_info(verdict: TokenVerdict) -> dict[str, object]:
+def id_token_info(verdict: TokenVerdict, *, group_length_max: int = _TOKEN_LENGTH_MAX) -> dict[str, object]:
     """IdTokenInfoType. A group longer than an idToken can be is left out: a cut one would be another group."""
     info: dict[str, object] = {"status": verdict.status.value}
-    if verdict.group is not None and len(verdict.group) <= _TOKEN_LENGTH_MAX:
+    if verdict.group is not None and len(verdict.group) <= group_length_max:
         info["groupIdToken"] = {"idToken": verdict.group, "type": "Central"}
     if verdict.expires_at is not None:
         info["cacheExpiryDateTime"] = print_time(verdict.expires_at)

@@ -14,8 +14,8 @@ from csms.protocol.v16.answers import acknowledgement
 from csms.protocol.vocabulary import Decision, Fact
 
 PRIORITIES = frozenset({"AlwaysFront", "InFront", "NormalCycle"})
-STATES = frozenset({"Charging", "Faulted", "Idle", "Unavailable"})
-FORMATS = frozenset({"ASCII", "HTML", "URI", "UTF8"})
+STATES = frozenset({"Charging", "Faulted", "Idle", "Unavailable", "Discharging", "Suspended"})  # the last two: 2.1
+FORMATS = frozenset({"ASCII", "HTML", "URI", "UTF8", "QRCODE"})  # the last one: 2.1
 _TEXT_LENGTH_MAX = 2000  # the schema says 512; stations that hold more tell it
 
 

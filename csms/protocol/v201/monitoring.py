@@ -21,7 +21,7 @@ from csms.protocol.vocabulary import Decision, Fact, Outcome
 
 TRIGGERS = frozenset({"Alerting", "Delta", "Periodic"})
 KINDS = frozenset({"HardWiredNotification", "HardWiredMonitor", "PreconfiguredMonitor", "CustomMonitor"})
-TYPES = frozenset(str(each) for each in monitoring.MonitorType)
+TYPES = frozenset({*(str(each) for each in monitoring.MonitorType), "TargetDelta", "TargetDeltaRelative"})  # two: 2.1
 SECURITY_PROFILE_MAX = 3
 FIRST_WITH_TLS = 2  # security profile
 _VALUE_LENGTH_MAX = 2500  # EventDataType.actualValue

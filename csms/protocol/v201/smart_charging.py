@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from csms.protocol.blocks.charging_profile import (
     ChargingLimitCleared,
@@ -41,7 +42,13 @@ from csms.protocol.v16.answers import acknowledgement
 from csms.protocol.vocabulary import Decision, Fact, Outcome
 
 SOURCES = frozenset({"EMS", "Other", "SO", "CSO"})
-TRANSFERS = frozenset({"DC", "AC_single_phase", "AC_two_phase", "AC_three_phase"})
+TRANSFERS = frozenset(
+    {
+        "DC", "AC_single_phase", "AC_two_phase", "AC_three_phase",
+        # added by 2.1
+        "AC_BPT", "AC_BPT_DER", "AC_DER", "DC_ACDP", "DC_ACDP_BPT", "DC_BPT", "WPT",
+    }
+)  # fmt: skip
 _PURPOSE_OF = {word: purpose for purpose, word in PURPOSES_V201.items()}
 _KIND_OF = {word: kind for kind, word in KINDS.items()}
 _RECURRENCY_OF = {word: recurrency for recurrency, word in RECURRENCIES.items()}
@@ -176,6 +183,11 @@ def cleared_charging_limit(message: Message) -> Fact | None:
 
 
 def notify_ev_charging_needs(message: Message) -> Fact | None:
+    return charging_needs(message, quantity=Fields.integer)
+
+
+def charging_needs(message: Message, *, quantity: Callable[[Fields, str], int | Decimal | None]) -> Fact | None:
+    """`quantity` reads what this version has for energies, currents, voltages and powers."""
     fields = message.fields
     needs = fields.child("chargingNeeds")
     evse = fields.place("evseId")
@@ -183,19 +195,19 @@ def notify_ev_charging_needs(message: Message) -> Fact | None:
         return None
     none = Fields({}, message.quirks)
     ac, dc = needs.child("acChargingParameters") or none, needs.child("dcChargingParameters") or none
-    energy_wh, current_max_a = ac.integer("energyAmount"), ac.integer("evMaxCurrent")
-    voltage_max_v = ac.integer("evMaxVoltage")
+    energy_wh, current_max_a = quantity(ac, "energyAmount"), quantity(ac, "evMaxCurrent")
+    voltage_max_v = quantity(ac, "evMaxVoltage")
     return ChargingNeedsReported(
         evse=evse,
         transfer=needs.word("requestedEnergyTransfer", TRANSFERS),
         departure_at=read_time(needs, "departureTime", zone=message.zone),
         schedule_periods_max=fields.integer("maxScheduleTuples"),
-        energy_wh=dc.integer("energyAmount") if energy_wh is None else energy_wh,
-        current_min_a=ac.integer("evMinCurrent"),
-        current_max_a=dc.integer("evMaxCurrent") if current_max_a is None else current_max_a,
-        voltage_max_v=dc.integer("evMaxVoltage") if voltage_max_v is None else voltage_max_v,
-        power_max_w=dc.integer("evMaxPower"),
-        capacity_wh=dc.integer("evEnergyCapacity"),
+        energy_wh=quantity(dc, "energyAmount") if energy_wh is None else energy_wh,
+        current_min_a=quantity(ac, "evMinCurrent"),
+        current_max_a=quantity(dc, "evMaxCurrent") if current_max_a is None else current_max_a,
+        voltage_max_v=quantity(dc, "evMaxVoltage") if voltage_max_v is None else voltage_max_v,
+        power_max_w=quantity(dc, "evMaxPower"),
+        capacity_wh=quantity(dc, "evEnergyCapacity"),
         soc_percent=dc.integer("stateOfCharge"),
         soc_full_percent=dc.integer("fullSoC"),
         soc_bulk_percent=dc.integer("bulkSoC"),

@@ -1,4 +1,7 @@
-"""The words of OCPP 2.0.1 that readers recognise."""
+"""The words of OCPP 2.0.1 that readers recognise, and below each list those that 2.1 has added to it.
+
+Recognised they are in both; which version may say which is what its schemas are for.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,38 @@ MEASURANDS = frozenset(
         "Power.Reactive.Import",
         "SoC",
         "Voltage",
+        # added by 2.1
+        "Current.Export.Minimum",
+        "Current.Export.Offered",
+        "Current.Import.Minimum",
+        "Current.Import.Offered",
+        "Display.BatteryEnergyCapacity",
+        "Display.ChargingComplete",
+        "Display.InletHot",
+        "Display.MaximumSOC",
+        "Display.MinimumSOC",
+        "Display.PresentSOC",
+        "Display.RemainingTimeToMaximumSOC",
+        "Display.RemainingTimeToMinimumSOC",
+        "Display.RemainingTimeToTargetSOC",
+        "Display.TargetSOC",
+        "Energy.Active.Import.CableLoss",
+        "Energy.Active.Import.LocalGeneration.Register",
+        "Energy.Active.Setpoint.Interval",
+        "EnergyRequest.Bulk",
+        "EnergyRequest.Maximum",
+        "EnergyRequest.Maximum.V2X",
+        "EnergyRequest.Minimum",
+        "EnergyRequest.Minimum.V2X",
+        "EnergyRequest.Target",
+        "Power.Active.Residual",
+        "Power.Active.Setpoint",
+        "Power.Export.Minimum",
+        "Power.Export.Offered",
+        "Power.Import.Minimum",
+        "Power.Import.Offered",
+        "Voltage.Maximum",
+        "Voltage.Minimum",
     }
 )
 CHARGING_STATES = frozenset(
@@ -50,6 +85,10 @@ TOKEN_TYPES = frozenset(
         "Local",
         "MacAddress",
         "NoAuthorization",
+        # added by 2.1 (Appendix, IdTokenEnumStringType)
+        "DirectPayment",
+        "EVCCID",
+        "VIN",
     }
 )
 REASONS = frozenset(
@@ -73,6 +112,8 @@ REASONS = frozenset(
         "StoppedByEV",
         "TimeLimitReached",
         "Timeout",
+        # added by 2.1
+        "ReqEnergyTransferRejected",
     }
 )
 EVENT_TYPES = frozenset(
@@ -105,6 +146,15 @@ TRIGGERS = frozenset(
         "AbnormalCondition",
         "SignedDataReceived",
         "ResetCommand",
+        # added by 2.1
+        "CostLimitReached",
+        "LimitSet",
+        "OperationModeChanged",
+        "RunningCost",
+        "SoCLimitReached",
+        "TariffChanged",
+        "TariffNotAccepted",
+        "TxResumed",
     }
 )
 BOOT_REASONS = frozenset(

@@ -110,8 +110,8 @@ async def test_with_only_unknown_subprotocols_the_handshake_completes_and_the_so
 
 
 async def test_the_charge_points_order_of_subprotocols_counts() -> None:
-    async with running() as room, room.station(offered=["ocpp2.1", "ocpp2.0.1", "ocpp1.6"]) as station:
-        assert station.websocket.subprotocol == "ocpp2.0.1"
+    async with running() as room, room.station(offered=["ocpp2.2", "ocpp2.1", "ocpp1.6"]) as station:
+        assert station.websocket.subprotocol == "ocpp2.1"
 
 
 async def test_the_guesser_is_told_to_wait_and_the_genuine_station_from_the_same_address_is_not() -> None:

@@ -12,7 +12,11 @@ from gateway_room import a_charge_point, eventually, running
 from csms.charge_points.charge_point import ChargePoint
 from csms.database.errors import DatabaseUnavailable
 from csms.protocol import vocabulary
-from csms.protocol.vocabulary import Registration, TriggerMessage
+from csms.protocol.blocks.customer_information import CustomerInformation
+from csms.protocol.blocks.displays import GetDisplayMessages
+from csms.protocol.blocks.monitoring import GetMonitoringReport, GetReport
+from csms.protocol.blocks.smart_charging import GetChargingProfiles
+from csms.protocol.vocabulary import Command, Protocol, Registration, TriggerMessage
 
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T19:30:00Z"}
 STOP = {"transactionId": 1, "meterStop": 900, "timestamp": "2026-03-01T20:30:00Z"}
@@ -29,14 +33,25 @@ TRANSACTION_CALLS = [
     ("ocpp1.6", "StopTransaction", STOP),
     ("ocpp1.6", "MeterValues", METER),
     ("ocpp2.0.1", "TransactionEvent", EVENT),
+    ("ocpp2.1", "TransactionEvent", EVENT),
 ]
 BOOTS = {
     "ocpp1.6": {"chargePointVendor": "Fictitious", "chargePointModel": "One"},
     "ocpp2.0.1": {"reason": "PowerUp", "chargingStation": {"vendorName": "Fictitious", "model": "Two"}},
 }
+BOOTS["ocpp2.1"] = BOOTS["ocpp2.0.1"]
+PROFILE = {
+    "id": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": [
+        {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16}]}
+    ],
+}
 
 
-@pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
+@pytest.mark.parametrize("protocol", list(Protocol))
 async def test_boot_heartbeat_and_status_are_answered(protocol: str) -> None:
     status = (
         {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
@@ -173,6 +188,9 @@ async def test_the_traceback_of_a_bug_is_logged_once(capsys: pytest.CaptureFixtu
         ("ocpp1.6", '[2,"1",{},{}]', [4, "1", "FormationViolation"]),
         ("ocpp1.6", '[2,"1","Heartbeat",{,}]', [4, "1", "GenericError"]),
         ("ocpp2.0.1", '[9,"1","x",{}]', [4, "1", "MessageTypeNotSupported"]),
+        ("ocpp2.0.1", '[6,"1","NotifyPeriodicEventStream",{}]', [4, "1", "MessageTypeNotSupported"]),
+        ("ocpp2.1", '[9,"1","x",{}]', [4, "1", "MessageTypeNotSupported"]),
+        ("ocpp2.1", '[2,"1","Heartbeat",{},{}]', [4, "1", "FormatViolation"]),
         ("ocpp1.6", '[2,"1","CustomOperation",{}]', [4, "1", "NotImplemented"]),
         ("ocpp2.0.1", '[2,"1","Reset",{"type":"OnIdle"}]', [4, "1", "NotSupported"]),
         ("ocpp1.6", '[2,"1","Authorize",{}]', [4, "1", "ProtocolError"]),
@@ -197,6 +215,30 @@ async def test_what_1_6_has_no_answer_for_is_ignored(text: str) -> None:
     async with running() as room, room.station() as station:
         await station.send(text)
         await station.heartbeat()
+
+
+@pytest.mark.parametrize(
+    ("text", "noticed"),
+    [
+        ('[6,"","NotifyPeriodicEventStream",{"id":1,"pending":0,"basetime":"2026-03-01T20:00:00Z","data":[]}]', ""),
+        ('[6,"x","TransactionEvent",{}]', ""),
+        ('[6,"x"]', ""),
+        ('[5,"abc","FormatViolation","currentTime has no zone",{}]', "currentTime has no zone"),
+        ("[5,null]", ""),
+    ],
+)
+async def test_sends_and_disputed_results_of_2_1_are_noticed_and_never_answered(
+    text: str, noticed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running() as room, room.station(offered=["ocpp2.1"]) as station:
+        await station.send(text)
+        await station.heartbeat()
+
+        assert text in [frame for direction, frame, _ in room.application.seen if direction == "in"]
+        assert room.application.facts() == []
+    logged = "".join(capsys.readouterr())
+    assert noticed in logged
+    assert ("answer_disputed" in logged) == bool(noticed)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +318,53 @@ async def test_what_we_triggered_may_come_before_acceptance() -> None:
         assert (await command).accepted
 
         assert (await station.call("StatusNotification", status))[0] == 3
+        assert (await station.call("Heartbeat", {}))[2] == "SecurityError"
+
+
+ASKED_FOR: list[tuple[Command, str, dict[str, Any]]] = [
+    (
+        GetChargingProfiles(request=5),
+        "ReportChargingProfiles",
+        {"requestId": 5, "chargingLimitSource": "CSO", "evseId": 0, "chargingProfile": [PROFILE]},
+    ),
+    (GetDisplayMessages(request=5), "NotifyDisplayMessages", {"requestId": 5}),
+    (
+        CustomerInformation(request=5, token="TAG-A", report=True, clear=False),
+        "NotifyCustomerInformation",
+        {"data": "", "seqNo": 0, "generatedAt": "2026-03-01T20:00:00Z", "requestId": 5},
+    ),
+    (
+        GetReport(request=5, names=("OCPPCommCtrlr",)),
+        "NotifyReport",
+        {"requestId": 5, "generatedAt": "2026-03-01T20:00:00Z", "seqNo": 0},
+    ),
+    (
+        GetMonitoringReport(request=5),
+        "NotifyMonitoringReport",
+        {"requestId": 5, "generatedAt": "2026-03-01T20:00:00Z", "seqNo": 0},
+    ),
+]
+
+
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+@pytest.mark.parametrize(("command", "action", "payload"), ASKED_FOR, ids=[action for _, action, _ in ASKED_FOR])
+async def test_while_pending_a_charge_point_may_tell_what_it_was_asked_for(
+    protocol: str, command: Command, action: str, payload: dict[str, Any]
+) -> None:
+    """OCPP 2.0.1 B02.FR.02."""
+    async with (
+        running(a_charge_point(registration=Registration.PENDING)) as room,
+        room.station(offered=[protocol]) as station,
+        asyncio.TaskGroup() as tasks,
+    ):
+        assert (await station.call(action, payload))[2] == "SecurityError"
+
+        asking = tasks.create_task(room.gateway.command("CP-1", command))
+        asked = await station.receive()
+        await station.send(json.dumps([3, asked[1], {"status": "Accepted"}]))
+        assert (await asking).accepted
+
+        assert (await station.call(action, payload))[0] == 3
         assert (await station.call("Heartbeat", {}))[2] == "SecurityError"
 
 

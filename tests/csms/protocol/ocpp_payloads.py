@@ -148,6 +148,7 @@ VALID: dict[Protocol, dict[str, dict[str, Any]]] = {
         },
     },
 }
+VALID[Protocol.V21] = VALID[Protocol.V201]
 
 CALLS = [(protocol, action) for protocol, payloads in VALID.items() for action in payloads]
 

@@ -100,7 +100,7 @@ def test_a_command_is_written_as_its_version_says(
         (SendLocalList(version=-1, full=True), "versions count from 1"),
         (SendLocalList(version=1, full=True, entries=(GONE,)), "whether it may charge"),
         (SendLocalList(version=1, entries=(ListEntry(token="04ffff02"), GONE)), "stands in the list twice"),
-        (SendLocalList(version=1, entries=(ListEntry(token="x" * 37),)), "idT"),
+        (SendLocalList(version=1, entries=(ListEntry(token="x" * 256),)), "idT"),
         (SendLocalList(version=2**31, full=True), "32 bits"),
     ],
 )
