@@ -47,14 +47,22 @@ def invalid_answer(detail: str) -> Outcome:
     return Outcome(accepted=False, status=INVALID_ANSWER, detail=detail)
 
 
-def statuses_outcome(statuses: Mapping[str, str], data: Mapping[str, object]) -> Outcome:
-    """The outcome of an answer with one status for each setting: accepted if every one is."""
+def statuses_outcome(
+    statuses: Mapping[str, str], data: Mapping[str, object], reasons: Mapping[str, str | None] | None = None
+) -> Outcome:
+    """The outcome of an answer with one status for each setting: accepted if every one is.
+
+    `reasons` are what StatusInfoType says of some of them.
+    """
     if not statuses:
         return invalid_answer("the answer has no results")
     refused = [status for status in statuses.values() if status not in ACCEPTED]
     pending = [status for status in statuses.values() if status != "Accepted"]
     status = next(iter([*refused, *pending]), "Accepted")
-    named = [f"{name}: {word}" for name, word in statuses.items() if word != "Accepted"]
+    told = {name: f" ({reason})" for name, reason in (reasons or {}).items() if reason}
+    named = [
+        f"{name}: {word}{told.get(name, '')}" for name, word in statuses.items() if word != "Accepted" or name in told
+    ]
     return Outcome(
         accepted=not refused, status=status, data=dict(data), detail=", ".join(named)[:_REASON_LENGTH_MAX] or None
     )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from csms.protocol.blocks import monitoring
 from csms.protocol.blocks.monitoring_facts import Monitor, MonitoringEvent, MonitoringReported, MonitorsReported
-from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome, statuses_outcome
+from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_detail, status_outcome, statuses_outcome
 from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
 from csms.protocol.redaction import redact
 from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields, Message, parse_decimal
@@ -165,14 +165,16 @@ def set_outcome(_command: object, payload: dict[str, object]) -> Outcome:
 def clear_outcome(command: monitoring.ClearMonitors, payload: dict[str, object]) -> Outcome:
     """What became of each, by its id."""
     statuses: dict[str, str] = {}
+    reasons: dict[str, str | None] = {}
     for item in Fields(payload, set()).items("clearMonitoringResult"):
         entry = Fields(item, set())
         monitor = entry.integer("id")
         if monitor in command.monitors:
             statuses[str(monitor)] = entry.text("status", 50) or "invalid_answer"
+            reasons[str(monitor)] = status_detail(entry.child("statusInfo"))
     for monitor in command.monitors:
         statuses.setdefault(str(monitor), "unanswered")
-    return statuses_outcome(statuses, {"statuses": statuses})
+    return statuses_outcome(statuses, {"statuses": statuses}, reasons)
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------

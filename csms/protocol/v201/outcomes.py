@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from csms.protocol import vocabulary
-from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome, statuses_outcome, vendor_data_outcome
+from csms.protocol.outcomes import (
+    AnswerReaders,
+    invalid_answer,
+    status_detail,
+    status_outcome,
+    statuses_outcome,
+    vendor_data_outcome,
+)
 from csms.protocol.redaction import redact
 from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields
 from csms.protocol.v201.setting_name import read_setting_name
@@ -24,19 +31,21 @@ def cost_outcome(_command: object, _payload: dict[str, object]) -> Outcome:
 
 def get_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     """Values by setting; those of secrets are hidden."""
-    statuses, settings = {}, {}
+    statuses, settings, reasons = {}, {}, {}
     for name, entry in _results(payload, "getVariableResult"):
+        reasons[name] = status_detail(entry.child("attributeStatusInfo"))
         statuses[name] = entry.text("attributeStatus", 50) or "invalid_answer"
         if statuses[name] == "Accepted":
             settings[name] = redact(name, entry.text("attributeValue", _VALUE_LENGTH_MAX))
     unknown = [name for name, status in statuses.items() if status in ("UnknownComponent", "UnknownVariable")]
-    return statuses_outcome(statuses, {"settings": settings, "statuses": statuses, "unknown": unknown})
+    return statuses_outcome(statuses, {"settings": settings, "statuses": statuses, "unknown": unknown}, reasons)
 
 
 def set_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     results = _results(payload, "setVariableResult")
     statuses = {name: entry.text("attributeStatus", 50) or "invalid_answer" for name, entry in results}
-    return statuses_outcome(statuses, {"statuses": statuses})
+    reasons = {name: status_detail(entry.child("attributeStatusInfo")) for name, entry in results}
+    return statuses_outcome(statuses, {"statuses": statuses}, reasons)
 
 
 def transaction_status_outcome(_command: object, payload: dict[str, object]) -> Outcome:
