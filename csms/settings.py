@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator
 
 PREFIX = "CSMS_"
 
@@ -41,6 +41,7 @@ class Settings(BaseModel):
     cluster_wait_s: float = Field(default=10, ge=0)
     """How long another process may take to let go of the embedded Postgres before we refuse, naming it."""
     database_pool_size: int = Field(default=8, ge=2, le=200)
+    """Of each node, and so of each worker; workers take less where the database has no room for so many."""
 
     ocpp_host: str = "0.0.0.0"  # noqa: S104 - charge points come from outside
     ocpp_port: int = Field(default=9000, ge=0, le=65535)
@@ -57,6 +58,12 @@ class Settings(BaseModel):
     """Revoked ones: a list of each issuer in tls_client_ca that has one, PEM or DER."""
     tls_client_organisation: str | None = Field(default=None, min_length=1)
     """What O in the certificate of a charge point must be (A00.FR.404); unset: any that the client CA signs."""
+    proxy_protocol_from: tuple[IPvAnyNetwork, ...] = ()
+    """Proxies in front of us, as addresses or networks: their sockets must begin with a PROXY header (RULES.md 25)."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the ports; each is a node of its own. Linux only."""
+    reuse_port: bool = False
+    """Let other processes of this account listen on the same ports, as workers of one server do (SO_REUSEPORT)."""
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9080, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

@@ -18,7 +18,7 @@ from csms.database.errors import DatabaseUnavailable
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth, SocketInfo
 from csms.gateway.connection import Connection
-from csms.gateway.listener import Listener, remote_of
+from csms.gateway.listener import Listener
 from csms.gateway.reconnects import Reconnects
 from csms.gateway.websocket import ChargePointSocket
 from csms.protocol.translator import Translator, translator
@@ -136,7 +136,7 @@ class Gateway:
             charge_point=websocket.admitted.charge_point,
             protocol=websocket.ocpp,
             id=str(uuid.uuid4()),
-            remote=remote_of(websocket),
+            remote=websocket.remote,
             opened_at=datetime.now(UTC),
         )
         connection = Connection(

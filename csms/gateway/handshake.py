@@ -56,11 +56,15 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encrypted:
-    """The peer came by TLS. `rules` None: certificates are not asked for, so there is none. `at`: when it came."""
+    """The peer came by TLS. `rules` None: certificates are not asked for, so there is none. `at`: when it came.
+
+    `by_proxy`: TLS ended at a trusted proxy in front of us, which shows us no certificate.
+    """
 
     at: datetime
     certificate: ClientCertificate | CertificateFault | None = None
     rules: CertificateRules | None = None
+    by_proxy: bool = False
 
 
 UNKNOWN = Rejected(
@@ -171,6 +175,11 @@ def _admit_by_password(
 
 def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted | Rejected:
     """Profile 3. A password does not count here, neither instead of the certificate nor against it."""
+    if tls.by_proxy:
+        return _needs_certificate(
+            "TLS ends at the proxy",
+            "let the proxy pass TLS through to --tls-port: only then is the certificate seen (csms node haproxy-example)",
+        )
     if tls.rules is None:
         return _needs_certificate("no_client_ca", "start csms serve with --tls-client-ca")
     match tls.certificate:

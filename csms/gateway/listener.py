@@ -7,6 +7,7 @@ import logging
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,9 +29,9 @@ from csms.gateway.application import Application, DatabaseHealth
 from csms.gateway.client_certificate import read_certificate
 from csms.gateway.damper import Damper
 from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, choose_subprotocol, identity_of, shown
+from csms.gateway.port import AcceptingPort
 from csms.gateway.throttle import WINDOW_S, Throttle
 from csms.gateway.tls import Tls, TlsFilesInvalid, load_tls
-from csms.gateway.tls_port import TlsPort
 from csms.gateway.websocket import ChargePointSocket
 from csms.settings import Settings
 
@@ -57,18 +58,12 @@ def connections_max(settings: Settings) -> int:
     return max(1, int(limit * OPEN_FILES_SHARE) - open_now - settings.database_pool_size)
 
 
-def remote_of(websocket: ServerConnection) -> str:
-    """The peer's address. Headers of proxies are not believed (RULES.md 25)."""
-    address = websocket.remote_address
-    return str(address[0]) if address else "unknown"
-
-
 def _extensions() -> list[ServerPerMessageDeflateFactory]:
     return [ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)]
 
 
 def _deaf_socket() -> socket.socket:
-    """Bound and never listening: websockets' server needs one, also where only the TLS port takes connections."""
+    """Bound and never listening: websockets' server needs one, also where others accept all connections for it."""
     deaf = socket.socket()
     deaf.bind(("127.0.0.1", 0))
     deaf.setblocking(False)
@@ -101,7 +96,8 @@ class Listener:
         self._open_max = 0
         self._server: Server | None = None
         self._tls: Tls | None = None
-        self._tls_port: TlsPort | None = None
+        self._ports: list[AcceptingPort] = []
+        self._encrypting: AcceptingPort | None = None
         self.draining = False
         self.port = 0
         self.tls_port: int | None = None
@@ -116,13 +112,12 @@ class Listener:
         """
         self._open_max = connections_max(self._settings)
         self._tls = load_tls(self._settings, now=datetime.now(UTC))
-        with_plain = self._settings.ocpp_plain
-        listening = self._listening_socket(self._settings.ocpp_port) if with_plain else _deaf_socket()
-        self.port = listening.getsockname()[1]
+        plain = self._listening_socket(self._settings.ocpp_port) if self._settings.ocpp_plain else None
+        accepts_itself = plain is not None and not self._settings.proxy_protocol_from
         self._server = await serve(
             self._serve,
-            sock=listening,
-            start_serving=with_plain,
+            sock=plain if accepts_itself else _deaf_socket(),
+            start_serving=accepts_itself,
             backlog=BACKLOG,
             create_connection=self._connection,  # type: ignore[arg-type]  # any factory of an asyncio protocol will do
             process_request=self._process_request,
@@ -137,25 +132,30 @@ class Listener:
             max_queue=FRAMES_BUFFERED_MAX,
             logger=_websockets_log,
         )
-        if not with_plain:  # websockets answers 503 where its own socket does not listen
+        if not accepts_itself:  # websockets answers 503 where its own socket does not listen
             self._server.is_serving = lambda: not self.draining  # type: ignore[method-assign]  # it has no other way
+        if plain is not None:
+            self.port = plain.getsockname()[1]
+            if not accepts_itself:
+                self._open_port(plain, None)
         if self._tls is not None:
             self._start_tls(self._tls)
 
     def stop_accepting(self) -> None:
         """No new sockets; those that are open stay open."""
         self.draining = True
-        if self._tls_port is not None:
-            self._tls_port.stop_accepting()
+        for port in self._ports:
+            port.stop_accepting()
         if self._server is not None:
             self._server.close(close_connections=False)
 
     async def wait_closed(self) -> None:
         """Until every socket is closed and its work done."""
-        if self._tls_port is not None:
+        if self.tls_port is not None:
             with suppress(ValueError, RuntimeError):
                 asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
-            await self._tls_port.wait_closed()
+        for port in self._ports:
+            await port.wait_closed()
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -167,11 +167,27 @@ class Listener:
             family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
             dualstack_ipv6=is_ipv6 and host == "::" and socket.has_dualstack_ipv6(),
             backlog=BACKLOG,
+            reuse_port=self._settings.reuse_port,
         )
         # Accepted sockets inherit it.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listening.setblocking(False)
         return listening
+
+    def _open_port(self, listening: socket.socket, context: ssl.SSLContext | None) -> AcceptingPort:
+        port = AcceptingPort(
+            listening,
+            context,
+            proxies=self._settings.proxy_protocol_from,
+            admit_one=self._has_room,
+            make_socket=self._accepted_connection,
+            lost=self._lost,
+            refused=self._refused,
+            open_timeout_s=self._settings.open_timeout_s,
+            close_timeout_s=self._settings.close_timeout_s,
+        )
+        self._ports.append(port)
+        return port
 
     # --- TLS ---
 
@@ -180,16 +196,7 @@ class Listener:
         self.tls_port = port = listening.getsockname()[1]
         if not self._settings.ocpp_plain:
             self.port = port
-        self._tls_port = TlsPort(
-            listening,
-            tls.context,
-            admit_one=self._has_room,
-            make_socket=self._tls_connection,
-            lost=self._lost,
-            refused=self._refused,
-            open_timeout_s=self._settings.open_timeout_s,
-            close_timeout_s=self._settings.close_timeout_s,
-        )
+        self._encrypting = self._open_port(listening, tls.context)
         self._tell_expiries(tls)
         # Not every platform has SIGHUP handlers, and a loop outside the main thread has none either.
         with suppress(NotImplementedError, ValueError, RuntimeError):
@@ -197,7 +204,7 @@ class Listener:
 
     def reload_certificates(self) -> None:
         """Read the files again, for sockets that open from now on; if they cannot be used, the present ones stay."""
-        assert self._tls_port is not None, "only where TLS is on"
+        assert self._encrypting is not None, "only where TLS is on"
         try:
             tls = load_tls(self._settings, now=datetime.now(UTC))
         except TlsFilesInvalid as invalid:
@@ -210,7 +217,7 @@ class Listener:
             return
         assert tls is not None, "the settings have not changed"
         self._tls = tls
-        self._tls_port.context = tls.context
+        self._encrypting.context = tls.context
         log.info("certificates_reloaded", valid_until=tls.valid_until.isoformat())
         self._tell_expiries(tls)
 
@@ -224,7 +231,7 @@ class Listener:
                 next_step="replace the file, then send SIGHUP to csms serve",
             )
 
-    def _tls_connection(self) -> ChargePointSocket:
+    def _accepted_connection(self) -> ChargePointSocket:
         """What websockets makes of each plain socket, for one that was accepted elsewhere."""
         assert self._server is not None
 
@@ -249,7 +256,8 @@ class Listener:
     def _encrypted(self, websocket: ChargePointSocket) -> Encrypted | None:
         tls = websocket.transport.get_extra_info("ssl_object")
         if tls is None:
-            return None
+            by_proxy = websocket.proxied is not None and websocket.proxied.tls
+            return Encrypted(at=datetime.now(UTC), by_proxy=True) if by_proxy else None
         assert self._tls is not None, "only the TLS port makes TLS sockets"
         der = tls.getpeercert(binary_form=True)
         return Encrypted(
@@ -279,6 +287,7 @@ class Listener:
             ping_interval_s=self._settings.ping_interval_s,
             ping_timeout_s=self._settings.ping_timeout_s,
             on_lost=self._lost,
+            on_stray_header=self._stray_header,
             **options,
         )
 
@@ -325,7 +334,7 @@ class Listener:
         if isinstance(verdict, Rejected):
             return self._reject(websocket, verdict, identity)
         for warning in verdict.warnings:
-            log.warning(warning, charge_point=verdict.charge_point.id, remote=remote_of(websocket))
+            log.warning(warning, charge_point=verdict.charge_point.id, remote=websocket.remote)
         for each in origin:
             log.info("origin_seen", charge_point=verdict.charge_point.id, origin=shown(each))
         websocket.admitted = verdict
@@ -348,7 +357,7 @@ class Listener:
     # --- refusals ---
 
     def _reject(self, websocket: ChargePointSocket, rejected: Rejected, identity: str) -> Response:
-        remote = remote_of(websocket)
+        remote = websocket.remote
         now = asyncio.get_running_loop().time()
         if rejected.guess and self._throttle.failed(identity, remote, now=now):
             self._refused("too_many_failures", remote=remote)
@@ -373,10 +382,18 @@ class Listener:
 
     def _unavailable(self, websocket: ChargePointSocket, reason: str) -> Response:
         """Offline, a charge point keeps its messages without counting attempts: this is the safe answer to trouble."""
-        self._refused(reason, remote=remote_of(websocket))
+        self._refused(reason, remote=websocket.remote)
         response = websocket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "come back later\n")
         response.headers["Retry-After"] = str(self._settings.retry_after_s)
         return response
+
+    def _stray_header(self, websocket: ChargePointSocket) -> None:
+        """Who is not listed may not say where he comes from; with one header before, nobody may say it twice."""
+        self._refused(
+            "proxy_header_unexpected",
+            remote=websocket.remote,
+            next_step="if it is your proxy, list its address: --proxy-protocol-from",
+        )
 
     def _refused(self, reason: str, *, remote: str, **told: str) -> None:
         """Refusals that come by the thousand are counted each, and logged once a minute."""

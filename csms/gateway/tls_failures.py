@@ -26,7 +26,9 @@ _OF_REASON = {
         "give --tls-cert an RSA and an ECDSA certificate, or update its firmware",
     ),
     "HTTP_REQUEST": TlsFailure("plain_on_tls_port", "set the charge point to wss://, or to the port for ws://"),
-    "WRONG_VERSION_NUMBER": TlsFailure("not_tls", "whoever it was does not speak TLS"),
+    "WRONG_VERSION_NUMBER": TlsFailure(
+        "not_tls", "whoever it was does not speak TLS; if it is your proxy, list its address: --proxy-protocol-from"
+    ),
     "TLSV1_ALERT_UNKNOWN_CA": TlsFailure("charge_point_rejects_our_certificate", INSTALL_CA),
     "SSLV3_ALERT_BAD_CERTIFICATE": TlsFailure("charge_point_rejects_our_certificate", INSTALL_CA),
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": TlsFailure("charge_point_rejects_our_certificate", INSTALL_CA),

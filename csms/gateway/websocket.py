@@ -16,6 +16,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from csms.gateway.handshake import Admitted
+from csms.gateway.proxy_protocol import Proxied, is_header
 from csms.protocol.vocabulary import Protocol
 
 REASON_BYTES_MAX = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two of them the code
@@ -24,7 +25,10 @@ ABORT_DELAY_S = 0.5  # beyond websockets' own deadline, which does not cover a f
 
 
 class ChargePointSocket(ServerConnection):
-    """`admitted` and `ocpp` are set by the handshake; `ocpp` stays None where no subprotocol is in common."""
+    """`admitted` and `ocpp` are set by the handshake; `ocpp` stays None where no subprotocol is in common.
+
+    `proxied` is what a trusted proxy said of it, before everything else.
+    """
 
     def __init__(
         self,
@@ -34,16 +38,28 @@ class ChargePointSocket(ServerConnection):
         ping_interval_s: float,
         ping_timeout_s: float,
         on_lost: Callable[[], None],
+        on_stray_header: Callable[[ChargePointSocket], None],
         **options: Any,
     ) -> None:
+        """`on_stray_header`: a PROXY header came where none may; the socket is then aborted."""
         super().__init__(protocol, server, **options)
         self.admitted: Admitted | None = None
+        self.proxied: Proxied | None = None
         self.ocpp: Protocol | None = None
         self._ping_interval_s = ping_interval_s
         self._ping_timeout_s = ping_timeout_s
         self._on_lost = on_lost
+        self._on_stray_header = on_stray_header
         self._heard_at = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def remote(self) -> str:
+        """The peer's address: as the proxy says where there is one, never from a header of HTTP (RULES.md 25)."""
+        if self.proxied is not None and self.proxied.remote is not None:
+            return self.proxied.remote
+        address = self.remote_address
+        return str(address[0]) if address else "unknown"
 
     @property
     def is_open(self) -> bool:
@@ -72,6 +88,13 @@ class ChargePointSocket(ServerConnection):
             self.transport.abort()
 
     # --- hooks of websockets ---
+
+    def data_received(self, data: bytes) -> None:
+        if self.request is None and is_header(data):
+            self._on_stray_header(self)
+            self.transport.abort()
+            return
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_lost()
