@@ -23,16 +23,21 @@ ACCEPTED = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Schedul
 def status_outcome(payload: object, data: Mapping[str, object] | None = None) -> Outcome:
     """The outcome of an answer that carries `status`, and statusInfo in 2.0.1."""
     fields = Fields(payload, set())
-    status = fields.text("status", _STATUS_LENGTH_MAX)
-    if not status:
+    status = status_word(fields, "status")
+    if status is None:
         return invalid_answer("the answer has no status")
-    canonical = next((word for word in ACCEPTED if word.casefold() == status.casefold()), status)
     return Outcome(
-        accepted=canonical in ACCEPTED,
-        status=canonical,
+        accepted=status in ACCEPTED,
+        status=status,
         data=dict(data or {}),
         detail=status_detail(fields.child("statusInfo")),
     )
+
+
+def status_word(fields: Fields, name: str) -> str | None:
+    """A status as the charge point says it, the accepting ones in whatever case; None where there is none."""
+    status = fields.text(name, _STATUS_LENGTH_MAX)
+    return next((word for word in ACCEPTED if word.casefold() == (status or "").casefold()), status or None)
 
 
 def status_detail(info: Fields | None) -> str | None:

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 
 from csms.protocol.blocks import monitoring
 from csms.protocol.blocks.monitoring_facts import Monitor, MonitoringEvent, MonitoringReported, MonitorsReported
-from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_detail, status_outcome, statuses_outcome
+from csms.protocol.outcomes import (
+    INVALID_ANSWER,
+    AnswerReaders,
+    invalid_answer,
+    status_detail,
+    status_outcome,
+    status_word,
+    statuses_outcome,
+)
 from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
 from csms.protocol.redaction import redact
 from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields, Message, parse_decimal
@@ -170,7 +178,7 @@ def clear_outcome(command: monitoring.ClearMonitors, payload: dict[str, object])
         entry = Fields(item, set())
         monitor = entry.integer("id")
         if monitor in command.monitors:
-            statuses[str(monitor)] = entry.text("status", 50) or "invalid_answer"
+            statuses[str(monitor)] = status_word(entry, "status") or INVALID_ANSWER
             reasons[str(monitor)] = status_detail(entry.child("statusInfo"))
     for monitor in command.monitors:
         statuses.setdefault(str(monitor), "unanswered")

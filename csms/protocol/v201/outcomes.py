@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from csms.protocol import vocabulary
 from csms.protocol.outcomes import (
+    INVALID_ANSWER,
     AnswerReaders,
     invalid_answer,
     status_detail,
     status_outcome,
+    status_word,
     statuses_outcome,
     vendor_data_outcome,
 )
@@ -34,7 +36,7 @@ def get_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     statuses, settings, reasons = {}, {}, {}
     for name, entry in _results(payload, "getVariableResult"):
         reasons[name] = status_detail(entry.child("attributeStatusInfo"))
-        statuses[name] = entry.text("attributeStatus", 50) or "invalid_answer"
+        statuses[name] = status_word(entry, "attributeStatus") or INVALID_ANSWER
         if statuses[name] == "Accepted":
             settings[name] = redact(name, entry.text("attributeValue", _VALUE_LENGTH_MAX))
     unknown = [name for name, status in statuses.items() if status in ("UnknownComponent", "UnknownVariable")]
@@ -43,7 +45,7 @@ def get_outcome(_command: object, payload: dict[str, object]) -> Outcome:
 
 def set_outcome(_command: object, payload: dict[str, object]) -> Outcome:
     results = _results(payload, "setVariableResult")
-    statuses = {name: entry.text("attributeStatus", 50) or "invalid_answer" for name, entry in results}
+    statuses = {name: status_word(entry, "attributeStatus") or INVALID_ANSWER for name, entry in results}
     reasons = {name: status_detail(entry.child("attributeStatusInfo")) for name, entry in results}
     return statuses_outcome(statuses, {"statuses": statuses}, reasons)
 
