@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +19,7 @@ from billing import BillingService, BillingSettings, BillKind, CommittedBill
 from csms.api.health import HttpServer, build
 from csms.charge_points.service import load_password_key, require_password_key
 from csms.charge_points.set_up import apply_template
+from csms.credentials.delivery import give_password
 from csms.customer_information.service import forget_regularly
 from csms.database.group_commit import GroupCommit
 from csms.database.health import DatabaseHealth
@@ -28,8 +30,10 @@ from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
+from csms.protocol.blocks.credentials import ChangePassword
 from csms.protocol.vocabulary import Command, Decision, Outcome
 from csms.reception import Reception
+from csms.security.service import SecurityLog
 from csms.sessions.arrival import Arrival
 from csms.sessions.display import Display
 from csms.sessions.final_costs import FinalCosts
@@ -83,16 +87,18 @@ class Server:
             self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health
         )
         self.frames = FrameLog(pool)
+        self.security = SecurityLog(pool)
         self.final_costs = FinalCosts(pool, self._bill_now, budget_s=settings.cost_commit_budget_s)
         self.reception = Reception(
-            settings, pool, self.node, self.writer, self.frames, accepted=self._set_up, final_cost=self.final_costs.of
-        )
+            settings, pool, self.node, self.writer, self.frames, security=self.security, accepted=self._set_up,
+            final_cost=self.final_costs.of,
+        )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
         self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
         self.display = Display(pool, self._send)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
-        self.node.attach(deliver=self.gateway.command, held=self._held, superseded=self._give_way)
+        self.node.attach(deliver=self._deliver, held=self._held, superseded=self._give_way)
 
     def stop(self) -> None:
         """Begin to drain."""
@@ -108,7 +114,7 @@ class Server:
             background = [
                 inner.create_task(each)
                 for each in (
-                    self.health.run(), self.frames.run(), self.sessions.run(), self.billing.run(),
+                    self.health.run(), self.frames.run(), self.security.run(), self.sessions.run(), self.billing.run(),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
                 )
@@ -187,6 +193,15 @@ class Server:
             return await self.gateway.command(charge_point, command)
         async with self._to_others, connect_once(self._dsn) as connection:
             return await ask(connection, charge_point, command, actor="system", timeout_s=self._settings.call_timeout_s)
+
+    async def _deliver(self, charge_point: str, command: Command, timeout_s: float) -> Outcome:
+        """A command from the database, on the socket here."""
+        if isinstance(command, ChangePassword):
+            return await give_password(
+                self._pool, charge_point, command, partial(self.gateway.command, timeout_s=timeout_s),
+                key=self._password_key,
+            )  # fmt: skip
+        return await self.gateway.command(charge_point, command, timeout_s)
 
     async def _give_way(self, charge_point: str, socket: str) -> None:
         """A newer socket of the charge point is on another node; it may have come back here since."""

@@ -15,6 +15,7 @@ import structlog
 
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
+from csms.credentials import service as credentials
 from csms.customer_information import service as customers
 from csms.database.errors import DatabaseUnavailable
 from csms.database.group_commit import GroupCommit
@@ -52,6 +53,8 @@ from csms.protocol.vocabulary import (
     VendorDataReceived,
 )
 from csms.reservations import service as reservations
+from csms.security.event import OwnKind
+from csms.security.service import SecurityLog
 from csms.sessions.arrival import Arrival
 from csms.sessions.frames import FrameLog
 from csms.settings import Settings
@@ -91,6 +94,7 @@ class Reception:
         writer: GroupCommit[Arrival, Decision],
         frames: FrameLog,
         *,
+        security: SecurityLog,
         accepted: Callable[[SocketInfo], Awaitable[None]],
         final_cost: Callable[[str, ChargingEvent], Awaitable[Decimal | None]],
     ) -> None:
@@ -100,6 +104,7 @@ class Reception:
         self._node = node
         self._writer = writer
         self._frames = frames
+        self._security = security
         self._accepted = accepted
         self._final_cost = final_cost
         self._set_up: set[str] = set()
@@ -212,6 +217,9 @@ class Reception:
 
     async def opened(self, socket: SocketInfo) -> None:
         try:
+            if credentials.is_undecided(socket.charge_point):
+                async with self._pool.acquire() as connection:
+                    await credentials.shown(connection, socket.charge_point, socket.proof, at=socket.opened_at)
             await self._node.opened(
                 UUID(socket.id),
                 charge_point=socket.charge_point.id,
@@ -234,6 +242,9 @@ class Reception:
 
     def observed(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
         self._frames.observe(socket, direction, frame, action)
+
+    def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
+        self._security.note(kind, charge_point=charge_point, remote=remote, info=info)
 
     async def quarantined(self, socket: SocketInfo, frame: str, reason: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,12 +23,35 @@ class Current(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingPassword:
+    """One that the charge point may hold beside the present one, as nobody knows yet; `change` is its number."""
+
+    change: int
+    salt: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """How a peer has shown that it is the charge point: by which profile, and with which password.
+
+    `change`: the waiting password that it came with; None: the present one, or none (`by_password` False).
+    """
+
+    profile: int
+    by_password: bool = False
+    change: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargePoint:
     """`id` is the spelling as registered; charge points may write it in any case.
 
     `protocol` is spoken where a socket offers no subprotocol. `max_power_w` None: not told, the policy's default holds.
     `time_zone` is what its stamps without zone mean (None: UTC). `template` switches the metering template of boot.
     `idle_after_stop`: the stay after the transaction's end is rated too, at most `idle_cap_s` of it.
+    `security_profile_wanted` is taken beside `security_profile`, which it is to replace. `serial` is what the charge
+    point told at its last boot, `serial_registered` what the operator gave.
     """
 
     id: str
@@ -36,6 +60,9 @@ class ChargePoint:
     security_profile: int = 1
     password_salt: bytes | None = None
     password_hash: bytes | None = None
+    password_changed_at: datetime | None = None
+    passwords_waiting: tuple[WaitingPassword, ...] = ()
+    security_profile_wanted: int | None = None
     protocol: Protocol | None = None
     strict: bool = False
     template: bool = True
@@ -47,6 +74,7 @@ class ChargePoint:
     vendor: str | None = None
     model: str | None = None
     serial: str | None = None
+    serial_registered: str | None = None
     firmware: str | None = None
     booted_at: datetime | None = None
     created_at: datetime | None = None
@@ -60,19 +88,30 @@ def password_hash(password: bytes, *, salt: bytes, key: bytes) -> bytes:
     return hmac.new(key, salt + password, hashlib.sha256).digest()
 
 
-def password_matches(charge_point: ChargePoint, password: bytes, *, key: bytes) -> bool:
-    """True if `password`, as it came in Basic auth, is the charge point's, in constant time.
+def password_proof(charge_point: ChargePoint, password: bytes, *, key: bytes) -> Proof | None:
+    """What `password`, as it came in Basic auth, proves; None: nothing. Compared in constant time.
 
     A 1.6 AuthorizationKey is sent as hex: both the decoded bytes and the literal text are accepted (RULES.md 26).
     """
-    if charge_point.password_hash is None or charge_point.password_salt is None:
+    candidates = _spellings(password)
+    profile = charge_point.security_profile
+    if _is_one_of(candidates, charge_point.password_salt, charge_point.password_hash, key):
+        return Proof(profile=profile, by_password=True)
+    found = [each for each in charge_point.passwords_waiting if _is_one_of(candidates, each.salt, each.hash, key)]
+    return Proof(profile=profile, by_password=True, change=found[-1].change) if found else None
+
+
+def _is_one_of(candidates: set[bytes], salt: bytes | None, stored: bytes | None, key: bytes) -> bool:
+    if salt is None or stored is None:
         return False
-    candidates = [password]
-    try:
-        candidates.append(password.hex().encode())
-        candidates.append(bytes.fromhex(password.decode("ascii")))
-    except ValueError:
-        pass
-    hashes = [password_hash(candidate, salt=charge_point.password_salt, key=key) for candidate in candidates]
-    matches = [hmac.compare_digest(each, charge_point.password_hash) for each in hashes]
+    matches = [hmac.compare_digest(password_hash(each, salt=salt, key=key), stored) for each in candidates]
     return any(matches)
+
+
+def _spellings(password: bytes) -> set[bytes]:
+    """All that was stored if this is what came: the bytes themselves, what they write in hex, or their own hex."""
+    written = password.hex().encode()
+    found = {password, written, written.upper()}
+    with suppress(ValueError):  # it is no hexadecimal text
+        found |= {bytes.fromhex(password.decode("ascii")), password.lower(), password.upper()}
+    return found

@@ -7,16 +7,23 @@ INSERT INTO installation (name, value) VALUES ('password_key', :fingerprint::tex
 SELECT value FROM installation WHERE name = 'password_key';
 
 -- name: find_charge_point
--- The charge point of an identity, in whatever case it was written.
-SELECT * FROM charge_point WHERE lower(id) = lower(:identity::text);
+-- The charge point of an identity, in whatever case it was written, with the passwords that it may hold besides.
+SELECT c.*, w.changes, w.salts, w.hashes
+  FROM charge_point c
+  LEFT JOIN LATERAL (SELECT array_agg(p.id ORDER BY p.id) AS changes, array_agg(p.salt ORDER BY p.id) AS salts,
+                            array_agg(p.hash ORDER BY p.id) AS hashes
+                       FROM password_change p WHERE p.charge_point = c.id AND p.hash IS NOT NULL) w ON true
+ WHERE lower(c.id) = lower(:identity::text);
 
 -- name: insert_charge_point
 -- A charge point that an operator makes known.
 INSERT INTO charge_point (id, site, registration, security_profile, password_salt, password_hash, protocol, strict,
-                          template, current, max_power_w, time_zone, idle_after_stop, idle_cap_s)
+                          template, current, max_power_w, time_zone, idle_after_stop, idle_cap_s, serial_registered,
+                          password_changed_at)
 VALUES (:id::text, :site::text, :registration::text, :security_profile::smallint, :password_salt::bytea,
         :password_hash::bytea, :protocol::text, :strict::boolean, :template::boolean, :current::text,
-        :max_power_w::numeric, :time_zone::text, :idle_after_stop::boolean, :idle_cap_s::integer)
+        :max_power_w::numeric, :time_zone::text, :idle_after_stop::boolean, :idle_cap_s::integer, :serial::text,
+        CASE WHEN :password_hash::bytea IS NULL THEN NULL ELSE now() END)
     ON CONFLICT DO NOTHING
 RETURNING id;
 
@@ -26,8 +33,11 @@ UPDATE charge_point
    SET site = coalesce(:site::text, site),
        registration = coalesce(:registration::text, registration),
        security_profile = coalesce(:security_profile::smallint, security_profile),
+       security_profile_wanted = CASE WHEN :security_profile IS NULL THEN security_profile_wanted END,
        password_salt = coalesce(:password_salt::bytea, password_salt),
        password_hash = coalesce(:password_hash::bytea, password_hash),
+       password_changed_at = CASE WHEN :password_hash IS NULL THEN password_changed_at ELSE now() END,
+       serial_registered = coalesce(:serial::text, serial_registered),
        protocol = coalesce(:protocol::text, protocol),
        strict = coalesce(:strict::boolean, strict),
        template = coalesce(:template::boolean, template),
@@ -38,6 +48,11 @@ UPDATE charge_point
        idle_cap_s = coalesce(:idle_cap_s::integer, idle_cap_s)
  WHERE id = :id::text
 RETURNING id;
+
+-- name: drop_waiting_passwords
+-- Nothing that was sent to this charge point opens the door any more.
+UPDATE password_change SET state = 'superseded', settled_at = now(), salt = NULL, hash = NULL
+ WHERE charge_point = :charge_point::text AND hash IS NOT NULL;
 
 -- name: record_boot
 -- What the charge point says it is.
@@ -65,6 +80,12 @@ SELECT c.*, k.protocol AS spoken, k.remote, k.opened_at,
 -- name: settings_of
 -- Settings as the charge point last reported them.
 SELECT name, value, mutability, read_at FROM device_setting WHERE charge_point = :charge_point::text ORDER BY name;
+
+-- name: settings_named
+-- Some settings as last reported, by their names in lower case.
+SELECT name, value, mutability, read_at
+  FROM device_setting
+ WHERE charge_point = :charge_point::text AND lower(name) = ANY(:names::text[]);
 
 -- name: template_results
 -- What became of the metering template.

@@ -23,12 +23,15 @@ from csms.charge_points.charge_point import (
     PASSWORD_LENGTH_MIN,
     ChargePoint,
     Current,
+    WaitingPassword,
     password_hash,
 )
 from csms.protocol.vocabulary import Booted, Protocol, Registration
 
 SQL = Queries.load(__package__)
 """A node that was silent for so long is dead; sockets it held are gone."""
+WITH_PASSWORD = (1, 2)
+"""Security profiles in which a password is the credential."""
 FORBIDDEN_IN_IDENTITY = set(":/?#%") | {chr(code) for code in range(33)} | {"\x7f"}
 
 
@@ -40,6 +43,7 @@ class Choices:
     registration: Registration | None = None
     security_profile: int | None = None
     password: str | None = None
+    serial: str | None = None
     protocol: Protocol | None = None
     strict: bool | None = None
     template: bool | None = None
@@ -107,16 +111,18 @@ async def get(connection: Any, identity: str) -> ChargePoint:
 
 
 async def create(connection: Any, identity: str, choices: Choices, *, key: bytes) -> tuple[ChargePoint, str | None]:
-    """Make a charge point known. The password is in the answer and nowhere else; None for profile 0."""
+    """Make a charge point known. The password is in the answer and nowhere else; None for profiles 0 and 3."""
     _check_identity(identity)
     _check(choices)
     await require_password_key(connection, key)
     if choices.site is None:
         raise Refused("a charge point belongs to a site", "name it: --site SITE")
     profile = 1 if choices.security_profile is None else choices.security_profile
-    if profile == 0 and choices.password is not None:
-        raise Refused("security profile 0 has no password", "leave out --password, or use --security-profile 1")
-    password = None if profile == 0 else (choices.password or secrets.token_hex(20))
+    if profile not in WITH_PASSWORD and choices.password is not None:
+        raise Refused(
+            f"security profile {profile} has no password", "leave out --password, or use --security-profile 1 or 2"
+        )
+    password = (choices.password or secrets.token_hex(20)) if profile in WITH_PASSWORD else None
     salt = None if password is None else secrets.token_bytes(16)
     hashed = None if password is None or salt is None else password_hash(password.encode(), salt=salt, key=key)
     try:
@@ -127,7 +133,7 @@ async def create(connection: Any, identity: str, choices: Choices, *, key: bytes
             protocol=None if choices.protocol is None else str(choices.protocol),
             strict=bool(choices.strict), template=choices.template is not False,
             current=str(choices.current or Current.AC), max_power_w=choices.max_power_w, time_zone=choices.time_zone,
-            idle_after_stop=bool(choices.idle_after_stop), idle_cap_s=choices.idle_cap_s,
+            idle_after_stop=bool(choices.idle_after_stop), idle_cap_s=choices.idle_cap_s, serial=choices.serial,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"no site {choices.site}", f"create it: csms site create {choices.site} ...") from None
@@ -145,12 +151,12 @@ async def change(
     known = await get(connection, identity)
     password = secrets.token_hex(20) if new_password and choices.password is None else choices.password
     profile = known.security_profile if choices.security_profile is None else choices.security_profile
-    if profile > 0 and known.password_hash is None and password is None:
+    if profile in WITH_PASSWORD and known.password_hash is None and password is None:
         raise Refused(f"{known.id} has no password yet", "give one with --password, or --new-password to make one")
     salt = None if password is None else secrets.token_bytes(16)
     hashed = None if password is None or salt is None else password_hash(password.encode(), salt=salt, key=key)
     try:
-        await SQL.change_charge_point.fetchval(
+        await _change(
             connection,
             id=known.id, site=choices.site,
             registration=None if choices.registration is None else str(choices.registration),
@@ -158,11 +164,19 @@ async def change(
             protocol=None if choices.protocol is None else str(choices.protocol), strict=choices.strict,
             template=choices.template, current=None if choices.current is None else str(choices.current),
             max_power_w=choices.max_power_w, time_zone=choices.time_zone,
-            idle_after_stop=choices.idle_after_stop, idle_cap_s=choices.idle_cap_s,
+            idle_after_stop=choices.idle_after_stop, idle_cap_s=choices.idle_cap_s, serial=choices.serial,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"no site {choices.site}", "see csms site list") from None
     return await get(connection, identity), password
+
+
+async def _change(connection: Any, *, id: str, password_hash: bytes | None, **changed: Any) -> None:  # noqa: A002 - the column's name
+    """With a password that the operator names, whatever was on its way to the charge point is over."""
+    async with connection.transaction():
+        await SQL.change_charge_point.fetchval(connection, id=id, password_hash=password_hash, **changed)
+        if password_hash is not None:
+            await SQL.drop_waiting_passwords.execute(connection, charge_point=id)
 
 
 async def record_boot(connection: Any, charge_point: str, boot: Booted, *, at: datetime) -> None:
@@ -190,12 +204,16 @@ async def show(connection: Any, identity: str) -> dict[str, Any]:
         **row,
         "registration": str(known.registration),
         "security_profile": known.security_profile,
+        "security_profile_wanted": known.security_profile_wanted,
+        "password_changed_at": known.password_changed_at,
+        "passwords_waiting": len(known.passwords_waiting),
         "strict": known.strict,
         "template": known.template,
         "time_zone": known.time_zone,
         "idle_after_stop": known.idle_after_stop,
         "idle_cap_s": known.idle_cap_s,
         "serial": known.serial,
+        "serial_registered": known.serial_registered,
         "booted_at": known.booted_at,
         "created_at": known.created_at,
         "template_results": [dict(each) for each in template],
@@ -234,6 +252,9 @@ def _charge_point(row: Record) -> ChargePoint:
         security_profile=row["security_profile"],
         password_salt=row["password_salt"],
         password_hash=row["password_hash"],
+        password_changed_at=row["password_changed_at"],
+        passwords_waiting=_waiting(row),
+        security_profile_wanted=row["security_profile_wanted"],
         protocol=None if row["protocol"] is None else Protocol(row["protocol"]),
         strict=row["strict"],
         template=row["template"],
@@ -245,10 +266,18 @@ def _charge_point(row: Record) -> ChargePoint:
         vendor=row["vendor"],
         model=row["model"],
         serial=row["serial"],
+        serial_registered=row["serial_registered"],
         firmware=row["firmware"],
         booted_at=row["booted_at"],
         created_at=row["created_at"],
     )
+
+
+def _waiting(row: Record) -> tuple[WaitingPassword, ...]:
+    if row["changes"] is None:
+        return ()
+    columns = zip(row["changes"], row["salts"], row["hashes"], strict=True)
+    return tuple(WaitingPassword(change=change, salt=salt, hash=hashed) for change, salt, hashed in columns)
 
 
 def _check_identity(identity: str) -> None:
@@ -266,9 +295,10 @@ def _check_identity(identity: str) -> None:
 
 def _check(choices: Choices) -> None:
     password = choices.password
-    if password is not None and not PASSWORD_LENGTH_MIN <= len(password.encode()) <= PASSWORD_LENGTH_MAX:
+    if password is not None and not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
         raise Refused(
-            f"a charge point password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} bytes (OCPP 2.0.1 A00.FR.205)",
+            f"a charge point password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters "
+            "(OCPP 2.0.1 A00.FR.205)",
             "leave out --password to have one made",
         )
     if choices.time_zone is not None:

@@ -74,4 +74,4 @@ SELECT DISTINCT unnest(not_known), false
 
 -- name: has_security_events
 -- Whether the charge point has ever sent what only the security white paper has.
-SELECT EXISTS (SELECT FROM security_event WHERE charge_point = :charge_point::text);
+SELECT EXISTS (SELECT FROM security_event WHERE charge_point = :charge_point::text AND source = 'charge_point');

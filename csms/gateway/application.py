@@ -6,19 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from csms.charge_points.charge_point import ChargePoint
+from csms.charge_points.charge_point import ChargePoint, Proof
 from csms.protocol import vocabulary
+from csms.security.event import OwnKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketInfo:
-    """One authenticated socket. `id` is unique for ever; `remote` is the peer's address as host or [host]."""
+    """One authenticated socket. `id` is unique for ever; `remote` is the peer's address as host or [host].
+
+    `proof`: how the peer has shown who it is.
+    """
 
     charge_point: ChargePoint
     protocol: vocabulary.Protocol
     id: str
     remote: str
     opened_at: datetime
+    proof: Proof
 
 
 class Application(Protocol):
@@ -40,6 +45,9 @@ class Application(Protocol):
 
     def observed(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
         """A frame passed. Must neither block nor raise."""
+
+    def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
+        """Something that whoever watches over security wants to know. Must neither block nor raise."""
 
     async def quarantined(self, socket: SocketInfo, frame: str, reason: str) -> None:
         """Keep a transaction message that became no fact; returns once it is committed.

@@ -118,5 +118,5 @@ def _names(certificate: ClientCertificate, charge_point: ChargePoint) -> bool:
     if len(certificate.common_names) != 1 or not certificate.common_names[0]:
         return False
     name = certificate.common_names[0].casefold()
-    serial = charge_point.serial
+    serial = charge_point.serial_registered or charge_point.serial
     return name == charge_point.id.casefold() or (serial is not None and name == serial.casefold())

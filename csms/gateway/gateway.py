@@ -19,15 +19,19 @@ from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth, SocketInfo
 from csms.gateway.connection import Connection
 from csms.gateway.listener import Listener
-from csms.gateway.reconnects import Reconnects
+from csms.gateway.reconnects import Alarm, Reconnects
+from csms.gateway.throttle import network
 from csms.gateway.websocket import ChargePointSocket
 from csms.protocol.translator import Translator, translator
 from csms.protocol.vocabulary import Command, Outcome, Protocol
+from csms.security.event import OwnKind
 from csms.settings import Settings
 
 FIRST_CALL_DELAY_S = 5.0
 """How long calls wait for a boot on a fresh socket; most charge points never boot on a mere reconnect."""
 HEALTH_INTERVAL_S = 0.2
+
+ALARMS = {Alarm.REPLACED_OFTEN: OwnKind.REPLACED_OFTEN, Alarm.RECONNECTS_OFTEN: OwnKind.RECONNECTS_OFTEN}
 
 OFFLINE = Outcome(accepted=False, status="offline", detail="no socket of this charge point here")
 
@@ -138,6 +142,7 @@ class Gateway:
             id=str(uuid.uuid4()),
             remote=websocket.remote,
             opened_at=datetime.now(UTC),
+            proof=websocket.admitted.proof,
         )
         connection = Connection(
             websocket,
@@ -177,6 +182,7 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         for alarm in self._reconnects.opened(charge_point, replaced=replaced is not None, now=now):
             log.warning(alarm.value, charge_point=charge_point, remote=socket.remote)
+            self._application.noticed(ALARMS[alarm], charge_point=charge_point, remote=network(socket.remote))
 
     async def _run(self, connection: Connection) -> None:
         try:

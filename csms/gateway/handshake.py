@@ -6,12 +6,12 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from csms.charge_points.charge_point import IDENTITY_LENGTH_MAX, ChargePoint, password_matches
+from csms.charge_points.charge_point import IDENTITY_LENGTH_MAX, ChargePoint, Proof, password_proof
 from csms.gateway.client_certificate import (
     NEXT_STEPS,
     CertificateFault,
@@ -20,6 +20,7 @@ from csms.gateway.client_certificate import (
     certificate_fault,
 )
 from csms.protocol.vocabulary import Protocol
+from csms.security.event import OwnKind
 
 PATH = "ocpp"
 SHOWN_LENGTH_MAX = 100
@@ -32,7 +33,8 @@ _PASTED_URL = re.compile(r"wss?:/+[^/]*", re.IGNORECASE)
 class Rejected:
     """The handshake ends with an HTTP answer. `guess`: it may have been an attempt to find an identity or password.
 
-    `next_step` is for the log: whose move it is, where that is not plain from the reason.
+    `next_step` is for the log: whose move it is, where that is not plain from the reason. `event`: what it is to whoever
+    watches over security.
     """
 
     status: HTTPStatus
@@ -40,6 +42,7 @@ class Rejected:
     text: str
     guess: bool = False
     next_step: str | None = None
+    event: OwnKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class Admitted:
     """
 
     charge_point: ChargePoint
+    proof: Proof
     warnings: tuple[str, ...] = ()
     certificate_name: str | None = None
 
@@ -143,23 +147,49 @@ def admit(
 ) -> Admitted | Rejected:
     """May this peer speak as `charge_point`? Only by the profile registered for it: a peer cannot choose (A05.FR.07).
 
-    `tls` None: the socket is plain.
+    While a higher one is wanted both are taken, the higher one first. `tls` None: the socket is plain.
     """
     if charge_point is None:
         return UNKNOWN
+    door = _Door(authorization, origin, public_hosts, password_key, tls)
+    wanted = charge_point.security_profile_wanted
+    if wanted is not None:
+        verdict = _admit_as(replace(charge_point, security_profile=wanted), door)
+        if isinstance(verdict, Admitted):
+            return replace(verdict, charge_point=charge_point)
+    return _admit_as(charge_point, door)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What a peer shows, and what it is measured by."""
+
+    authorization: Sequence[str]
+    origin: Sequence[str]
+    public_hosts: Iterable[str]
+    password_key: bytes
+    tls: Encrypted | None
+
+
+def _admit_as(charge_point: ChargePoint, door: _Door) -> Admitted | Rejected:
+    """By exactly its `security_profile`."""
+    tls = door.tls
     if charge_point.security_profile >= 2 and tls is None:  # noqa: PLR2004 - 2 and 3 have TLS (A00.FR.002)
         return Rejected(
             status=HTTPStatus.FORBIDDEN,
             reason="needs TLS",
             text=f"this charge point has security profile {charge_point.security_profile}: it needs TLS, use wss://",
             next_step="set the charge point to wss:// and the port of --tls-port",
+            event=OwnKind.PROFILE_REFUSED,
         )
     if charge_point.security_profile == 3 and tls is not None:  # noqa: PLR2004 - the one with client certificates
         return _admit_by_certificate(charge_point, tls)
-    credentials = basic_credentials(authorization)
+    credentials = basic_credentials(door.authorization)
     if charge_point.security_profile == 0:
-        return _admit_without_password(charge_point, credentials, bool(authorization), origin, public_hosts)
-    return _admit_by_password(charge_point, credentials, password_key)
+        return _admit_without_password(
+            charge_point, credentials, bool(door.authorization), door.origin, door.public_hosts
+        )
+    return _admit_by_password(charge_point, credentials, door.password_key)
 
 
 def _admit_by_password(
@@ -168,9 +198,8 @@ def _admit_by_password(
     """Profiles 1 and 2."""
     if credentials is None or not _is_name_of(charge_point, credentials[0]):
         return UNAUTHORIZED
-    if not password_matches(charge_point, credentials[1], key=key):
-        return UNAUTHORIZED
-    return Admitted(charge_point=charge_point)
+    proof = password_proof(charge_point, credentials[1], key=key)
+    return UNAUTHORIZED if proof is None else Admitted(charge_point=charge_point, proof=proof)
 
 
 def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted | Rejected:
@@ -193,7 +222,11 @@ def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted
             fault_or_none = certificate_fault(certificate, charge_point, tls.rules, now=tls.at)
             if fault_or_none is not None:
                 return _bad_certificate(fault_or_none)
-            return Admitted(charge_point=charge_point, certificate_name=certificate.common_names[0])
+            return Admitted(
+                charge_point=charge_point,
+                proof=Proof(profile=charge_point.security_profile),
+                certificate_name=certificate.common_names[0],
+            )
 
 
 def _needs_certificate(reason: str, next_step: str) -> Rejected:
@@ -202,12 +235,19 @@ def _needs_certificate(reason: str, next_step: str) -> Rejected:
         reason=reason,
         text="this charge point has security profile 3: it needs a client certificate",
         next_step=next_step,
+        event=OwnKind.PROFILE_REFUSED,
     )
 
 
 def _bad_certificate(fault: CertificateFault) -> Rejected:
     text = fault.value.replace("_", " ")
-    return Rejected(status=HTTPStatus.FORBIDDEN, reason=fault.value, text=text, next_step=NEXT_STEPS[fault])
+    return Rejected(
+        status=HTTPStatus.FORBIDDEN,
+        reason=fault.value,
+        text=text,
+        next_step=NEXT_STEPS[fault],
+        event=OwnKind.CERTIFICATE_REFUSED,
+    )
 
 
 def contradicts_certificate(admitted: Admitted, serial: str | None, protocol: Protocol) -> bool:
@@ -234,11 +274,14 @@ def _admit_without_password(
     ours = {host.lower() for host in public_hosts}
     if any(_host(each) not in ours for each in origin):
         return Rejected(
-            status=HTTPStatus.FORBIDDEN, reason="foreign_origin", text="Origin is none of ours (public_hosts)"
+            status=HTTPStatus.FORBIDDEN,
+            reason="foreign_origin",
+            text="Origin is none of ours (public_hosts)",
+            event=OwnKind.ORIGIN_REFUSED,
         )
     if credentials_sent and (credentials is None or not _is_name_of(charge_point, credentials[0])):
         return UNAUTHORIZED
-    return Admitted(charge_point=charge_point, warnings=("charge_point_without_password",))
+    return Admitted(charge_point=charge_point, proof=Proof(profile=0), warnings=("charge_point_without_password",))
 
 
 def _host(origin: str) -> str | None:

@@ -30,9 +30,11 @@ from csms.gateway.client_certificate import read_certificate
 from csms.gateway.damper import Damper
 from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, choose_subprotocol, identity_of, shown
 from csms.gateway.port import AcceptingPort
-from csms.gateway.throttle import WINDOW_S, Throttle
+from csms.gateway.throttle import WINDOW_S, Throttle, network
 from csms.gateway.tls import Tls, TlsFilesInvalid, load_tls
 from csms.gateway.websocket import ChargePointSocket
+from csms.protocol.vocabulary import Protocol
+from csms.security.event import OwnKind
 from csms.settings import Settings
 
 BACKLOG = 2048  # a whole fleet comes back at once
@@ -182,7 +184,7 @@ class Listener:
             admit_one=self._has_room,
             make_socket=self._accepted_connection,
             lost=self._lost,
-            refused=self._refused,
+            refused=self._tls_refused,
             open_timeout_s=self._settings.open_timeout_s,
             close_timeout_s=self._settings.close_timeout_s,
         )
@@ -332,7 +334,7 @@ class Listener:
             tls=self._encrypted(websocket),
         )
         if isinstance(verdict, Rejected):
-            return self._reject(websocket, verdict, identity)
+            return self._reject(websocket, verdict, identity, charge_point)
         for warning in verdict.warnings:
             log.warning(warning, charge_point=verdict.charge_point.id, remote=websocket.remote)
         for each in origin:
@@ -350,22 +352,34 @@ class Listener:
                 "no_common_subprotocol",
                 charge_point=websocket.admitted.charge_point.id,
                 offered=shown(",".join(offered)),
-                next_step="the socket is closed; set the charge point to ocpp1.6 or ocpp2.0.1",
+                next_step=f"the socket is closed; set the charge point to one of {', '.join(Protocol)}",
             )
         return None if choice.echo is None else Subprotocol(choice.echo)
 
     # --- refusals ---
 
-    def _reject(self, websocket: ChargePointSocket, rejected: Rejected, identity: str) -> Response:
+    def _reject(
+        self, websocket: ChargePointSocket, rejected: Rejected, identity: str, charge_point: ChargePoint | None = None
+    ) -> Response:
+        """`identity` as it came, which may be anything; `charge_point` where it names one."""
         remote = websocket.remote
         now = asyncio.get_running_loop().time()
-        if rejected.guess and self._throttle.failed(identity, remote, now=now):
+        throttled = rejected.guess and self._throttle.failed(identity, remote, now=now)
+        kind = OwnKind.FAILED_AUTHENTICATION if throttled else rejected.event
+        if kind is not None:
+            self._application.noticed(
+                kind,
+                charge_point="" if charge_point is None else charge_point.id,
+                remote=network(remote),
+                info=f"{rejected.reason}: {shown(identity)}",
+            )
+        if throttled:
             self._refused("too_many_failures", remote=remote)
             response = websocket.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many failed attempts; wait a minute\n")
             response.headers["Retry-After"] = str(int(WINDOW_S))
             return response
         metrics.HANDSHAKES.labels(rejected.reason).inc()
-        if (since := self._damper.admit(f"{rejected.reason} {identity.casefold()}", now=now)) is not None:
+        if (since := self._damper.admit(f"{rejected.reason} {shown(identity).casefold()}", now=now)) is not None:
             told = {} if rejected.next_step is None else {"next_step": rejected.next_step}
             log.warning(
                 "handshake_refused",
@@ -400,6 +414,11 @@ class Listener:
         metrics.HANDSHAKES.labels(reason).inc()
         if (since := self._damper.admit(reason, now=asyncio.get_running_loop().time())) is not None:
             log.warning("handshakes_refused", reason=reason, remote=remote, count=since, **told)
+
+    def _tls_refused(self, reason: str, *, remote: str, **told: str) -> None:
+        if reason != "accept_failed":  # that one is this machine's trouble
+            self._application.noticed(OwnKind.TLS_REFUSED, remote=network(remote), info=reason)
+        self._refused(reason, remote=remote, **told)
 
     def _log_failure(self, failure: Exception, identity: str) -> None:
         if (since := self._damper.admit("failure", now=asyncio.get_running_loop().time())) is not None:

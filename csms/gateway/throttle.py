@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 WINDOW_S = 60.0
 KEYS_MAX = 10_000
+KEY_LENGTH_MAX = 64  # an identity has 48; whatever else stands in a path is cut
 IPV6_NETWORK_BITS = 64  # one customer's line has a whole /64 to come from
 
 
@@ -40,7 +41,7 @@ class Throttle:
     def failed(self, identity: str, address: str, *, now: float) -> bool:
         """Count one failure; True if this one is over a limit and should be told to wait (429)."""
         address = network(address)
-        of_identity = self._count((identity.casefold(), address), now)
+        of_identity = self._count((identity[:KEY_LENGTH_MAX].casefold(), address), now)
         of_address = self._count(("", address), now)
         return of_identity > self.per_identity_max or of_address > self.per_address_max
 

@@ -53,9 +53,9 @@ SELECT id, node FROM socket
  WHERE charge_point = :charge_point::text AND closed_at IS NULL AND id <> :id::uuid AND node <> :node::uuid;
 
 -- name: insert_command
--- A command on its way; whoever holds the socket takes it.
-INSERT INTO command (id, charge_point, body, actor, expires_at)
-VALUES (:id::uuid, :charge_point::text, :body::jsonb, :actor::text, now() + :patience::interval);
+-- A command on its way; whoever holds the socket takes it. `kept` is what stays of it.
+INSERT INTO command (id, charge_point, body, kept, actor, expires_at)
+VALUES (:id::uuid, :charge_point::text, :body::jsonb, :kept::jsonb, :actor::text, now() + :patience::interval);
 
 -- name: notify
 -- Wake whoever listens.
@@ -71,8 +71,8 @@ UPDATE command SET node = :node::uuid, taken_at = now()
 RETURNING id, charge_point, body, extract(epoch FROM expires_at - now())::double precision AS patience_s;
 
 -- name: finish_command
--- What the charge point made of it; the command is kept without its secrets.
-UPDATE command SET outcome = :outcome::jsonb, done_at = now(), body = :body::jsonb
+-- What the charge point made of it; the secrets that it carried are gone.
+UPDATE command SET outcome = :outcome::jsonb, done_at = now(), body = NULL
  WHERE id = :id::uuid AND done_at IS NULL;
 
 -- name: command_outcome
@@ -80,19 +80,10 @@ UPDATE command SET outcome = :outcome::jsonb, done_at = now(), body = :body::jso
 SELECT outcome, taken_at, done_at FROM command WHERE id = :id::uuid;
 
 -- name: give_up_commands
--- Commands that nobody could deliver in time; which settings they were to change is kept, to what is not, and neither
--- are the credentials of URLs and networks, nor lists of tokens.
+-- Commands that nobody could deliver in time; what they carried goes with them.
 UPDATE command
    SET done_at = now(),
-       body = (body - 'access_point' - 'entries')
-                   || CASE WHEN jsonb_typeof(body -> 'values') = 'array'
-                           THEN jsonb_build_object('values', (SELECT coalesce(jsonb_agg(jsonb_build_array(v -> 0, '(hidden)')), '[]')
-                                                                FROM jsonb_array_elements(body -> 'values') v))
-                           ELSE '{}' END
-                   || CASE WHEN jsonb_typeof(body -> 'url') = 'string'
-                           THEN jsonb_build_object('url', regexp_replace(regexp_replace(body ->> 'url', '//[^/]*@', '//(hidden)@'),
-                                                                         '\?.*', '?(hidden)'))
-                           ELSE '{}' END,
+       body = NULL,
        outcome = jsonb_build_object('accepted', false, 'status',
                                     CASE WHEN taken_at IS NULL THEN 'offline' ELSE 'timeout' END,
                                     'data', '{}'::jsonb, 'detail', NULL)

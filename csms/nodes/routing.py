@@ -68,8 +68,8 @@ async def ask(
     await connection.add_listener(OUTCOMES, heard)
     try:
         await SQL.insert_command.execute(
-            connection, id=id_, charge_point=charge_point, body=command_to_json(command), actor=actor,
-            patience=timedelta(seconds=timeout_s),
+            connection, id=id_, charge_point=charge_point, body=command_to_json(command), kept=command_to_keep(command),
+            actor=actor, patience=timedelta(seconds=timeout_s),
         )  # fmt: skip
         await SQL.notify.execute(connection, channel=COMMANDS, payload=charge_point)
         return await _outcome(connection, id_, done, timeout_s=timeout_s)

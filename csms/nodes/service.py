@@ -18,7 +18,7 @@ import structlog
 
 from billing import Queries
 from csms.database.pool import UNAVAILABLE
-from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, command_to_keep, outcome_to_json
+from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, outcome_to_json
 from csms.protocol.vocabulary import Command, Outcome
 
 SQL = Queries.load(__package__)
@@ -183,12 +183,10 @@ class Node:
             command = command_from_json(row["body"])
         except (KeyError, TypeError, ValueError) as wrong:  # from another version of csms
             outcome = Outcome(accepted=False, status="invalid", detail=f"this node does not know it: {wrong!r}")
-            kept = {}  # it may carry secrets, in fields that we do not know
         else:
-            kept = command_to_keep(command)
             outcome = await self._outcome_of(row["charge_point"], command, max(row["patience_s"], 0.1))
         async with self._pool.acquire() as connection:
-            await SQL.finish_command.execute(connection, id=row["id"], outcome=outcome_to_json(outcome), body=kept)
+            await SQL.finish_command.execute(connection, id=row["id"], outcome=outcome_to_json(outcome))
             await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
 
     async def _outcome_of(self, charge_point: str, command: Command, patience_s: float) -> Outcome:

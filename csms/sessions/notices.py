@@ -14,22 +14,16 @@ from csms.protocol.vocabulary import (
     SettingsReported,
     VendorDataReceived,
 )
+from csms.security.service import keep_told
+from csms.security.told import Told
 from csms.sessions.arrival import Arrival, StorableFact
 from csms.sessions.store import SQL
 
 
 async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:
-    security = [(a, a.fact) for a in arrivals if isinstance(a.fact, SecurityEventReported)]
+    security = [_told(a, a.fact) for a in arrivals if isinstance(a.fact, SecurityEventReported)]
     if security:
-        await SQL.insert_security_events.execute(
-            connection,
-            charge_points=[arrival.charge_point for arrival, _ in security],
-            keys=[event.key for _, event in security],
-            types=[event.type for _, event in security],
-            ats=[event.at for _, event in security],
-            tech_infos=[event.tech_info for _, event in security],
-            received_ats=[arrival.received_at for arrival, _ in security],
-        )
+        await keep_told(connection, security)
     await store_statuses(connection, arrivals)
     notices = [(a, *_notice(a.fact)) for a in arrivals if _notice(a.fact)[0]]
     if notices:
@@ -48,6 +42,13 @@ async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:
     }
     if settings:
         await store_settings(connection, settings)
+
+
+def _told(arrival: Arrival, event: SecurityEventReported) -> Told:
+    return Told(
+        charge_point=arrival.charge_point, key=event.key, type=event.type, at=event.at, tech_info=event.tech_info,
+        received_at=arrival.received_at,
+    )  # fmt: skip
 
 
 def _notice(fact: StorableFact) -> tuple[str, dict[str, Any]]:

@@ -100,13 +100,6 @@ SELECT * FROM unnest(:charge_points::text[], :evses::integer[], :connectors::int
     DO UPDATE SET status = excluded.status, error_code = excluded.error_code, info = excluded.info,
                   reported_at = excluded.reported_at;
 
--- name: insert_security_events
--- Each once.
-INSERT INTO security_event (charge_point, key, type, at, tech_info, received_at)
-SELECT * FROM unnest(:charge_points::text[], :keys::bytea[], :types::text[], :ats::timestamptz[], :tech_infos::text[],
-                     :received_ats::timestamptz[])
-    ON CONFLICT DO NOTHING;
-
 -- name: insert_notices
 -- Firmware and log status, vendor data, monitoring events.
 INSERT INTO notice (charge_point, kind, body, received_at)
@@ -510,10 +503,11 @@ SELECT token, array_agg(id) AS sessions
 
 -- name: note_foreign_transactions
 -- A charge point that names transactions of others: one security event an hour and charge point, whatever it sends.
-INSERT INTO security_event (charge_point, key, type, at, tech_info, received_at)
+INSERT INTO security_event (charge_point, key, type, at, tech_info, received_at, last_at, source, critical, count)
 SELECT e.charge_point, decode(md5('foreign' || date_trunc('hour', min(e.received_at))), 'hex'),
        'ForeignTransaction', min(e.received_at),
-       count(*) || ' stops of transactions of other charge points, the first ' || min(e.transaction), now()
+       count(*) || ' stops of transactions of other charge points, the first ' || min(e.transaction), now(),
+       max(e.received_at), 'csms', true, count(*)
   FROM charging_event e
   JOIN session s ON s.id::text = e.transaction AND s.charge_point <> e.charge_point
  WHERE e.session IS NULL AND e.received_at > :since::timestamptz

@@ -15,6 +15,7 @@ import structlog
 
 from billing import BillableSession, IdleAfterStop, NotFound, Stay
 from csms.database.pool import in_transaction, is_unavailable
+from csms.security.metrics import EVENTS
 from csms.sessions import listing, metrics
 from csms.sessions.fold import fold
 from csms.sessions.periods import as_of, energy_wh_of, usage
@@ -134,7 +135,11 @@ class Sessions:
         async with self._pool.acquire() as connection:
             rows = await SQL.note_foreign_transactions.fetch(connection, since=utc_now() - FOREIGN_SINCE)
         for row in rows:
-            log.warning("foreign_transactions", charge_point=row["charge_point"], what=row["tech_info"])
+            EVENTS.labels("csms", "ForeignTransaction", "true").inc()
+            log.error(
+                "security_event", source="csms", charge_point=row["charge_point"], type="ForeignTransaction",
+                info=row["tech_info"], next_step="csms session orphans",
+            )  # fmt: skip
 
     async def _mark_the_rest(self) -> None:
         """Running sessions whose readings billing has not been told of yet."""

@@ -7,6 +7,7 @@ ASKED_BY = {
     "AskTransactionStatus": SERVER,
     "CancelReservation": "reservation cancel",
     "ChangeAvailability": "cp availability",
+    "ChangePassword": "cp password rotate",
     "ClearCache": "cp clear-cache",
     "ClearChargingProfile": "profile clear",
     "ClearDisplayMessage": "display clear",

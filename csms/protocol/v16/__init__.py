@@ -2,7 +2,7 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v16 import commands, firmware, local_lists, outcomes, reservations, smart_charging
+from csms.protocol.v16 import commands, credentials, firmware, local_lists, outcomes, reservations, smart_charging
 from csms.protocol.v16.answers import ANSWERS
 from csms.protocol.v16.facts import READERS
 
@@ -18,6 +18,7 @@ MARKS = {
 
 CALLS: Writers = {
     **commands.CALLS,
+    **credentials.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
     **reservations.CALLS,

@@ -5,6 +5,7 @@ from csms.protocol.outgoing import Writers
 from csms.protocol.v201 import (
     answers,
     commands,
+    credentials,
     customer_information,
     displays,
     facts,
@@ -28,6 +29,7 @@ MARKS = {
 
 CALLS: Writers = {
     **commands.CALLS,
+    **credentials.CALLS,
     **customer_information.CALLS,
     **displays.CALLS,
     **firmware.CALLS,
@@ -38,6 +40,7 @@ CALLS: Writers = {
 }
 OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
+    **credentials.OUTCOMES,
     **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
     **monitoring.OUTCOMES,

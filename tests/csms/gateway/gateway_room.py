@@ -23,6 +23,7 @@ from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.protocol import vocabulary
 from csms.protocol.vocabulary import Registration, TokenStatus, TokenVerdict
+from csms.security.event import OwnKind
 from csms.settings import Settings
 
 KEY = b"a key of the test installation.."
@@ -54,6 +55,7 @@ class InMemoryApplication:
     events: list[tuple[str, str, int]] = field(default_factory=list)
     quarantine: list[tuple[str, str]] = field(default_factory=list)
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
+    noted: list[tuple[OwnKind, str, str, str]] = field(default_factory=list)
     failure: Exception | None = None
     quarantine_failure: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -113,6 +115,9 @@ class InMemoryApplication:
         del socket
         if len(self.seen) < 1000:
             self.seen.append((direction, frame, action))
+
+    def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
+        self.noted.append((kind, charge_point, remote, info))
 
     async def quarantined(self, socket: SocketInfo, frame: str, reason: str) -> None:
         del socket

@@ -8,6 +8,7 @@ from gateway_room import KEY, PASSWORD, a_charge_point, basic
 from hypothesis import given
 from hypothesis import strategies as st
 
+from csms.charge_points.charge_point import Proof
 from csms.gateway.damper import INTERVAL_S, Damper
 from csms.gateway.handshake import (
     Admitted,
@@ -125,7 +126,9 @@ def test_the_right_password_opens_the_door_in_any_spelling_of_the_identity() -> 
     charge_point = a_charge_point("Cp-1")
 
     for name in ("Cp-1", "CP-1", "cp-1"):
-        assert admitted(charge_point, [basic(name)]) == Admitted(charge_point=charge_point)
+        assert admitted(charge_point, [basic(name)]) == Admitted(
+            charge_point=charge_point, proof=Proof(profile=1, by_password=True)
+        )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,9 @@ def test_without_password_only_where_the_operator_said_so_and_with_a_warning() -
     charge_point = a_charge_point(security_profile=0, password=None)
     verdict = admitted(charge_point, [])
 
-    assert verdict == Admitted(charge_point=charge_point, warnings=("charge_point_without_password",))
+    assert verdict == Admitted(
+        charge_point=charge_point, proof=Proof(profile=0), warnings=("charge_point_without_password",)
+    )
     assert isinstance(admitted(charge_point, [basic("CP-2", b"x")]), Rejected)
 
 
