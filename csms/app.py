@@ -228,10 +228,16 @@ class Server:
 
 
 async def run_server(
-    settings: Settings, dsn: str, *, started: Callable[[Running], None], handle_signals: bool = False
+    settings: Settings,
+    dsn: str,
+    *,
+    started: Callable[[Running], None],
+    handle_signals: bool = False,
+    migrated: bool = False,
 ) -> None:
-    """Migrate, serve on the database of `dsn` until stopped, drain."""
-    await migrate(dsn)
+    """Migrate unless that was done, serve on the database of `dsn` until stopped, drain."""
+    if not migrated:
+        await migrate(dsn)
     pool = await open_pool(dsn, size=settings.database_pool_size)
     try:
         server = Server(settings, dsn, pool)

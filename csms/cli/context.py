@@ -18,6 +18,7 @@ from csms.database.cluster import Mode, open_cluster, owner_of
 from csms.database.migrate import migrate
 from csms.database.pool import connect_once, open_pool
 from csms.settings import Settings
+from csms.workers.division import connections_needed
 
 MAY_BE_FIRST = frozenset({"policy set", "site create", "tariff create", "token issue"})
 """What an operator may enter on a fresh machine before `csms serve`: these make the installation that they do not find."""
@@ -33,7 +34,8 @@ async def database(settings: Settings, mode: Mode, *, may_create: bool = False) 
         yield settings.database_url
         return
     _require_place(settings.data_dir, may_create=may_create)
-    async with open_cluster(settings.data_dir, mode, wait_s=settings.cluster_wait_s) as dsn:
+    needed = connections_needed(settings)
+    async with open_cluster(settings.data_dir, mode, wait_s=settings.cluster_wait_s, connections_max=needed) as dsn:
         yield dsn
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import socket
 import sys
@@ -17,8 +15,10 @@ from billing import CliError, ExitCode
 from csms import logs
 from csms.app import Running, run_server
 from csms.cli.context import database
+from csms.event_loop import keep_start_up_out_of_collections, run
 from csms.gateway.tls import TlsFilesInvalid, load_tls
 from csms.settings import Settings, load_settings
+from csms.workers.service import serve_with_workers
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -35,6 +35,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--tls-client-ca", type=_FILE, help="Who signs charge points' certificates (security profile 3).")
 @click.option("--tls-client-crl", type=_FILE, help="Lists of revoked certificates of charge points, by those issuers.")
 @click.option("--tls-client-organisation", metavar="O", help="What O in charge points' certificates must be.")
+@click.option(
+    "--proxy-protocol-from",
+    multiple=True,
+    metavar="CIDR",
+    help="Address or network of a proxy in front: its sockets begin with a PROXY header. See csms node haproxy-example.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes that share the ports; 1 unless said. Linux only."
+)
 @click.option("--http-port", type=click.IntRange(0, 65535), help="/metrics, /healthz, /readyz; 9080 unless said.")
 @click.option("--http-host", help="127.0.0.1 unless said: nothing there asks for a password.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -49,6 +58,9 @@ def serve(context: click.Context, /, **given: Any) -> None:
       CSMS_DATABASE_URL=postgresql://csms@db/csms csms serve
       csms serve --tls-cert rsa.pem --tls-key rsa.key --tls-cert ec.pem --tls-key ec.key --tls-client-ca ca.pem
 
+    --workers 4 uses four cores: the kernel divides the sockets among four processes, which one parent starts again when
+    they die. Each takes a pool of connections of its own from the database.
+
     Prints one JSON line on stdout when it accepts sockets; logs go to stderr. SIGHUP reads the files of TLS again:
     sockets that are open stay open.
     """
@@ -57,16 +69,7 @@ def serve(context: click.Context, /, **given: Any) -> None:
     assert outer is not None
     settings = load_settings(data_dir=outer.data_dir, **given)
     logs.configure(settings.log_level)
-    _run(_serve(settings))
-
-
-def _run(main: Any) -> None:
-    try:
-        import uvloop  # noqa: PLC0415 - not there on every platform
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+    run(_serve(settings))
 
 
 def _require_port(host: str, port: int, option: str) -> None:
@@ -116,6 +119,8 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 async def _serve(settings: Settings) -> None:
+    if settings.workers > 1 and sys.platform != "linux":
+        raise CliError("workers share ports as only Linux lets them", "leave out --workers", ExitCode.USAGE)
     _require_tls_files(settings)
     if settings.ocpp_plain:
         _require_port(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
@@ -124,14 +129,16 @@ async def _serve(settings: Settings) -> None:
     settings = _with_tls_port(settings)
     _require_port(settings.http_host, settings.http_port, "--http-port")
     async with database(settings, "own", may_create=True) as dsn:
-        await run_server(settings, dsn, started=lambda running: _started(settings, running), handle_signals=True)
+        if settings.workers == 1:
+            await run_server(settings, dsn, started=lambda running: _started(settings, running), handle_signals=True)
+            return
+        ended = await serve_with_workers(settings, dsn, started=lambda running: _print_ready(settings, running))
+    if ended is not None:
+        raise CliError(ended, "its log lines, further up, say why")
 
 
 def _started(settings: Settings, running: Running) -> None:
-    # What start-up made lives as long as the process: looking through it again and again would stop everybody for
-    # some 60 ms each second.
-    gc.collect()
-    gc.freeze()
+    keep_start_up_out_of_collections()
     _print_ready(settings, running)
 
 
@@ -147,6 +154,7 @@ def _print_ready(settings: Settings, running: Running) -> None:
         **({"ocpp_url": running.ocpp_url} if settings.ocpp_plain else {}),
         **({"ocpps_url": _tls_url(settings)} if settings.tls_cert else {}),
         "http_url": running.http_url,
+        **({"workers": settings.workers} if settings.workers > 1 else {}),
         "data_dir": str(settings.data_dir),
         "version": running.version,
     }

@@ -18,7 +18,7 @@ from typing import Literal
 
 import orjson
 
-from csms.database.embedded import EmbeddedPostgres
+from csms.database.embedded import CONNECTIONS_MAX, EmbeddedPostgres
 from csms.database.errors import ClusterInUse
 
 Mode = Literal["own", "attach_or_own"]
@@ -44,8 +44,9 @@ async def open_cluster(
     *,
     wait_s: float = 10,
     fast: bool = False,
+    connections_max: int = CONNECTIONS_MAX,
 ) -> AsyncIterator[str]:
-    """The DSN of the running embedded Postgres of `data_dir`.
+    """The DSN of the running embedded Postgres of `data_dir`, which takes `connections_max` at least if we start it.
 
     `own` starts it, lets others attach, and never attaches itself. `attach_or_own` attaches to the one of such an
     owner, else starts it for its own duration. Both wait `wait_s` for another process to let go.
@@ -60,7 +61,7 @@ async def open_cluster(
             yield attached
             return
         _declare(lock, Owner(pid=os.getpid(), shared=mode == "own"))
-        cluster = EmbeddedPostgres(data_dir, fast=fast)
+        cluster = EmbeddedPostgres(data_dir, fast=fast, connections_max=connections_max)
         async with _running(cluster):
             _declare(lock, Owner(pid=os.getpid(), shared=mode == "own", dsn=cluster.dsn))
             try:

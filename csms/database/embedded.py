@@ -35,6 +35,7 @@ SOCKET_PATH_BYTES_MAX: Final = 107
 """sockaddr_un.sun_path, less its closing zero."""
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
+CONNECTIONS_MAX: Final = 100
 DATABASE: Final = "csms"
 OWNER: Final = "csms"
 
@@ -56,10 +57,18 @@ class EmbeddedPostgres:
     Start it from a thread that lives as long as the cluster shall: it is stopped together with that thread.
     """
 
-    def __init__(self, data_dir: Path, *, fast: bool = False, shelter: Path = SHELTER) -> None:
-        """`fast` gives up durability for speed (fsync off): for tests only."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        fast: bool = False,
+        shelter: Path = SHELTER,
+        connections_max: int = CONNECTIONS_MAX,
+    ) -> None:
+        """`fast` gives up durability for speed (fsync off): for tests only. Fewer connections than usual are not set."""
         self.data_dir = data_dir.absolute()
         self._fast = fast
+        self._connections_max = max(connections_max, CONNECTIONS_MAX)
         self._shelter = shelter
         self._home = self.data_dir
         self._socket_dir = self.data_dir
@@ -296,7 +305,7 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "hba_file": str(self._home / "pg_hba.conf"),
             "ident_file": str(self._home / "pg_ident.conf"),
-            "max_connections": "100",
+            "max_connections": str(self._connections_max),
             "synchronous_commit": "on",
             "timezone": "UTC",
             "log_timezone": "UTC",

@@ -88,3 +88,10 @@ UPDATE command
                                     CASE WHEN taken_at IS NULL THEN 'offline' ELSE 'timeout' END,
                                     'data', '{}'::jsonb, 'detail', NULL)
  WHERE done_at IS NULL AND expires_at <= now() - :grace::interval;
+
+-- name: connections_allowed
+-- How many connections the login that we use may have, all processes together.
+SELECT least(current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
+             nullif(d.datconnlimit, -1), nullif(r.rolconnlimit, -1))
+  FROM pg_database d, pg_roles r
+ WHERE d.datname = current_database() AND r.rolname = session_user;
