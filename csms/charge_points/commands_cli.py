@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +17,8 @@ from csms.charge_points import service
 from csms.charge_points.asking import carry_out, finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
-from csms.charge_points.set_up import remember
-from csms.charge_points.set_up import settings_of as settings_in
+from csms.charge_points.device_settings import DeviceSettings, remember
+from csms.charge_points.device_settings import settings_of as settings_in
 from csms.cli.context import connect
 from csms.customer_information.cli import customer_information
 from csms.protocol.blocks.firmware import ExtendedTriggerMessage
@@ -27,10 +28,10 @@ from csms.protocol.vocabulary import (
     Command,
     GetFullReport,
     GetSettings,
+    Outcome,
     Protocol,
     Reset,
     SendVendorData,
-    SetSettings,
     StartCharging,
     StopCharging,
     TriggerMessage,
@@ -323,12 +324,17 @@ async def config_get(
     """
     async with connect(context) as connection:
         known = await service.get(connection, id_)
-        if not names and (await require_online(connection, known)).has_device_model:
+        protocol = await require_online(connection, known)
+        if not names and protocol.has_device_model:
             await _full_report(context, connection, known, timeout_s, output)
             return
-        outcome = await send(connection, known, GetSettings(names=names), timeout_s=timeout_s)
-        found = settings_in(outcome)
-        await remember(connection, known.id, found)
+        if names:
+            outcome = await _device(connection, known, protocol, timeout_s).read(names)
+            found = settings_in(outcome)
+        else:
+            outcome = await send(connection, known, GetSettings(), timeout_s=timeout_s)
+            found = settings_in(outcome)
+            await remember(connection, known.id, found)
     rows = [
         {"name": name, "value": value, "mutability": mutability} for name, (value, mutability) in sorted(found.items())
     ]
@@ -337,6 +343,15 @@ async def config_get(
     if unknown:
         output.note(f"not known to {known.id}: {', '.join(str(each) for each in unknown)}")
     finish(context, outcome)
+
+
+def _device(connection: Any, charge_point: ChargePoint, protocol: Protocol, timeout_s: float) -> DeviceSettings:
+    async def ask(command: Command) -> Outcome:
+        return await send(connection, charge_point, command, timeout_s=timeout_s)
+
+    return DeviceSettings(
+        charge_point=charge_point.id, protocol=protocol, send=ask, books=lambda: nullcontext(connection)
+    )
 
 
 async def _full_report(
@@ -386,4 +401,9 @@ async def config_set(context: click.Context, id_: str, name: str, value: str, ti
       csms cp config set CP-001 MeterValueSampleInterval 60
       csms cp config set CP-002 SampledDataCtrlr.TxUpdatedInterval 60
     """
-    await carry_out(context, id_, SetSettings(values=((name, value),)), timeout_s, output)
+    async with connect(context) as connection:
+        known = await service.get(connection, id_)
+        protocol = await require_online(connection, known)
+        outcome = await _device(connection, known, protocol, timeout_s).change(name, value)
+    output.one(said(outcome))
+    finish(context, outcome)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from csms.charge_points.setting_value import same_value
 from csms.protocol.vocabulary import Protocol
 
 VERSION = 1
@@ -31,15 +32,11 @@ class Wanted:
         if present is None:
             return False
         if not self.at_least:
-            return _as_list(present) == _as_list(self.value)
+            return same_value(present, self.value)
         try:
             return int(present) >= int(self.value)
         except ValueError:
             return False
-
-
-def _as_list(value: str) -> list[str]:
-    return sorted(part.strip() for part in value.split(","))
 
 
 _V16 = (

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from billing import Queries
+from csms.charge_points.device_settings import settings_of
 from csms.charge_points.service import SQL as CHARGE_POINTS
-from csms.charge_points.set_up import settings_of
 from csms.local_lists.local_list import (
     PROFILE,
     SETTINGS,

@@ -12,7 +12,7 @@ from csms.charge_points import service as charge_points
 from csms.charge_points.asking import finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.commands_cli import REPORT_COLUMNS, config, cp
-from csms.charge_points.set_up import settings_of as settings_in
+from csms.charge_points.device_settings import settings_of as settings_in
 from csms.cli.context import connect
 from csms.monitoring.asking import ask
 from csms.protocol.blocks.monitoring import AccessPoint, ComponentCriterion, GetReport, SetNetworkProfile

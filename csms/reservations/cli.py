@@ -11,7 +11,7 @@ from billing import INSTANT, CliError, ExitCode, Output, Refused, async_command,
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
-from csms.charge_points.set_up import settings_of as settings_in
+from csms.charge_points.device_settings import settings_of as settings_in
 from csms.cli.context import connect, default_actor
 from csms.protocol.blocks.reservations import CancelReservation, ReserveNow
 from csms.protocol.translator import CommandInvalid, translator
