@@ -32,6 +32,8 @@ from csms.nodes.routing import ask
 from csms.nodes.service import Node
 from csms.protocol.blocks.credentials import ChangePassword
 from csms.protocol.vocabulary import Command, Decision, Outcome
+from csms.quirks.log import QuirkLog
+from csms.quirks.service import tell_changes
 from csms.reception import Reception
 from csms.security.service import SecurityLog
 from csms.sessions.arrival import Arrival
@@ -88,9 +90,10 @@ class Server:
         )
         self.frames = FrameLog(pool)
         self.security = SecurityLog(pool)
+        self.quirks = QuirkLog(pool)
         self.final_costs = FinalCosts(pool, self._bill_now, budget_s=settings.cost_commit_budget_s)
         self.reception = Reception(
-            settings, pool, self.node, self.writer, self.frames, security=self.security, accepted=self._set_up,
+            settings, pool, self.node, self.writer, self.frames, security=self.security, quirks=self.quirks, accepted=self._set_up,
             final_cost=self.final_costs.of,
         )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
@@ -114,7 +117,8 @@ class Server:
             background = [
                 inner.create_task(each)
                 for each in (
-                    self.health.run(), self.frames.run(), self.security.run(), self.sessions.run(), self.billing.run(),
+                    self.health.run(), self.frames.run(), self.security.run(), self.quirks.run(), self.sessions.run(),
+                    self.billing.run(), tell_changes(self._pool, self.gateway.update),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -52,6 +52,7 @@ from csms.protocol.vocabulary import (
     VendorDataAnswer,
     VendorDataReceived,
 )
+from csms.quirks.log import QuirkLog
 from csms.reservations import service as reservations
 from csms.security.event import OwnKind
 from csms.security.service import SecurityLog
@@ -95,6 +96,7 @@ class Reception:
         frames: FrameLog,
         *,
         security: SecurityLog,
+        quirks: QuirkLog,
         accepted: Callable[[SocketInfo], Awaitable[None]],
         final_cost: Callable[[str, ChargingEvent], Awaitable[Decimal | None]],
     ) -> None:
@@ -105,6 +107,7 @@ class Reception:
         self._writer = writer
         self._frames = frames
         self._security = security
+        self._quirks = quirks
         self._accepted = accepted
         self._final_cost = final_cost
         self._set_up: set[str] = set()
@@ -245,6 +248,12 @@ class Reception:
 
     def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
         self._security.note(kind, charge_point=charge_point, remote=remote, info=info)
+
+    def deviated(self, charge_point: ChargePoint, names: Iterable[str], *, action: str | None, frame: str) -> None:
+        self._quirks.note(charge_point, names, action=action, frame=frame)
+
+    def unheard(self, remote: str, why: str) -> None:
+        self._quirks.note_address(remote, why)
 
     async def quarantined(self, socket: SocketInfo, frame: str, reason: str) -> None:
         try:

@@ -49,6 +49,7 @@ class ChargePoint:
 
     `protocol` is spoken where a socket offers no subprotocol. `max_power_w` None: not told, the policy's default holds.
     `time_zone` is what its stamps without zone mean (None: UTC). `template` switches the metering template of boot.
+    `switched_on`, `switched_off`: quirks of which an operator said so (csms cp quirks set).
     `idle_after_stop`: the stay after the transaction's end is rated too, at most `idle_cap_s` of it.
     `security_profile_wanted` is taken beside `security_profile`, which it is to replace. `serial` is what the charge
     point told at its last boot, `serial_registered` what the operator gave.
@@ -65,6 +66,8 @@ class ChargePoint:
     security_profile_wanted: int | None = None
     protocol: Protocol | None = None
     strict: bool = False
+    switched_on: frozenset[str] = frozenset()
+    switched_off: frozenset[str] = frozenset()
     template: bool = True
     current: Current = Current.AC
     max_power_w: Decimal | None = None

@@ -257,6 +257,8 @@ def _charge_point(row: Record) -> ChargePoint:
         security_profile_wanted=row["security_profile_wanted"],
         protocol=None if row["protocol"] is None else Protocol(row["protocol"]),
         strict=row["strict"],
+        switched_on=frozenset(row["quirks_on"]),
+        switched_off=frozenset(row["quirks_off"]),
         template=row["template"],
         current=Current(row["current"]),
         max_power_w=row["max_power_w"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -45,6 +46,12 @@ class Application(Protocol):
 
     def observed(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
         """A frame passed. Must neither block nor raise."""
+
+    def deviated(self, charge_point: ChargePoint, names: Iterable[str], *, action: str | None, frame: str) -> None:
+        """`frame`, or the head of a handshake, shows these quirks. Must neither block nor raise."""
+
+    def unheard(self, remote: str, why: str) -> None:
+        """A TLS handshake from there failed, whoever it was. Must neither block nor raise."""
 
     def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
         """Something that whoever watches over security wants to know. Must neither block nor raise."""

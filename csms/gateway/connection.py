@@ -23,6 +23,8 @@ from csms.gateway import metrics
 from csms.gateway.application import Application, SocketInfo
 from csms.gateway.calls import Calls
 from csms.gateway.damper import Damper
+from csms.gateway.deviations import Deviations
+from csms.gateway.habits import ask_as_wanted
 from csms.gateway.handshake import contradicts_certificate, shown
 from csms.gateway.throttle import network
 from csms.gateway.websocket import ChargePointSocket
@@ -39,6 +41,7 @@ from csms.protocol.conversation import (
     SendReceived,
     TimedOut,
 )
+from csms.protocol.quirks import Quirk
 from csms.protocol.redaction import without_credentials
 from csms.protocol.translator import ALLOWED_BEFORE_ACCEPTED, TRANSACTION_ACTIONS, Refusal, Translator
 from csms.protocol.validation import SENDS, actions
@@ -111,6 +114,7 @@ class Connection:
         self._calls = Calls(
             self._conversation, flush=self._flush, first_call_delay_s=first_call_delay_s, now=self._loop.time
         )
+        self._deviations = Deviations(application)
         self._waiting: list[_Waiting] = []
         self._tasks = asyncio.TaskGroup()
         self._working = False
@@ -131,7 +135,9 @@ class Connection:
         """Ask the charge point to do something; waits at most twice `timeout_s`. Raises CommandInvalid."""
         if self._registration is Registration.REJECTED:  # OCPP 2.0.1 B03.FR.03: neither side sends anything
             return Outcome(accepted=False, status="offline", detail="its registration is Rejected")
-        return await self._calls.command(self._translator, command, timeout_s)
+        return await ask_as_wanted(
+            self.socket, command, lambda each: self._calls.command(self._translator, each, timeout_s)
+        )
 
     def update(self, charge_point: ChargePoint) -> None:
         """The operator changed something about it."""
@@ -190,7 +196,13 @@ class Connection:
         action: str | None = None
         is_evidence = True
         self._conversation.receive(text, now=self._loop.time())
-        for event in self._conversation.events():
+        events = self._conversation.events()
+        if any(isinstance(event, FrameIgnored) for event in events):
+            mended = self._deviations.mended_answer(self.socket, text)
+            if mended is not None:
+                self._conversation.receive(mended, now=self._loop.time())
+                events = self._conversation.events()
+        for event in events:
             action = self._happened(event) or action
             if isinstance(event, AnswerDropped) and not event.late:
                 is_evidence = False  # an answer to nothing says nothing, and may come by the thousand
@@ -307,13 +319,18 @@ class Connection:
             return await self._quarantine(frame.action, waiting, f"{type(failure).__name__}: {failure}")
 
     async def _decide(self, action: str, payload: Any, waiting: _Waiting) -> Answer:
+        noted: set[str] = set()
         fact = self._translator.read(
-            action, payload, charge_point=self.socket.charge_point, received_at=waiting.received_at
+            action, payload, charge_point=self.socket.charge_point, received_at=waiting.received_at, noted=noted
         )
+        if noted:
+            self._deviations.note(self.socket, noted, action, waiting.text)
         if isinstance(fact, Refusal):
+            await self._deviations.keep_refused(self.socket, waiting.frame, waiting.text, fact)
             return fact
         if isinstance(fact, Booted):
             self._require_serial_number_of_certificate(fact.serial)
+            self._know(fact)
         decision = await self._application.receive(self.socket, fact, waiting.text)
         if isinstance(decision, BootAnswer):
             self._register(decision.registration)
@@ -322,10 +339,18 @@ class Connection:
     async def _answer_broken(self, broken: frames.Broken, waiting: _Waiting) -> Answer:
         """A frame that is no message: a transaction message is kept all the same (RULES.md 7), others are refused."""
         action, charge_point = broken.action, self.socket.charge_point
-        if action is None or action not in TRANSACTION_ACTIONS or charge_point.strict:
+        is_refused = charge_point.strict or Quirk.NOT_JSON in charge_point.switched_off
+        if broken.fault is frames.Fault.NOT_RPC:
+            self._deviations.note(self.socket, [Quirk.NOT_JSON], action, waiting.text)
+        if action is None or action not in TRANSACTION_ACTIONS or is_refused:
+            payload = self._deviations.mended_call(self.socket, broken, waiting.text)
+            if action is not None and action not in TRANSACTION_ACTIONS and payload is not None:
+                return await self._decide(action, payload, waiting)
             code = frames.error_code(broken.fault, self.socket.protocol)
             assert code is not None, "a fault without code is ignored by the conversation"
-            return Refusal(code=code, description=broken.fault.value)
+            refusal = Refusal(code=code, description=broken.fault.value)
+            await self._deviations.keep_refused(self.socket, broken, waiting.text, refusal)
+            return refusal
         if broken.fault is frames.Fault.FORMATION:
             return await self._decide(action, broken.payload, waiting)
         fact = self._translator.read_broken(
@@ -363,6 +388,12 @@ class Connection:
                 count=since,
                 exc_info=failure,
             )
+
+    def _know(self, boot: Booted) -> None:
+        """From now on the charge point is treated as the make that it says it is."""
+        known = self.socket.charge_point
+        known = replace(known, vendor=boot.vendor, model=boot.model, firmware=boot.firmware)
+        self.socket = replace(self.socket, charge_point=known)
 
     # --- registration ---
 

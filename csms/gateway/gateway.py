@@ -18,10 +18,12 @@ from csms.database.errors import DatabaseUnavailable
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth, SocketInfo
 from csms.gateway.connection import Connection
+from csms.gateway.habits import first_call_delay_s
 from csms.gateway.listener import Listener
 from csms.gateway.reconnects import Alarm, Reconnects
 from csms.gateway.throttle import network
 from csms.gateway.websocket import ChargePointSocket
+from csms.protocol.quirks import Seen
 from csms.protocol.translator import Translator, translator
 from csms.protocol.vocabulary import Command, Outcome, Protocol
 from csms.security.event import OwnKind
@@ -30,6 +32,7 @@ from csms.settings import Settings
 FIRST_CALL_DELAY_S = 5.0
 """How long calls wait for a boot on a fresh socket; most charge points never boot on a mere reconnect."""
 HEALTH_INTERVAL_S = 0.2
+BROKEN_CODES = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA})
 
 ALARMS = {Alarm.REPLACED_OFTEN: OwnKind.REPLACED_OFTEN, Alarm.RECONNECTS_OFTEN: OwnKind.RECONNECTS_OFTEN}
 
@@ -129,6 +132,9 @@ class Gateway:
 
     async def _serve(self, websocket: ChargePointSocket) -> None:
         assert websocket.admitted is not None, "websockets serves only who was admitted"
+        known = websocket.admitted.charge_point
+        if websocket.peculiarities:
+            self._application.deviated(known, websocket.peculiarities, action=None, frame=websocket.asked)
         if websocket.ocpp is None:
             metrics.HANDSHAKES.labels("no_common_subprotocol").inc()
             ours = ", ".join(Protocol)
@@ -137,7 +143,7 @@ class Gateway:
             )
             return
         socket = SocketInfo(
-            charge_point=websocket.admitted.charge_point,
+            charge_point=known,
             protocol=websocket.ocpp,
             id=str(uuid.uuid4()),
             remote=websocket.remote,
@@ -150,8 +156,9 @@ class Gateway:
             application=self._application,
             settings=self._settings,
             translator=self._translators(socket.protocol),
-            first_call_delay_s=self._first_call_delay_s,
+            first_call_delay_s=first_call_delay_s(known, self._first_call_delay_s),
         )
+        websocket.on_unanswered_ping = lambda: self._note_unanswered_ping(connection)
         try:
             self._register(connection)
             await self._run(connection)
@@ -159,6 +166,11 @@ class Gateway:
             log.exception("connection_failed", charge_point=socket.charge_point.id)
         finally:
             await self._unregister(connection, websocket)
+
+    def _note_unanswered_ping(self, connection: Connection) -> None:
+        socket = connection.socket
+        frame = f"socket from {socket.remote}, open since {socket.opened_at.isoformat()}: frames come, pongs do not"
+        self._application.deviated(socket.charge_point, [Seen.PINGS_UNANSWERED], action=None, frame=frame)
 
     def _register(self, connection: Connection) -> None:
         """A newly authenticated socket takes over; the old one has proved less recently who it is."""
@@ -178,6 +190,8 @@ class Gateway:
                 remote=socket.remote,
                 replaced_remote=replaced.socket.remote,
             )
+            frame = f"socket from {socket.remote} while one from {replaced.socket.remote} was open"
+            self._application.deviated(socket.charge_point, [Seen.SECOND_SOCKET], action=None, frame=frame)
             self._tasks.create_task(replaced.give_way())
         now = asyncio.get_running_loop().time()
         for alarm in self._reconnects.opened(charge_point, replaced=replaced is not None, now=now):
@@ -203,6 +217,10 @@ class Gateway:
         metrics.CONNECTIONS.set(len(self._connections))
         code, reason = connection.closed_with or (websocket.close_code or CloseCode.ABNORMAL_CLOSURE, "")
         log.info("connection_closed", charge_point=charge_point, code=int(code))
+        sent = websocket.protocol.close_sent
+        if connection.closed_with is None and sent is not None and sent.code in BROKEN_CODES:
+            frame = f"closed by us with {int(sent.code)}: {sent.reason}"
+            self._application.deviated(socket.charge_point, [Seen.WEBSOCKET_BROKEN], action=None, frame=frame)
         try:
             await self._application.closed(socket, int(code), reason)
         except DatabaseUnavailable:

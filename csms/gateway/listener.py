@@ -28,11 +28,20 @@ from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth
 from csms.gateway.client_certificate import read_certificate
 from csms.gateway.damper import Damper
-from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, choose_subprotocol, identity_of, shown
+from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, identity_of, shown
+from csms.gateway.peculiarities import (
+    as_proof,
+    identity_in_credentials,
+    of_request,
+    of_subprotocols,
+    refusal_of,
+    subprotocol_for,
+)
 from csms.gateway.port import AcceptingPort
 from csms.gateway.throttle import WINDOW_S, Throttle, network
 from csms.gateway.tls import Tls, TlsFilesInvalid, load_tls
 from csms.gateway.websocket import ChargePointSocket
+from csms.protocol.quirks import Seen
 from csms.protocol.vocabulary import Protocol
 from csms.security.event import OwnKind
 from csms.settings import Settings
@@ -304,6 +313,8 @@ class Listener:
         """Decide about one handshake; None lets websockets check and complete it."""
         assert isinstance(websocket, ChargePointSocket)
         if "Connection" not in request.headers and "Upgrade" in request.headers:
+            websocket.peculiarities.add(Seen.UPGRADE_HEADER_MISSING)
+            websocket.asked = as_proof(request.path, request.headers.raw_items())
             request.headers["Connection"] = "Upgrade"  # some stacks forget it, and cannot mean anything else
         if self.draining:
             return self._unavailable(websocket, "draining")
@@ -311,7 +322,10 @@ class Listener:
             return self._unavailable(websocket, "database_unavailable")
         identity = identity_of(request.path)
         if isinstance(identity, Rejected):
-            return self._reject(websocket, identity, request.path.partition("?")[0])
+            named = identity_in_credentials(request.path, request.headers.get_all("Authorization"))
+            if named is None:
+                return self._reject(websocket, identity, request.path.partition("?")[0])
+            identity = named
         try:
             charge_point = await self._application.find(identity)
         except DatabaseUnavailable:
@@ -335,6 +349,14 @@ class Listener:
         )
         if isinstance(verdict, Rejected):
             return self._reject(websocket, verdict, identity, charge_point)
+        websocket.peculiarities |= of_request(request.path, identity, verdict.charge_point.id, origin)
+        websocket.asked = websocket.asked or as_proof(request.path, request.headers.raw_items())
+        refused = refusal_of(verdict.charge_point, websocket.peculiarities)
+        if refused is not None:
+            self._application.deviated(
+                verdict.charge_point, websocket.peculiarities, action=None, frame=websocket.asked
+            )
+            return self._reject(websocket, refused, identity, charge_point)
         for warning in verdict.warnings:
             log.warning(warning, charge_point=verdict.charge_point.id, remote=websocket.remote)
         for each in origin:
@@ -345,7 +367,8 @@ class Listener:
     def _select_subprotocol(self, websocket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         assert isinstance(websocket, ChargePointSocket)
         assert isinstance(websocket.admitted, Admitted), "the handshake goes on only for who was admitted"
-        choice = choose_subprotocol(offered, websocket.admitted.charge_point)
+        choice = subprotocol_for(websocket.admitted.charge_point, offered)
+        websocket.peculiarities |= of_subprotocols(offered, choice)
         websocket.ocpp = choice.protocol
         if choice.protocol is None:
             log.warning(
@@ -418,6 +441,7 @@ class Listener:
     def _tls_refused(self, reason: str, *, remote: str, **told: str) -> None:
         if reason != "accept_failed":  # that one is this machine's trouble
             self._application.noticed(OwnKind.TLS_REFUSED, remote=network(remote), info=reason)
+            self._application.unheard(remote, reason)
         self._refused(reason, remote=remote, **told)
 
     def _log_failure(self, failure: Exception, identity: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
@@ -27,7 +27,8 @@ ABORT_DELAY_S = 0.5  # beyond websockets' own deadline, which does not cover a f
 class ChargePointSocket(ServerConnection):
     """`admitted` and `ocpp` are set by the handshake; `ocpp` stays None where no subprotocol is in common.
 
-    `proxied` is what a trusted proxy said of it, before everything else.
+    `proxied` is what a trusted proxy said of it, before everything else. `peculiarities` are names of quirks that the
+    handshake showed, `asked` is its head as their proof; `on_unanswered_ping` is called once.
     """
 
     def __init__(
@@ -46,11 +47,14 @@ class ChargePointSocket(ServerConnection):
         self.admitted: Admitted | None = None
         self.proxied: Proxied | None = None
         self.ocpp: Protocol | None = None
+        self.peculiarities: set[str] = set()
+        self.asked = ""
+        self.on_unanswered_ping: Callable[[], None] | None = None
         self._ping_interval_s = ping_interval_s
         self._ping_timeout_s = ping_timeout_s
         self._on_lost = on_lost
         self._on_stray_header = on_stray_header
-        self._heard_at = self.loop.time()
+        self._heard_at = self._ponged_at = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -105,6 +109,8 @@ class ChargePointSocket(ServerConnection):
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.fin:
             self._heard_at = self.loop.time()
+            if event.opcode is Opcode.PONG:
+                self._ponged_at = self._heard_at
         super().process_event(event)
 
     def start_keepalive(self) -> None:
@@ -128,4 +134,7 @@ class ChargePointSocket(ServerConnection):
             self.send_data()
             self._timer = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
             return
+        if self._ponged_at < pinged_at and self.on_unanswered_ping is not None:
+            self.on_unanswered_ping()
+            self.on_unanswered_ping = None
         self._timer = self.loop.call_later(max(0.0, self._ping_interval_s - self._ping_timeout_s), self._ping)

@@ -1,6 +1,6 @@
 """What can be read of a frame that is not JSON: missing values, stray commas, and whatever a truncation left.
 
-The result feeds a lenient reader and only ever becomes a malformed fact, so a guess is better than nothing; a text or
+The result of `salvage` feeds a lenient reader and only ever becomes a malformed fact, so a guess is better than nothing; a text or
 number cut off at the end of the frame is no guess but wrong, and left out.
 """
 
@@ -104,3 +104,55 @@ def _text(token: str) -> str | None:
         return str(json.loads(token, strict=False))
     except ValueError:  # an escape that JSON does not have
         return token[1:-1]
+
+
+# --- mending: what has one meaning only -------------------------------------------------------------------------------
+
+_CLOSERS = {"[": "]", "{": "}"}
+_OPENERS = frozenset(_CLOSERS)
+
+
+def mend(text: str) -> Any:
+    """The JSON value of a text that only has stray commas or lacks its closing brackets; None where that is not all.
+
+    Unlike `salvage` it never guesses: a text that ends within a word, a number or a field is not mended, as nobody knows
+    how it went on.
+    """
+    kept: list[str] = []
+    open_: list[str] = []
+    at = 0
+    for token in _TOKEN.finditer(text[:TEXT_LENGTH_MAX]):
+        if text[at : token.start()].strip():
+            return None
+        at = token.end()
+        if not _place(token[0], kept, open_):
+            return None
+    if text[at:].strip() or not kept or len(text) > TEXT_LENGTH_MAX:
+        return None
+    if open_ and (kept[-1] not in _OPENERS | {"]", "}"} and not _CLOSED_TEXT.fullmatch(kept[-1])):
+        return None
+    kept.extend(_CLOSERS[mark] for mark in reversed(open_))
+    try:
+        return json.loads(" ".join(kept), strict=False)  # two tokens never become one
+    except (ValueError, RecursionError):
+        return None
+
+
+def _place(mark: str, kept: list[str], open_: list[str]) -> bool:
+    """Put the next token down, without the comma before it if that separates nothing; False where it cannot stand."""
+    last = kept[-1] if kept else ""
+    if mark == ",":
+        if last not in _OPENERS | {","} and kept:
+            kept.append(mark)
+        return bool(kept)
+    if mark in _OPENERS:
+        open_.append(mark)
+        if len(open_) > _DEPTH_MAX:
+            return False
+    elif mark in {"]", "}"}:
+        if last == ",":
+            kept.pop()
+        if not open_ or _CLOSERS[open_.pop()] != mark:
+            return False
+    kept.append(mark)
+    return True

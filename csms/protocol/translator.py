@@ -17,6 +17,7 @@ from csms.protocol.keys import malformed_key
 from csms.protocol.outcomes import AnswerReaders, invalid_answer, status_outcome
 from csms.protocol.outgoing import Call, CommandInvalid, Writers, checked_call
 from csms.protocol.quirks import Quirk
+from csms.protocol.quirks.catalogue import unrepaired
 from csms.protocol.repair import Fields, Message
 from csms.protocol.salvage import salvage
 from csms.protocol.validation import Fault, Refusal, Violation, actions, is_valid, refusal, refuse, violations
@@ -35,8 +36,19 @@ class Translator(typing.Protocol):
     @property
     def protocol(self) -> Protocol: ...
 
-    def read(self, action: str, payload: object, *, charge_point: ChargePoint, received_at: datetime) -> Fact | Refusal:
-        """The fact that a call tells, or why it is refused. A transaction message is refused only in strict mode."""
+    def read(
+        self,
+        action: str,
+        payload: object,
+        *,
+        charge_point: ChargePoint,
+        received_at: datetime,
+        noted: set[str] | None = None,
+    ) -> Fact | Refusal:
+        """The fact that a call tells, or why it is refused; the names of all deviations are added to `noted`.
+
+        A transaction message is refused only in strict mode, or if it needs a repair that is switched off.
+        """
 
     def read_broken(self, action: str, text: str, *, charge_point: ChargePoint, received_at: datetime) -> Fact | None:
         """The malformed fact of a transaction message whose frame is not JSON; None for other actions and in strict mode."""
@@ -104,20 +116,54 @@ class _Translator:
     def protocol(self) -> Protocol:
         return self.own.protocol
 
-    def read(self, action: str, payload: object, *, charge_point: ChargePoint, received_at: datetime) -> Fact | Refusal:
+    def read(
+        self,
+        action: str,
+        payload: object,
+        *,
+        charge_point: ChargePoint,
+        received_at: datetime,
+        noted: set[str] | None = None,
+    ) -> Fact | Refusal:
+        quirks = set() if noted is None else noted
+        fact = self._read(action, payload, quirks, charge_point, received_at)
+        if quirks and (charge_point.strict or charge_point.switched_off) and not isinstance(fact, Refusal):
+            return self._unless_unrepaired(fact, action, payload, quirks, charge_point)
+        return fact
+
+    def _read(
+        self, action: str, payload: object, quirks: set[str], charge_point: ChargePoint, received_at: datetime
+    ) -> Fact | Refusal:
         reader = self.own.readers.get(action)
         if reader is None:
-            return self._read_foreign(action, payload, charge_point, received_at)
+            return self._read_foreign(action, payload, quirks, charge_point, received_at)
         found = violations(self.protocol, action, payload)
-        if found and charge_point.strict:
-            return refusal(self.protocol, found)
-        if found and self._is_other_shape(action, payload):
-            return self._read_as_other(action, payload, charge_point, received_at)
-        fact = reader(_message(payload, _quirks(found), charge_point, received_at))
+        if found:
+            if not charge_point.strict and self._is_other_shape(action, payload):
+                return self._read_as_other(action, payload, quirks, charge_point, received_at)
+            quirks.update(_quirks(found))
+            if charge_point.strict:
+                return refusal(self.protocol, found)
+        fact = reader(_message(payload, quirks, charge_point, received_at))
         return _unreadable(self.protocol, found) if fact is None else fact
 
+    def _unless_unrepaired(
+        self, fact: Fact, action: str, payload: object, quirks: set[str], charge_point: ChargePoint
+    ) -> Fact | Refusal:
+        """The refusal of what is not to be repaired for this charge point: by the schema, else by the catalogue."""
+        refused = unrepaired(quirks, strict=charge_point.strict, switched_off=charge_point.switched_off)
+        if not refused:
+            return fact
+        names = {entry.name for entry in refused}
+        if action in self.own.readers:
+            found = [each for each in violations(self.protocol, action, payload) if each.quirk in names]
+            if found:
+                return refusal(self.protocol, found)
+        fault = Fault[(refused[0].fault or "property").upper()]
+        return refuse(self.protocol, fault, f"{refused[0].name}: it {refused[0].says}")
+
     def read_broken(self, action: str, text: str, *, charge_point: ChargePoint, received_at: datetime) -> Fact | None:
-        if action not in TRANSACTION_ACTIONS or charge_point.strict:
+        if action not in TRANSACTION_ACTIONS or charge_point.strict or Quirk.NOT_JSON in charge_point.switched_off:
             return None
         reader = self.own.readers.get(action) or self.other.readers[action]
         payload = salvage(text)
@@ -145,11 +191,13 @@ class _Translator:
         return status_outcome(payload) if read is None else read(command, payload)
 
     def _read_foreign(
-        self, action: str, payload: object, charge_point: ChargePoint, received_at: datetime
+        self, action: str, payload: object, quirks: set[str], charge_point: ChargePoint, received_at: datetime
     ) -> Fact | Refusal:
         """An action that this version does not have, or has, yet not in this direction."""
-        if action in self.other.readers and not charge_point.strict:
-            return self._read_as_other(action, payload, charge_point, received_at)
+        if action in self.other.readers:
+            if not charge_point.strict:
+                return self._read_as_other(action, payload, quirks, charge_point, received_at)
+            quirks.add(Quirk.WRONG_VERSION_SHAPE)
         if action in actions(self.protocol):
             return refuse(self.protocol, Fault.UNSUPPORTED_ACTION, "this central system does not take this action")
         return refuse(self.protocol, Fault.UNKNOWN_ACTION, f"{self.protocol} has no such action")
@@ -164,10 +212,10 @@ class _Translator:
         )
 
     def _read_as_other(
-        self, action: str, payload: object, charge_point: ChargePoint, received_at: datetime
+        self, action: str, payload: object, quirks: set[str], charge_point: ChargePoint, received_at: datetime
     ) -> Fact | Refusal:
         found = violations(self.other.protocol, action, payload)
-        quirks = {*_quirks(found), Quirk.WRONG_VERSION_SHAPE}
+        quirks |= {*_quirks(found), Quirk.WRONG_VERSION_SHAPE}
         fact = self.other.readers[action](_message(payload, quirks, charge_point, received_at))
         return _unreadable(self.protocol, found) if fact is None else fact
 
@@ -192,7 +240,7 @@ def _message(payload: object, quirks: set[str], charge_point: ChargePoint, recei
     return Message(fields=fields, quirks=quirks, zone=charge_point.time_zone, received_at=received_at)
 
 
-def _quirks(found: list[Violation]) -> set[str]:
+def _quirks(found: list[Violation]) -> set[Quirk]:
     return {violation.quirk for violation in found}
 
 

@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,8 @@ class InMemoryApplication:
     events: list[tuple[str, str, int]] = field(default_factory=list)
     quarantine: list[tuple[str, str]] = field(default_factory=list)
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
+    deviations: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    unheard_of: list[tuple[str, str]] = field(default_factory=list)
     noted: list[tuple[OwnKind, str, str, str]] = field(default_factory=list)
     failure: Exception | None = None
     quarantine_failure: Exception | None = None
@@ -118,6 +120,13 @@ class InMemoryApplication:
 
     def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
         self.noted.append((kind, charge_point, remote, info))
+
+    def deviated(self, charge_point: ChargePoint, names: Iterable[str], *, action: str | None, frame: str) -> None:
+        del action, frame
+        self.deviations.append((charge_point.id, frozenset(map(str, names))))
+
+    def unheard(self, remote: str, why: str) -> None:
+        self.unheard_of.append((remote, why))
 
     async def quarantined(self, socket: SocketInfo, frame: str, reason: str) -> None:
         del socket
