@@ -151,8 +151,10 @@ class Server:
             started(running)
             await self._stop.wait()
             log.info("draining")
+            self.node.stop_taking()
             await self.gateway.drain()
             await gateway
+            await self.node.settled(within_s=self._settings.close_timeout_s)
             self.http.should_exit = True
             await http
             node.cancel()

@@ -28,7 +28,8 @@ async def send(connection: Any, charge_point: ChargePoint, command: Command, *, 
             raise _offline(charge_point)
         case "timeout":
             raise CliError(
-                f"{charge_point.id} did not answer within {timeout_s:g} s",
+                f"{charge_point.id} did not answer within {timeout_s:g} s"
+                + (f": {outcome.detail}" if outcome.detail else ""),
                 "try again, or look at csms cp trace " + charge_point.id,
                 ExitCode.TIMEOUT,
             )

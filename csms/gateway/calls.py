@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -26,7 +27,10 @@ from csms.protocol.translator import Translator
 from csms.protocol.vocabulary import Command, GetFullReport, Outcome, TriggerMessage
 
 NOT_SUPPORTED_CODES = frozenset({"NotImplemented", "NotSupported"})
-LOST = Outcome(accepted=False, status="offline", detail="the socket closed before the answer")
+LOST = Outcome(
+    accepted=False, status="timeout", detail="the socket closed before the answer: whether it was done is not known"
+)
+UNSENT = Outcome(accepted=False, status="offline", detail="the socket closed before it was sent", unsent=True)
 
 TOLD_AFTER: Mapping[type[Command], frozenset[str]] = {
     CustomerInformation: frozenset({"NotifyCustomerInformation"}),
@@ -45,6 +49,13 @@ TOLD_AFTER: Mapping[type[Command], frozenset[str]] = {
 log = structlog.get_logger()
 
 Happened = Answered | Refused | TimedOut
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """The socket closed first."""
+
+    sent: bool
 
 
 class Calls:
@@ -66,7 +77,7 @@ class Calls:
         self._now = now
         self._hold_until = now() + first_call_delay_s
         self._held: asyncio.Event | None = None
-        self._answers: dict[int, asyncio.Future[Happened | None]] = {}
+        self._answers: dict[int, asyncio.Future[Happened | _Lost]] = {}
         self._is_lost = False
         self.triggered: frozenset[str] = frozenset()
 
@@ -87,9 +98,9 @@ class Calls:
         self._is_lost = True
         if self._held is not None:
             self._held.set()
-        for future in self._answers.values():
+        for ticket, future in self._answers.items():
             if not future.done():
-                future.set_result(None)
+                future.set_result(_Lost(sent=not self._conversation.waits(ticket)))
         self._answers.clear()
 
     async def command(self, translator: Translator, command: Command, timeout_s: float) -> Outcome:
@@ -100,7 +111,7 @@ class Calls:
             return Outcome(accepted=False, status="not_supported", detail=detail)
         await self._hold(timeout_s)
         if self._is_lost:
-            return LOST
+            return UNSENT
         self._expect_trigger(command)
         try:
             event = await self._call(*written, timeout_s)
@@ -127,10 +138,10 @@ class Calls:
             case _:
                 self.triggered |= TOLD_AFTER.get(type(command), frozenset())
 
-    async def _call(self, action: str, payload: dict[str, object], timeout_s: float) -> Happened | None:
-        """The answer, None if the socket closed. Each waiter drives the conversation's clock, for itself and the others."""
+    async def _call(self, action: str, payload: dict[str, object], timeout_s: float) -> Happened | _Lost:
+        """What became of it. Each waiter drives the conversation's clock, for itself and the others."""
         ticket = self._conversation.call(action, payload, timeout_s=timeout_s, now=self._now())
-        future: asyncio.Future[Happened | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Happened | _Lost] = asyncio.get_running_loop().create_future()
         self._answers[ticket] = future
         try:
             await self._pass_on()
@@ -151,10 +162,10 @@ class Calls:
             self.happened(event)
         await self._flush()
 
-    def _outcome(self, translator: Translator, command: Command, event: Happened | None) -> Outcome:
+    def _outcome(self, translator: Translator, command: Command, event: Happened | _Lost) -> Outcome:
         match event:
-            case None:
-                return LOST
+            case _Lost(sent=sent):
+                return LOST if sent else UNSENT
             case TimedOut(sent=True):
                 return Outcome(accepted=False, status="timeout", detail="no answer in time")
             case TimedOut():

@@ -36,7 +36,7 @@ BROKEN_CODES = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA})
 
 ALARMS = {Alarm.REPLACED_OFTEN: OwnKind.REPLACED_OFTEN, Alarm.RECONNECTS_OFTEN: OwnKind.RECONNECTS_OFTEN}
 
-OFFLINE = Outcome(accepted=False, status="offline", detail="no socket of this charge point here")
+OFFLINE = Outcome(accepted=False, status="offline", detail="no socket of this charge point here", unsent=True)
 
 log = structlog.get_logger()
 

@@ -4,8 +4,9 @@ INSERT INTO node (id, pid, host, ocpp_url, http_url, lease)
 VALUES (:id::uuid, :pid::integer, :host::text, :ocpp_url::text, :http_url::text, :lease::interval);
 
 -- name: beat
--- The node is alive.
-UPDATE node SET heard_at = now() WHERE id = :id::uuid;
+-- The node is alive; whether the others had taken it for dead. No row: they have forgotten it.
+WITH before AS (SELECT heard_at < now() - lease AS lapsed FROM node WHERE id = :id::uuid FOR UPDATE)
+UPDATE node SET heard_at = now() FROM before WHERE id = :id::uuid RETURNING before.lapsed;
 
 -- name: delete_node
 -- The node has ended in good order.
@@ -20,8 +21,10 @@ UPDATE socket SET closed_at = now(), close_reason = 'node stopped' WHERE node = 
 UPDATE socket s
    SET closed_at = coalesce((SELECT n.heard_at FROM node n WHERE n.id = s.node), s.opened_at),
        close_reason = 'node lost'
- WHERE s.closed_at IS NULL
-   AND NOT EXISTS (SELECT FROM node n WHERE n.id = s.node AND n.heard_at > now() - n.lease);
+ WHERE s.id IN (SELECT o.id FROM socket o
+                 WHERE o.closed_at IS NULL
+                   AND NOT EXISTS (SELECT FROM node n WHERE n.id = o.node AND n.heard_at > now() - n.lease)
+                   FOR UPDATE SKIP LOCKED);
 
 -- name: delete_dead_nodes
 -- Nodes that nobody has heard for long.
@@ -52,6 +55,17 @@ SELECT pg_advisory_xact_lock(7002, hashtext(:charge_point::text));
 SELECT id, node FROM socket
  WHERE charge_point = :charge_point::text AND closed_at IS NULL AND id <> :id::uuid AND node <> :node::uuid;
 
+-- name: sockets_to_give_up
+-- Sockets of this node of which it may not have heard that they do not count any more: another node has a newer one, or
+-- all the others took this node for dead and closed them in the books.
+SELECT s.id, s.charge_point
+  FROM socket s
+ WHERE s.node = :node::uuid AND s.charge_point = ANY (:charge_points::text[])
+   AND (s.close_reason = 'node lost'
+        OR s.closed_at IS NULL AND EXISTS (SELECT FROM socket n
+                                            WHERE n.charge_point = s.charge_point AND n.closed_at IS NULL
+                                              AND n.node <> s.node AND n.opened_at > s.opened_at));
+
 -- name: insert_command
 -- A command on its way; whoever holds the socket takes it. `kept` is what stays of it.
 INSERT INTO command (id, charge_point, body, kept, actor, expires_at)
@@ -68,7 +82,12 @@ UPDATE command SET node = :node::uuid, taken_at = now()
                WHERE done_at IS NULL AND taken_at IS NULL AND expires_at > now()
                  AND charge_point = ANY (:charge_points::text[])
                FOR UPDATE SKIP LOCKED)
-RETURNING id, charge_point, body, extract(epoch FROM expires_at - now())::double precision AS patience_s;
+RETURNING id, charge_point, body, created_at, extract(epoch FROM expires_at - now())::double precision AS patience_s;
+
+-- name: give_back_command
+-- It was not sent: whichever node the charge point comes to next may take it.
+UPDATE command SET node = NULL, taken_at = NULL
+ WHERE id = :id::uuid AND node = :node::uuid AND done_at IS NULL;
 
 -- name: finish_command
 -- What the charge point made of it; the secrets that it carried are gone.
@@ -80,14 +99,25 @@ UPDATE command SET outcome = :outcome::jsonb, done_at = now(), body = NULL
 SELECT outcome, taken_at, done_at FROM command WHERE id = :id::uuid;
 
 -- name: give_up_commands
--- Commands that nobody could deliver in time; what they carried goes with them.
+-- Commands that nobody could deliver in time, and those whose node died with them: they may have been carried out, so
+-- nobody else does. What they carried goes with them.
 UPDATE command
    SET done_at = now(),
        body = NULL,
        outcome = jsonb_build_object('accepted', false, 'status',
                                     CASE WHEN taken_at IS NULL THEN 'offline' ELSE 'timeout' END,
-                                    'data', '{}'::jsonb, 'detail', NULL)
- WHERE done_at IS NULL AND expires_at <= now() - :grace::interval;
+                                    'data', '{}'::jsonb, 'detail',
+                                    CASE WHEN taken_at IS NULL THEN 'no node had a socket of it in time'
+                                         WHEN expires_at <= now() - :grace::interval
+                                         THEN 'the node that took it has not said what became of it'
+                                         ELSE 'the node that had taken it died: whether it was done is not known' END)
+ WHERE id IN (SELECT c.id FROM command c
+               WHERE c.done_at IS NULL
+                 AND (c.expires_at <= now() - :grace::interval
+                      OR c.taken_at IS NOT NULL
+                         AND NOT EXISTS (SELECT FROM node n WHERE n.id = c.node AND n.heard_at > now() - n.lease))
+                 FOR UPDATE SKIP LOCKED)
+RETURNING id;
 
 -- name: connections_allowed
 -- How many connections the login that we use may have, all processes together.
@@ -95,3 +125,10 @@ SELECT least(current_setting('max_connections')::integer - current_setting('supe
              nullif(d.datconnlimit, -1), nullif(r.rolconnlimit, -1))
   FROM pg_database d, pg_roles r
  WHERE d.datname = current_database() AND r.rolname = session_user;
+
+-- name: take_turn
+-- One node does this for all; whether it is us, now. Nobody takes the next turn before `every` has passed.
+INSERT INTO turn AS t (work, node, taken_at) VALUES (:work::text, :node::uuid, now())
+    ON CONFLICT (work) DO UPDATE SET node = excluded.node, taken_at = excluded.taken_at
+ WHERE t.taken_at <= excluded.taken_at - :every::interval
+RETURNING true;

@@ -85,8 +85,11 @@ async def _outcome(connection: asyncpg.Connection[Any], id_: UUID, done: asyncio
             return outcome_from_json(row["outcome"])
         left_s = deadline - asyncio.get_running_loop().time()
         if left_s <= 0:
-            taken = row is not None and row["taken_at"] is not None
-            return Outcome(accepted=False, status="timeout" if taken else "offline")
+            if row is not None and row["taken_at"] is not None:
+                return Outcome(
+                    accepted=False, status="timeout", detail="the node that took it has not said what became of it"
+                )
+            return Outcome(accepted=False, status="offline", detail="no node had a socket of it in time")
         try:
             async with asyncio.timeout(min(left_s, 1.0)):
                 await done.wait()

@@ -60,8 +60,11 @@ class Node:
         self._deliver: Deliver | None = None
         self._held: Callable[[], Iterable[str]] = tuple
         self._superseded: Callable[[str, str], Awaitable[None]] | None = None
-        self._heard: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
+        self._heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue(maxsize=10_000)
         self._unbooked: deque[_End] = deque(maxlen=UNBOOKED_MAX)
+        self._urls = {"ocpp_url": "", "http_url": ""}
+        self._takes = True
+        self._carrying: set[asyncio.Task[None]] = set()
 
     def attach(
         self,
@@ -74,12 +77,29 @@ class Node:
 
     async def enter(self, *, ocpp_url: str, http_url: str) -> None:
         """Take the lease, and close in the books what dead nodes left open."""
+        self._urls = {"ocpp_url": ocpp_url, "http_url": http_url}
         async with self._pool.acquire() as connection:
             await SQL.close_orphaned_sockets.execute(connection)
-            await SQL.insert_node.execute(
-                connection, id=self.id, pid=os.getpid(), host=sockets.gethostname(), ocpp_url=ocpp_url,
-                http_url=http_url, lease=self._lease,
-            )  # fmt: skip
+            await self._insert(connection)
+
+    async def _insert(self, connection: Any) -> None:
+        await SQL.insert_node.execute(
+            connection, id=self.id, pid=os.getpid(), host=sockets.gethostname(), lease=self._lease, **self._urls
+        )
+
+    def stop_taking(self) -> None:
+        """Draining: commands that come from now on are for whichever node their charge points go to."""
+        self._takes = False
+
+    async def settled(self, *, within_s: float) -> None:
+        """What became of the commands that were taken stands in the books; call it when their sockets are closed."""
+        if self._carrying:
+            await asyncio.wait(self._carrying, timeout=within_s)
+
+    async def take_turn(self, work: str, *, every: timedelta) -> bool:
+        """Whether it is this node that does `work` for all now; nobody else does before `every` has passed."""
+        async with self._pool.acquire() as connection:
+            return bool(await SQL.take_turn.fetchval(connection, work=work, node=self.id, every=every))
 
     async def leave(self) -> None:
         async with self._pool.acquire() as connection:
@@ -127,10 +147,15 @@ class Node:
             await asyncio.sleep(1)
 
     def _on_superseded(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        socket, charge_point = str(payload).split(" ", 1)
+        self._give_up(charge_point, socket)
+
+    def _give_up(self, charge_point: str, socket: str) -> None:
         if not self._heard.full():
-            self._heard.put_nowait(str(payload))
+            self._heard.put_nowait((charge_point, socket))
 
     async def _serve(self, connection: asyncpg.Connection[Any]) -> None:
+        await self._look_what_was_missed()  # while nobody listened
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
             tasks.create_task(self._make_way())
@@ -143,7 +168,9 @@ class Node:
                     pass
                 self._wake.clear()
                 for row in await self._take():
-                    tasks.create_task(self._carry_out(row))
+                    task = tasks.create_task(self._carry_out(row))
+                    self._carrying.add(task)
+                    task.add_done_callback(self._carrying.discard)
 
     async def _watch(self, connection: asyncpg.Connection[Any]) -> None:
         """Fail when the listening connection does: notifications would be lost in silence."""
@@ -154,27 +181,44 @@ class Node:
     async def _beat(self) -> None:
         while True:
             async with self._pool.acquire() as connection:
-                await SQL.beat.execute(connection, id=self.id)
+                lapsed = await SQL.beat.fetchval(connection, id=self.id)
+                if lapsed is None:  # forgotten: this process stood still for long
+                    await self._insert(connection)
                 while self._unbooked:
                     await _book(connection, self._unbooked[0])
                     self._unbooked.popleft()
                 await SQL.close_orphaned_sockets.execute(connection)
                 await SQL.delete_dead_nodes.execute(connection, patience=FORGET)
-                await SQL.give_up_commands.execute(connection, grace=GRACE)
+                for row in await SQL.give_up_commands.fetch(connection, grace=GRACE):
+                    await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
+            if lapsed is not False:
+                log.warning("lease_lapsed", node=str(self.id))
+                await self._look_what_was_missed()
             await asyncio.sleep(self._beat_s)
+
+    async def _look_what_was_missed(self) -> None:
+        """Sockets here that stopped counting while this node was not looking are closed, so that books and wires agree."""
+        held = list(self._held())
+        if not held:
+            return
+        async with self._pool.acquire() as connection:
+            for row in await SQL.sockets_to_give_up.fetch(connection, node=self.id, charge_points=held):
+                self._give_up(row["charge_point"], str(row["id"]))
 
     async def _make_way(self) -> None:
         while True:
-            socket, charge_point = (await self._heard.get()).split(" ", 1)
+            charge_point, socket = await self._heard.get()
             if self._superseded is not None:
                 await self._superseded(charge_point, socket)
 
     async def _take(self) -> list[asyncpg.Record]:
+        """Commands for the charge points here, in the order in which they were given."""
         held = list(self._held())
-        if not held or self._deliver is None:
+        if not held or self._deliver is None or not self._takes:
             return []
         async with self._pool.acquire() as connection:
-            return await SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
+            rows = await SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
+        return sorted(rows, key=lambda row: row["created_at"])
 
     async def _carry_out(self, row: asyncpg.Record) -> None:
         if self._deliver is None:
@@ -186,6 +230,10 @@ class Node:
         else:
             outcome = await self._outcome_of(row["charge_point"], command, max(row["patience_s"], 0.1))
         async with self._pool.acquire() as connection:
+            if outcome.unsent:  # its charge point may come back in time, here or elsewhere
+                await SQL.give_back_command.execute(connection, id=row["id"], node=self.id)
+                await SQL.notify.execute(connection, channel=COMMANDS, payload=row["charge_point"])
+                return
             await SQL.finish_command.execute(connection, id=row["id"], outcome=outcome_to_json(outcome))
             await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
 

@@ -203,6 +203,10 @@ class Conversation:
         self._send_next(now)
         return self._tickets
 
+    def waits(self, ticket: int) -> bool:
+        """Whether it has not been sent yet."""
+        return any(call.ticket == ticket for call in self._waiting)
+
     def withdraw(self, ticket: int) -> None:
         """Nobody waits for `ticket` any more. If it was sent it keeps its slot until its answer or deadline."""
         self._waiting = [call for call in self._waiting if call.ticket != ticket]

@@ -415,10 +415,12 @@ class Outcome:
 
     `status` is its own word (Accepted, Rejected, Scheduled, UnlockFailed ...), or ours: `timeout`, `offline`,
     `not_supported` (CALLERROR NotImplemented / NotSupported, or the version has no such message), `call_error`,
-    `invalid_answer`. `accepted` tells whether it will do it. `data` is what the answer carried, JSON-able.
+    `invalid_answer`. `accepted` tells whether it will do it. `data` is what the answer carried, JSON-able. `unsent`: no
+    socket took it, so that it may be sent on another one without being done twice.
     """
 
     accepted: bool
     status: str
     data: dict[str, Any] = field(default_factory=dict)
     detail: str | None = None
+    unsent: bool = field(default=False, compare=False)

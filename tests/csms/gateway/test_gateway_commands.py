@@ -156,15 +156,20 @@ async def test_answers_that_nobody_asked_for_take_no_memory() -> None:
         assert rss_bytes() - before <= 2 * 1024 * 1024
 
 
-async def test_a_command_to_a_charge_point_that_leaves_is_offline() -> None:
+async def test_a_command_to_a_charge_point_that_leaves_is_not_answered_and_a_later_one_is_not_sent() -> None:
     async with running() as room, asyncio.TaskGroup() as tasks:
         async with room.station() as station:
             command = tasks.create_task(room.gateway.command("CP-1", Reset()))
             await station.receive()
+            waiting = tasks.create_task(room.gateway.command("CP-1", Reset()))
+            await asyncio.sleep(0.05)
             station.websocket.transport.abort()
-        assert (await command).status == "offline"
+        asked, unsent = await command, await waiting
+        assert (asked.status, asked.unsent) == ("timeout", False)  # it may have been done
+        assert (unsent.status, unsent.unsent) == ("offline", True)
         await eventually(lambda: room.gateway.connected() == {})
-        assert (await room.gateway.command("CP-1", Reset())).status == "offline"
+        later = await room.gateway.command("CP-1", Reset())
+        assert (later.status, later.unsent) == ("offline", True)
 
 
 async def test_nothing_is_asked_of_a_fresh_socket_before_its_boot_is_answered() -> None:
@@ -202,7 +207,8 @@ async def test_a_held_command_ends_with_the_socket() -> None:
             await station.heartbeat()
             command = tasks.create_task(room.gateway.command("CP-1", Reset()))
             await asyncio.sleep(0.05)
-        assert (await command).status == "offline"
+        ended = await command
+    assert (ended.status, ended.unsent) == ("offline", True)
 
 
 async def test_nothing_is_asked_of_a_rejected_charge_point() -> None:

@@ -124,7 +124,7 @@ async def test_a_command_that_was_asked_on_the_old_socket_is_not_answered_by_the
             await new.send(json.dumps([3, question[1], {"status": "Accepted"}]))
             await new.heartbeat()
 
-            assert (await outcome).status == "offline"
+            assert (await outcome).status == "timeout"
 
 
 async def test_four_replacements_in_a_row_raise_an_alarm(capsys: pytest.CaptureFixture[str]) -> None:
