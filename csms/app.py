@@ -45,6 +45,7 @@ from csms.sessions.inquiry import Inquiry
 from csms.sessions.service import Sessions
 from csms.sessions.store import SQL
 from csms.settings import Settings
+from csms.site_limits.planner import SiteLimits
 
 log = structlog.get_logger()
 
@@ -99,6 +100,8 @@ class Server:
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
         self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
         self.display = Display(pool, self._send)
+        self.site_limits = SiteLimits(pool, settings, send=self._send)
+        self.reception.attach(changed=self.site_limits.wake)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
         self.node.attach(deliver=self._deliver, held=self._held, superseded=self._give_way)
@@ -121,6 +124,7 @@ class Server:
                     self.billing.run(), tell_changes(self._pool, self.gateway.update),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
+                    self.site_limits.run(),
                 )
             ]  # fmt: skip
             writer = inner.create_task(self.writer.run())

@@ -110,8 +110,13 @@ class Reception:
         self._quirks = quirks
         self._accepted = accepted
         self._final_cost = final_cost
+        self._changed: Callable[[str], None] = lambda _charge_point: None
         self._set_up: set[str] = set()
         self._follow_ups: asyncio.Queue[SocketInfo] = asyncio.Queue(maxsize=10_000)
+
+    def attach(self, *, changed: Callable[[str], None]) -> None:
+        """`changed` is told of charge points of which a start, a stop, a status, a boot or another socket is committed."""
+        self._changed = changed
 
     async def run(self) -> None:
         """Set up charge points after their boots, one after the other per worker."""
@@ -178,7 +183,7 @@ class Reception:
         return answer if cost is None else replace(answer, total_cost=cost)
 
     async def _write(self, socket: SocketInfo, fact: Any, frame: str, now: datetime) -> Decision:
-        return await self._writer.submit(
+        answer = await self._writer.submit(
             Arrival(
                 charge_point=socket.charge_point.id,
                 fact=fact,
@@ -187,6 +192,9 @@ class Reception:
                 received_at=now,
             )
         )
+        if isinstance(fact, ChargingEvent | StatusReported):
+            self._changed(socket.charge_point.id)
+        return answer
 
     async def _tell(self, socket: SocketInfo, fact: ToldFact, now: datetime) -> Decision:
         """The room that keeps such facts answers them, once it has committed them."""
@@ -203,6 +211,7 @@ class Reception:
                 known = await charge_points.get(connection, socket.charge_point.id)
         except Exception as error:
             raise _as_unavailable(error) from error
+        self._changed(socket.charge_point.id)
         accepted = known.registration is Registration.ACCEPTED
         if accepted and known.template and socket.id not in self._set_up and not self._follow_ups.full():
             self._set_up.add(socket.id)  # a charge point that boots again and again is set up once a socket
@@ -232,6 +241,7 @@ class Reception:
             )
         except Exception as error:
             raise _as_unavailable(error) from error
+        self._changed(socket.charge_point.id)
 
     async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
         self._set_up.discard(socket.id)
@@ -242,6 +252,7 @@ class Reception:
                 raise
             # The books are put right by the next node's start or beat.
             log.warning("socket_close_not_booked", charge_point=socket.charge_point.id, error=str(error))
+        self._changed(socket.charge_point.id)
 
     def observed(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
         self._frames.observe(socket, direction, frame, action)

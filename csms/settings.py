@@ -101,6 +101,10 @@ class Settings(BaseModel):
 
     projection_interval_s: float = Field(default=1.0, gt=0)
     sweep_interval_s: float = Field(default=5.0, gt=0)
+    site_limit_interval_s: float = Field(default=5.0, gt=0)
+    """How often the shares of a site's grid connection are looked at where nothing has happened: turns, readings."""
+    site_limit_pace_s: float = Field(default=60, ge=0)
+    """At least so long between two limits for one charge point, save where safety or a start asks for one: flash wears."""
     settle_delay_s: float = Field(default=60, ge=0)
     """1.6: how long after a stop late facts are awaited before the final bill (RULES.md 14)."""
     complete_timeout_online_s: float = Field(default=3600, gt=0)

@@ -31,7 +31,7 @@ COMMANDS = {
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",
-    "site": "csms.sites.cli:site",
+    "site": "csms.site_limits.cli:site",
     "tariff": "csms.cli.money:tariff",
     "token": "csms.tokens.cli:token",
 }

@@ -36,7 +36,7 @@ COMMANDS = {
     "serve": None,
     "session": {"explain", "list", "orphans", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
-    "site": {"create", "list", "show"},
+    "site": {"create", "limit", "list", "show"},
     "tariff": {"assign", "create", "lint", "list", "price", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip
