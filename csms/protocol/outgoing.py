@@ -61,10 +61,9 @@ def _oversized_integer(payload: Mapping[str, object], path: str = "") -> str | N
     for name, value in payload.items():
         if name == "data":
             continue
-        if isinstance(value, int) and not -INTEGER_MAX - 1 <= value <= INTEGER_MAX:
-            return f"{path}{name}"
-        children = value if isinstance(value, list) else [value]
-        for child in children:
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, int) and not -INTEGER_MAX - 1 <= child <= INTEGER_MAX:
+                return f"{path}{name}"
             found = _oversized_integer(child, f"{path}{name}.") if isinstance(child, Mapping) else None
             if found:
                 return found
