@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
@@ -75,7 +75,7 @@ class Server:
         self._to_others = asyncio.Semaphore(TO_OTHERS_MAX)
         self.health = DatabaseHealth(dsn, patience_s=settings.database_patience_s)
         self.node = Node(pool, dsn, lease_s=settings.node_lease_s)
-        self.sessions = Sessions(pool, settings, projected=self._projected)
+        self.sessions = Sessions(pool, settings, projected=self._projected, my_turn=self._sweeps_for_all)
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed)
         self.ingest = Ingest(
@@ -175,11 +175,14 @@ class Server:
     def _ready(self) -> dict[str, bool]:
         return {"database": self.health.available, "accepting": not self._stop.is_set()}
 
+    async def _sweeps_for_all(self) -> bool:
+        return await self.node.take_turn("sessions", every=timedelta(seconds=self._settings.sweep_interval_s / 2))
+
     def _projected(self) -> None:
         self.billing.wake()
 
     def _billed(self, bill: CommittedBill) -> None:
-        self.display.show(bill.bill.session)
+        self.display.show(bill.bill.session, bill.bill.seq)
 
     async def _bill_now(self, charge_point: str, transaction: str) -> Decimal | None:
         """The final total of a session that has ended, if it can be billed right now."""
@@ -224,6 +227,7 @@ class Server:
             days = self._settings.frame_retention_days
             await ensure_frame_partitions(connection)
             async with connection.transaction():
+                await SQL.lock_housekeeping.execute(connection)
                 await SQL.keep_frames.execute(connection, days=days)
                 await drop_frame_partitions(connection, days)
 

@@ -160,8 +160,9 @@ class BillingService:
         now = self._clock()
 
         async def work(connection: Connection) -> tuple[int, list[CommittedBill]]:
-            due = await store.take_due(connection, now=now, limit=self._settings.batch_size)
-            return len(due), await self._bill(connection, due, now) if due else []
+            changed, timed = await store.take_due(connection, now=now, limit=self._settings.batch_size)
+            due = sorted(changed | timed)
+            return len(due), await self._bill(connection, due, now, if_still_due=timed - changed) if due else []
 
         count, bills = await in_transaction(self._pool, work)
         self._announce(bills)
@@ -182,10 +183,17 @@ class BillingService:
             metrics.FAILURES.labels(what="audience").inc()
             log.exception("bill_not_announced", session=committed.bill.session, seq=committed.bill.seq)
 
-    async def _bill(self, connection: Connection, sessions: Sequence[int], now: datetime) -> list[CommittedBill]:
-        """Decide and store; everything in the caller's transaction."""
+    async def _bill(
+        self, connection: Connection, sessions: Sequence[int], now: datetime, *, if_still_due: Collection[int] = ()
+    ) -> list[CommittedBill]:
+        """Decide and store; everything in the caller's transaction.
+
+        `if_still_due`: their time had come when they were found, and another worker may have been there first.
+        """
         policies = await policy_store.current(connection)
-        cases = await self._cases(connection, sessions, now)
+        states = await store.lock_states(connection, sessions)
+        states = [each for each in states if each.session not in if_still_due or _is_due(each, now)]
+        cases = await self._cases(connection, states, now)
         drafts: list[DraftBill] = []
         states: list[RatingState] = []
         for case in cases:
@@ -205,9 +213,8 @@ class BillingService:
             if (draft.session, draft.seq) in stored
         ]
 
-    async def _cases(self, connection: Connection, sessions: Sequence[int], now: datetime) -> list[_Case]:
+    async def _cases(self, connection: Connection, states: list[RatingState], now: datetime) -> list[_Case]:
         """What is known of the sessions, read after nobody else may bill them, with their tariffs resolved."""
-        states = await store.lock_states(connection, sessions)
         ids = [state.session for state in states]
         bills = await store.newest_bills(connection, ids)
         loaded, failed = await self._load(connection, ids, now)
@@ -252,6 +259,10 @@ class BillingService:
                 log.exception("session_not_loaded", session=each)
                 failed.add(each)
         return loaded, failed
+
+
+def _is_due(state: RatingState, now: datetime) -> bool:
+    return state.next_at is not None and state.next_at <= now
 
 
 def _released(state: RatingState, session: BillableSession | None, bills: BillsOfSession) -> RatingState:

@@ -96,11 +96,14 @@ class BillsOfSession:
         return self.newest.get(BillKind.CORRECTION) or self.final or self.interim
 
 
-async def take_due(connection: Connection, *, now: datetime, limit: int) -> list[int]:
-    """At most twice `limit` sessions to look at, in order: those that changed, and those whose time has come."""
+async def take_due(connection: Connection, *, now: datetime, limit: int) -> tuple[set[int], set[int]]:
+    """At most `limit` sessions each to look at: those that changed, and those whose time has come.
+
+    The former are taken, the latter only seen: other workers see them too until their states are locked.
+    """
     changed = {row["session"] for row in await SQL.take_due.fetch(connection, limit=limit)}
     timed = {row["session"] for row in await SQL.due_by_time.fetch(connection, now=now, limit=limit)}
-    return sorted(changed | timed)
+    return changed, timed
 
 
 async def lock_states(connection: Connection, sessions: Sequence[int]) -> list[RatingState]:

@@ -31,15 +31,21 @@ class Display:
     def __init__(self, pool: asyncpg.Pool[Any], send: Send) -> None:
         self._pool = pool
         self._send = send
-        self._waiting: set[int] = set()
+        self._waiting: dict[int, int] = {}
         self._being_shown: set[int] = set()
         self._turns: asyncio.Queue[int] = asyncio.Queue(maxsize=PENDING_MAX)
 
-    def show(self, session: int) -> None:
-        """Have the session's newest total shown as soon as may be. What is displayed is the figure that is billed."""
-        if session in self._waiting or self._turns.full():
-            return  # it has its turn already, or the next bill of the session tries again
-        self._waiting.add(session)
+    def show(self, session: int, seq: int) -> None:
+        """Have the total of the session's bill `seq` shown as soon as may be; what is displayed is what is billed.
+
+        Each node shows the bills that it made. Where a newer one was made meanwhile, whoever made it shows that.
+        """
+        if session in self._waiting:
+            self._waiting[session] = max(seq, self._waiting[session])
+            return  # it has its turn already
+        if self._turns.full():
+            return  # the next bill of the session tries again
+        self._waiting[session] = seq
         if session not in self._being_shown:
             self._turns.put_nowait(session)
 
@@ -55,9 +61,8 @@ class Display:
     async def _take_turn(self, session: int, slots: asyncio.Semaphore) -> None:
         self._being_shown.add(session)
         try:
-            while session in self._waiting:
-                self._waiting.discard(session)
-                await self._show(session)
+            while (seq := self._waiting.pop(session, None)) is not None:
+                await self._show(session, seq)
         except Exception as error:
             if not is_unavailable(error):
                 log.exception("cost_not_shown", session=session)
@@ -65,10 +70,10 @@ class Display:
             self._being_shown.discard(session)
             slots.release()
 
-    async def _show(self, session: int) -> None:
+    async def _show(self, session: int, seq: int) -> None:
         async with self._pool.acquire() as connection:
             row = await SQL.display_of.fetchrow(connection, session=session)
-        if row is None or row["protocol"] == Protocol.V16:
+        if row is None or row["protocol"] == Protocol.V16 or row["seq"] > seq:
             return
         total = Money(row["total_incl_minor"], row["currency"]).decimal
         outcome = await self._send(row["charge_point"], ShowCost(transaction=row["transaction"], total_cost=total))

@@ -448,7 +448,7 @@ SELECT s.id, s.charge_point, s.transaction
 
 -- name: display_of
 -- What a session's display shall show now, and where: nothing while a rule holds it, unless its final bill is made.
-SELECT s.charge_point, s.transaction, k.protocol, b.total_incl_minor, b.currency
+SELECT s.charge_point, s.transaction, k.protocol, b.seq, b.total_incl_minor, b.currency
   FROM session s
   JOIN LATERAL (SELECT * FROM socket k WHERE k.charge_point = s.charge_point AND k.closed_at IS NULL
                  ORDER BY k.opened_at DESC LIMIT 1) k ON true
@@ -480,6 +480,10 @@ SELECT id FROM session
 INSERT INTO answered_cost (charge_point, key, total_cost)
 VALUES (:charge_point::text, :key::bytea, :total_cost::numeric)
     ON CONFLICT DO NOTHING;
+
+-- name: lock_housekeeping
+-- One node after the other, so that each sees what those before it have copied.
+SELECT pg_advisory_xact_lock(7015);
 
 -- name: keep_frames
 -- Copy the evidence of held and signed sessions out of the days that are about to be dropped, whole days only (UTC).

@@ -40,13 +40,25 @@ REST_FACTOR = 10
 """After a batch that could wait, the projector rests so many times as long as that took: answers come before figures."""
 
 
+async def _always() -> bool:
+    return True
+
+
 class Sessions:
     """The projector (`run`) and billing's SessionSource (`load`) over one fold."""
 
     def __init__(
-        self, pool: asyncpg.Pool[Any], settings: Settings, *, projected: Callable[[], None] = lambda: None
+        self,
+        pool: asyncpg.Pool[Any],
+        settings: Settings,
+        *,
+        projected: Callable[[], None] = lambda: None,
+        my_turn: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
-        """`projected` is called after commits that gave billing something to do."""
+        """`projected` is called after commits that gave billing something to do; `my_turn` before what is swept for
+        all nodes.
+        """
+        self._my_turn = my_turn
         self._pool = pool
         self._settings = settings
         self._projected = projected
@@ -114,21 +126,27 @@ class Sessions:
                 log.exception("sweep_failed")
 
     async def sweep(self) -> None:
-        """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
+        """What this node must know and do itself; and if it is its turn, what one node does for all."""
         async with self._pool.acquire() as connection:
             await self._read_policy(connection)
+            counts = await SQL.count_sessions.fetchrow(connection)
+        if counts is not None:
+            metrics.open_sessions.set(counts["open"])
+            metrics.held_sessions.set(counts["held"])
+        await self._mark_the_rest()
+        if await self._my_turn():
+            await self._sweep_for_all()
+
+    async def _sweep_for_all(self) -> None:
+        """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
+        async with self._pool.acquire() as connection:
             await SQL.sweep_due.execute(
                 connection,
                 now=utc_now(),
                 patience=timedelta(seconds=self._settings.available_patience_s),
                 least=timedelta(seconds=min(60.0, self._settings.available_patience_s)),
             )
-            counts = await SQL.count_sessions.fetchrow(connection)
-        if counts is not None:
-            metrics.open_sessions.set(counts["open"])
-            metrics.held_sessions.set(counts["held"])
         await in_transaction(self._pool, partial(_pair_orphans, settle=self._settings.settle_delay))
-        await self._mark_the_rest()
         await self._note_foreign()
 
     async def _note_foreign(self) -> None:
