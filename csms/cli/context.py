@@ -49,11 +49,11 @@ async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[An
 
 
 @asynccontextmanager
-async def open_pool_of(context: click.Context) -> AsyncIterator[asyncpg.Pool[Any]]:
+async def open_pool_of(context: click.Context, *, size: int = 1) -> AsyncIterator[asyncpg.Pool[Any]]:
     """As connect(), for what works with a pool."""
     async with database(settings_of(context), "attach_or_own") as dsn:
         await migrate(dsn)
-        pool = await open_pool(dsn, size=1, name="csms cli")
+        pool = await open_pool(dsn, size=size, name="csms cli")
         try:
             yield pool
         finally:

@@ -16,7 +16,7 @@ from csms.settings import Settings, SettingsInvalid, load_settings
 COMMANDS = {
     "bill": "csms.cli.money:bill",
     "completion": "csms.cli.completion:completion",
-    "cp": "csms.monitoring.config_cli:cp",
+    "cp": "csms.templates.config_cli:cp",
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
     "display": "csms.displays.cli:display",
@@ -28,11 +28,13 @@ COMMANDS = {
     "profile": "csms.smart_charging.cli:profile",
     "reservation": "csms.reservations.cli:reservation",
     "review": "csms.sessions.cli:review",
+    "security": "csms.security.cli:security",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",
     "site": "csms.site_limits.cli:site",
     "tariff": "csms.cli.money:tariff",
+    "template": "csms.templates.cli:template",
     "token": "csms.tokens.cli:token",
 }
 """Name -> where it is defined."""

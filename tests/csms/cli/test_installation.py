@@ -38,6 +38,7 @@ COMMANDS = {
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "limit", "list", "show"},
     "tariff": {"assign", "create", "lint", "list", "price", "show"},
+    "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip
 
@@ -62,6 +63,7 @@ def test_the_commands_are_those_that_scripts_rely_on() -> None:
     assert {path[0] for path in typed if path} == set(COMMANDS)
     assert below == COMMANDS
     assert {path[2] for path in typed if path[:2] == ("cp", "config") and len(path) > 2} == {
+        "diff",
         "get",
         "network",
         "report",
