@@ -191,9 +191,9 @@ class BillingService:
         `if_still_due`: their time had come when they were found, and another worker may have been there first.
         """
         policies = await policy_store.current(connection)
-        states = await store.lock_states(connection, sessions)
-        states = [each for each in states if each.session not in if_still_due or _is_due(each, now)]
-        cases = await self._cases(connection, states, now)
+        locked = await store.lock_states(connection, sessions)
+        standing = [each for each in locked if each.session not in if_still_due or _is_due(each, now)]
+        cases = await self._cases(connection, standing, now)
         drafts: list[DraftBill] = []
         states: list[RatingState] = []
         for case in cases:

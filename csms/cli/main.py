@@ -24,6 +24,7 @@ COMMANDS = {
     "local-list": "csms.local_lists.cli:local_list",
     "log": "csms.firmware.log_cli:log",
     "monitor": "csms.monitoring.cli:monitor",
+    "node": "csms.nodes.cli:node",
     "policy": "csms.cli.policy:policy",
     "profile": "csms.smart_charging.cli:profile",
     "reservation": "csms.reservations.cli:reservation",

@@ -32,7 +32,9 @@ DELETE FROM node WHERE heard_at < now() - :patience::interval;
 
 -- name: live_nodes
 -- Nodes that serve, the oldest first.
-SELECT id, pid, host, started_at, heard_at, ocpp_url, http_url
+SELECT id, pid, host, started_at, heard_at, ocpp_url, http_url,
+       (SELECT count(DISTINCT s.charge_point) FROM socket s
+         WHERE s.node = node.id AND s.closed_at IS NULL) AS charge_points
   FROM node WHERE heard_at > now() - lease ORDER BY started_at;
 
 -- name: insert_socket

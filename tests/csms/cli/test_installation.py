@@ -29,6 +29,7 @@ COMMANDS = {
     "local-list": {"list", "send", "show"},
     "log": {"get", "status"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},
+    "node": {"haproxy-example", "list"},
     "policy": {"list", "set", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},
     "reservation": {"cancel", "create", "list", "show"},
