@@ -14,6 +14,7 @@ import click
 from billing import CliError, ExitCode, Format, Output, async_command, output_options
 from csms.charge_points import service
 from csms.charge_points.charge_point import ChargePoint, Current
+from csms.charge_points.password_option import takes_password
 from csms.charge_points.service import SQL, Choices
 from csms.cli.context import connect, settings_of
 from csms.protocol.vocabulary import Protocol, Registration
@@ -22,6 +23,7 @@ COLUMNS = ("id", "site", "online", "protocol", "vendor", "model", "firmware", "c
 TRACE_COLUMNS = ("at", "direction", "action", "frame")
 TRACE_POLL_S = 0.5
 POWER_KW_MAX = 100_000
+SERIAL_LENGTH_MAX = 25
 
 
 @click.group()
@@ -46,6 +48,7 @@ def _choices(
     current: str | None,
     time_zone: str | None,
     registration: str | None,
+    serial: str | None,
     strict: bool | None,
     template: bool | None,
     idle_after_stop: bool | None,
@@ -56,6 +59,7 @@ def _choices(
         registration=None if registration is None else Registration(registration),
         security_profile=security_profile,
         password=password,
+        serial=serial,
         protocol=None if protocol is None else Protocol(protocol),
         strict=strict,
         template=template,
@@ -80,9 +84,28 @@ class _Kilowatts(click.ParamType[Decimal]):
         return power
 
 
+class _Serial(click.ParamType[str]):
+    """As a boot tells it: at most 25 characters in 1.6 and 2.0.1 (chargePointSerialNumber, serialNumber)."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).strip()
+        if not 0 < len(text) <= SERIAL_LENGTH_MAX or not text.isprintable():
+            self.fail(f"{value!r} is no serial number: 1 to {SERIAL_LENGTH_MAX} printable characters", param, ctx)
+        return text
+
+
+_SERIAL = _Serial()
 _OPTIONS = (
-    click.option("--password", help="16 to 40 characters; left out, a random one is made."),
-    click.option("--security-profile", type=click.IntRange(0, 3), help="OCPP security profile; 0 means no password."),
+    click.option(
+        "--security-profile",
+        type=click.IntRange(0, 3),
+        help="OCPP security profile: 0 no password, 1 password, 2 password over TLS, 3 certificate.",
+    ),
+    click.option(
+        "--serial", type=_SERIAL, help="Its serial number, which a certificate may name; else what it tells at boot."
+    ),
     click.option(
         "--protocol", type=click.Choice([each.value for each in Protocol]), help="Spoken where it offers none."
     ),
@@ -107,6 +130,7 @@ _OPTIONS = (
 
 
 def _with_options(command: Any) -> Any:
+    command = takes_password()(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -132,12 +156,13 @@ def _where(known: ChargePoint) -> dict[str, object]:
 @click.pass_context
 @async_command
 async def create(context: click.Context, /, id_: str, output: Output, **said: Any) -> None:
-    """Make a charge point known. Its password is shown once, here.
+    """Make a charge point known. Its password is shown once, here; with security profile 3 it has none.
 
     \b
     Examples:
       csms cp create CP-001 --site harbour --max-kw 22
       csms cp create CP-002 --site harbour --max-kw 150 --current DC -o json
+      csms cp create CP-003 --site harbour --security-profile 3 --serial SN-0003
     """
     settings = settings_of(context)
     async with connect(context) as connection:

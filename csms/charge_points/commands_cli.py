@@ -20,6 +20,8 @@ from csms.charge_points.cli import cp
 from csms.charge_points.device_settings import DeviceSettings, remember
 from csms.charge_points.device_settings import settings_of as settings_in
 from csms.cli.context import connect
+from csms.credentials.cli import password
+from csms.credentials.profile_cli import security_profile
 from csms.customer_information.cli import customer_information
 from csms.protocol.blocks.firmware import ExtendedTriggerMessage
 from csms.protocol.blocks.local_lists import ClearCache
@@ -60,6 +62,8 @@ EXTENDED_TRIGGERS = ("LogStatusNotification", "SignChargePointCertificate")
 __all__ = ["cp"]
 
 cp.add_command(customer_information)
+cp.add_command(password)
+cp.add_command(security_profile)
 
 
 @cp.command()

@@ -38,7 +38,8 @@ async def give_password(
     except ValueError as never_sent:
         await _settle(pool, charge_point, command, Outcome(accepted=False, status="invalid", detail=str(never_sent)))
         raise
-    await _settle(pool, charge_point, command, outcome)
+    if not outcome.unsent:  # else it may go on another socket, and is under way until it is answered or given up
+        await _settle(pool, charge_point, command, outcome)
     return outcome
 
 

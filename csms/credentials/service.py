@@ -94,6 +94,12 @@ async def settle(connection: Any, charge_point: str, change: int, outcome: Outco
     return reached
 
 
+async def withdraw(connection: Any, change: int) -> ChangeState:
+    """It was never sent."""
+    await SQL.drop_change.execute(connection, id=change, state=ChangeState.NOT_TAKEN.value, outcome="offline")
+    return await state_of(connection, change)
+
+
 async def state_of(connection: Any, change: int) -> ChangeState:
     return ChangeState(await SQL.state_of_change.fetchval(connection, id=change))
 

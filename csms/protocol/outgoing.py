@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from csms.protocol.blocks.credentials import own_command_of
 from csms.protocol.repair import INTEGER_MAX
 from csms.protocol.transfer_url import problem_of
 from csms.protocol.validation import violations
@@ -46,6 +47,12 @@ def require(action: str, holds: bool, problem: str) -> None:
     """CommandInvalid unless `holds`."""
     if not holds:
         raise CommandInvalid(action, problem)
+
+
+def require_no_credential(action: str, setting: str) -> None:
+    """CommandInvalid for passwords and security profiles: changed like this, nobody here would know which one counts."""
+    own = own_command_of(setting)
+    require(action, own is None, f"{setting[:50]} is a credential: change it with {own}")
 
 
 def transfer_url(action: str, field: str, url: str) -> str:

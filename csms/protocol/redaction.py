@@ -16,9 +16,12 @@ _VALUES = frozenset({"value", "attributeValue"})
 _CREDENTIALS = re.compile(r"(:(?:\\?/){2})(?:[^/?#\s\"\\]|\\[^/])*@")
 _QUERY = re.compile(r"(://[^\s\"?#]*\?)[^\s\"#]+")
 _LOCATION = re.compile(r"(\"(?:[lL]ocation|remoteLocation)\"\s*:\s*\[?\s*\"[^\"?]*\?)[^\"]+")
+_FILE_TOKEN = re.compile(r"((?<![A-Za-z0-9])files\\?/)[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+"""Who knows the path of an address of ours may fetch or send what is behind it (csms/files/address.py)."""
 _CUSTOMER = "notifycustomerinformation"
 _IMPERSONAL = frozenset({"requestId", "seqNo", "tbc", "generatedAt"})
 _CALL_ERROR = 4
+_ESCAPED = re.compile(r"(\\\\)|\\u00([2-7][0-9A-Fa-f])")
 _HINTS = ("passw", "passphrase", "secret", "key", "pin")
 
 
@@ -33,12 +36,38 @@ def redact(name: str, value: str | None) -> str | None:
 
 
 def without_credentials(text: str) -> str:
-    """URLs without user and password, and without queries: a presigned one lets in whoever holds it."""
+    """URLs without user and password, without queries and tokens: a presigned one lets in whoever holds it."""
+    text = _FILE_TOKEN.sub(rf"\1{REDACTED}", text)
     return _QUERY.sub(rf"\1{REDACTED}", _CREDENTIALS.sub(rf"\1{REDACTED}@", text))
 
 
 def redacted(frame: str) -> str:
-    """A frame as it may be kept: values of secret settings and credentials in URLs replaced, all else as it came."""
+    """A frame as it may be kept: values of secret settings and credentials in URLs replaced, all else as it came.
+
+    One that writes letters as escapes is searched as what it means: `\\u006bey` is a key.
+    """
+    if "\\u" not in frame:
+        return _redacted(frame)
+    plain = _without_escapes(frame)
+    kept = _redacted(plain)
+    return frame if kept == plain else kept
+
+
+def _without_escapes(frame: str) -> str:
+    """Letters, digits and signs that need no escape without one; quotes and backslashes keep theirs."""
+
+    def letter(found: re.Match[str]) -> str:
+        if found[1]:  # a backslash that is escaped itself: what follows it is no escape
+            return found[0]
+        character = chr(int(found[2], 16))
+        return found[0] if character in '"\\\x7f' else character
+
+    return _ESCAPED.sub(letter, frame)
+
+
+def _redacted(frame: str) -> str:
+    if "files" in frame:
+        frame = _FILE_TOKEN.sub(rf"\1{REDACTED}", frame)
     if "://" in frame or ":\\/\\/" in frame:
         frame = _LOCATION.sub(rf"\1{REDACTED}", _CREDENTIALS.sub(rf"\1{REDACTED}@", frame))
     folded = frame.casefold()
@@ -60,7 +89,8 @@ def without_customer_information(frame: str) -> str:
 
     One that names this action and cannot be read is hidden as a whole.
     """
-    if _CUSTOMER not in frame.casefold():
+    plain = _without_escapes(frame) if "\\u" in frame else frame
+    if _CUSTOMER not in plain.casefold():
         return frame
     try:
         message = orjson.loads(frame)

@@ -100,11 +100,14 @@ class LinkCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Where to connect, and as whom. An empty password sends no Authorization header (security profile 0)."""
+    """Where to connect, and as whom. An empty password sends no Authorization header (security profile 0).
+
+    A password of bytes is a 1.6 AuthorizationKey, which may be any bytes.
+    """
 
     url: str
     identity: str
-    password: str
+    password: str | bytes
 
     @property
     def address(self) -> str:
@@ -116,7 +119,8 @@ class Credentials:
         """The Authorization header."""
         if not self.password:
             return {}
-        token = base64.b64encode(f"{self.identity}:{self.password}".encode()).decode()
+        password = self.password if isinstance(self.password, bytes) else self.password.encode()
+        token = base64.b64encode(self.identity.encode() + b":" + password).decode()
         return {"Authorization": f"Basic {token}"}
 
 

@@ -22,6 +22,7 @@ from simulators.charge_point.outbox import LinkDown, Message, Outbox, RetryPolic
 from simulators.charge_point.profiles import ProfileStore
 from simulators.charge_point.reservations import Reservations, allows, lapse, next_lapses, remove
 from simulators.charge_point.reservations import show as show_reservation
+from simulators.charge_point.secrets import Secrets
 from simulators.charge_point.smart_charging import next_changes, obey
 from simulators.charge_point.truth import Displayed, TrueSession, Truth
 from simulators.charge_point.v16 import Dialect16
@@ -69,6 +70,7 @@ class SimulatedChargePoint:
         self.clock = clock
         self.truth = Truth()
         self.transfers = Transfers(self)
+        self.secrets = Secrets(self)
         self.chance = random.Random(f"{self.build.seed}:{self.identity}")
         meters = [Meter(self.build.register_wh) for _ in range(self.build.evses)]
         self.evses = {number: Evse(number, meter) for number, meter in enumerate(meters, start=1)}
@@ -202,6 +204,7 @@ class SimulatedChargePoint:
         await self.link.go_down()
         self.registered = False
         self.dialect.settings.reboot()
+        self.secrets.restarted()
         if announce:
             await self.boot(reason=reason)
 

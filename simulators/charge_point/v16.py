@@ -235,7 +235,7 @@ class Dialect16:
         return call_result.GetConfiguration(configuration_key=known, unknown_key=unknown or None)
 
     def _change_configuration(self, key: str, value: str, **_: Any) -> Any:
-        return call_result.ChangeConfiguration(status=self.settings.change(key, value))
+        return call_result.ChangeConfiguration(status=self._station.secrets.change(key, value, self.settings.change))
 
     def _trigger(self, requested_message: str, connector_id: int | None = None, **_: Any) -> Any:
         station = self._station

@@ -305,7 +305,8 @@ class Dialect201:
     def _set_variables(self, set_variable_data: list[dict[str, Any]], **_: Any) -> Any:
         results = []
         for asked in set_variable_data:
-            status = self.settings.change(variable_name(asked), asked["attribute_value"])
+            change = self.settings.change
+            status = self._station.secrets.change(variable_name(asked), asked["attribute_value"], change)
             if status == "NotSupported":
                 status = "UnknownVariable"
             results.append({"attribute_status": status, "component": asked["component"], "variable": asked["variable"]})

@@ -25,6 +25,7 @@ ASKED_BY = {
     "GetReport": "cp config report",
     "GetSettings": "cp config get",
     "PublishFirmware": "firmware publish",
+    "RaiseSecurityProfile": "cp security-profile",
     "ReserveNow": "reservation create",
     "Reset": "cp reset",
     "SendLocalList": "local-list send",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from csms.protocol import vocabulary
-from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, require, require_no_credential
 
 
 def remote_start(command: vocabulary.StartCharging) -> Call:
@@ -46,6 +46,7 @@ def get_configuration(command: vocabulary.GetSettings) -> Call:
 def change_configuration(command: vocabulary.SetSettings) -> Call:
     require("ChangeConfiguration", len(command.values) == 1, "OCPP 1.6 changes exactly one key by each call")
     (key, value), *_ = command.values
+    require_no_credential("ChangeConfiguration", key)
     return "ChangeConfiguration", {"key": key, "value": value}
 
 

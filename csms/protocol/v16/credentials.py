@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from csms.protocol.blocks.credentials import ChangePassword
+from csms.protocol.blocks.credentials import ChangePassword, RaiseSecurityProfile
 from csms.protocol.outgoing import Call, Writers, require
 
+PROFILE_MAX = 3
 KEY_BYTES_MIN, KEY_BYTES_MAX = 16, 20  # 40 hexadecimal digits
 
 _HEX = re.compile(rf"(?:[0-9A-Fa-f]{{2}}){{{KEY_BYTES_MIN},{KEY_BYTES_MAX}}}")
@@ -24,4 +25,10 @@ def change_authorization_key(command: ChangePassword) -> Call:
     return "ChangeConfiguration", {"key": "AuthorizationKey", "value": key}
 
 
-CALLS: Writers = {ChangePassword: change_authorization_key}
+def raise_security_profile(command: RaiseSecurityProfile) -> Call:
+    """A05: the profile is never lowered by a message, and 0 is what a charge point has that never heard of profiles."""
+    require("ChangeConfiguration", 1 <= command.profile <= PROFILE_MAX, f"SecurityProfile is 1 to {PROFILE_MAX}")
+    return "ChangeConfiguration", {"key": "SecurityProfile", "value": str(command.profile)}
+
+
+CALLS: Writers = {ChangePassword: change_authorization_key, RaiseSecurityProfile: raise_security_profile}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from csms.protocol import vocabulary
-from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, require, require_no_credential
 from csms.protocol.v201.answers import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.v201.setting_name import SettingName, SettingNameInvalid, parse_setting_name
 
@@ -51,6 +51,8 @@ def get_variables(command: vocabulary.GetSettings) -> Call:
 
 def set_variables(command: vocabulary.SetSettings) -> Call:
     named = [(_setting_name("SetVariables", name), value) for name, value in command.values]
+    for name, _ in named:
+        require_no_credential("SetVariables", f"{name.component}.{name.variable}")
     return "SetVariables", {"setVariableData": [{"attributeValue": value, **_variable(name)} for name, value in named]}
 
 

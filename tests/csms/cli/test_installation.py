@@ -20,7 +20,7 @@ COMMANDS = {
     "bill": {"list", "show"},
     "completion": None,
     "cp": {
-        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "list", "reset", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "list", "password", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
@@ -34,6 +34,7 @@ COMMANDS = {
     "profile": {"clear", "composite", "list", "set", "show"},
     "reservation": {"cancel", "create", "list", "show"},
     "review": {"drop", "list", "release", "show"},
+    "security": {"list", "show", "summary"},
     "serve": None,
     "session": {"explain", "list", "orphans", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
