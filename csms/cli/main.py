@@ -30,7 +30,6 @@ COMMANDS = {
     "reservation": "csms.reservations.cli:reservation",
     "review": "csms.sessions.cli:review",
     "security": "csms.security.cli:security",
-    "security": "csms.security.cli:security",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",
