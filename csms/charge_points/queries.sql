@@ -81,6 +81,20 @@ SELECT c.*, k.protocol AS spoken, k.remote, k.opened_at,
 -- Settings as the charge point last reported them.
 SELECT name, value, mutability, read_at FROM device_setting WHERE charge_point = :charge_point::text ORDER BY name;
 
+-- name: store_variables
+-- What reports say of variables besides their values.
+INSERT INTO device_variable (charge_point, name, described, reported_at)
+SELECT * FROM unnest(:charge_points::text[], :names::text[], :described::jsonb[], :reported_ats::timestamptz[])
+    ON CONFLICT (charge_point, name)
+    DO UPDATE SET described = excluded.described, reported_at = excluded.reported_at;
+
+-- name: device_model
+-- Settings as the charge point last reported them, with what its device model says of each.
+SELECT s.name, s.value, s.mutability, s.read_at, v.described
+  FROM device_setting s LEFT JOIN device_variable v ON v.charge_point = s.charge_point AND v.name = s.name
+ WHERE s.charge_point = :charge_point::text
+ ORDER BY s.name;
+
 -- name: settings_named
 -- Some settings as last reported, by their names in lower case.
 SELECT name, value, mutability, read_at
