@@ -80,9 +80,9 @@ def test_a_command_is_written_as_its_version_says(
         (ReserveNow(reservation=2**31, token=ADA, until=SIX), "32 bits"),
         (ReserveNow(reservation=1, token=ADA, until=SIX, evse=0), "EVSEs count from 1"),
         (ReserveNow(reservation=1, token="", until=SIX), "token is empty"),
-        (ReserveNow(reservation=1, token="x" * 37, until=SIX), "idT"),
+        (ReserveNow(reservation=1, token="x" * 256, until=SIX), "idT"),
         (ReserveNow(reservation=1, token=ADA, until=SIX, group=""), "group is empty"),
-        (ReserveNow(reservation=1, token=ADA, until=SIX, group="x" * 37), "(parentIdTag|groupIdToken)"),
+        (ReserveNow(reservation=1, token=ADA, until=SIX, group="x" * 256), "(parentIdTag|groupIdToken)"),
         (CancelReservation(reservation=0), "count from 1"),
     ],
 )
