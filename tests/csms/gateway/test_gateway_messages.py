@@ -235,7 +235,7 @@ async def test_sends_and_disputed_results_of_2_1_are_noticed_and_never_answered(
         await station.heartbeat()
 
         assert text in [frame for direction, frame, _ in room.application.seen if direction == "in"]
-        assert room.application.facts() == []
+        assert room.application.facts() == [vocabulary.HeartbeatReceived()]
     logged = "".join(capsys.readouterr())
     assert noticed in logged
     assert ("answer_disputed" in logged) == bool(noticed)
