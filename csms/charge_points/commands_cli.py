@@ -23,6 +23,7 @@ from csms.cli.context import connect
 from csms.credentials.cli import password
 from csms.credentials.profile_cli import security_profile
 from csms.customer_information.cli import customer_information
+from csms.doctor.cli import doctor
 from csms.protocol.blocks.firmware import ExtendedTriggerMessage
 from csms.protocol.blocks.local_lists import ClearCache
 from csms.protocol.vocabulary import (
@@ -39,6 +40,7 @@ from csms.protocol.vocabulary import (
     TriggerMessage,
     UnlockConnector,
 )
+from csms.quirks.cli import quirks
 from csms.sessions import service as sessions
 
 WAIT_POLL_S = 0.3
@@ -62,6 +64,8 @@ EXTENDED_TRIGGERS = ("LogStatusNotification", "SignChargePointCertificate")
 __all__ = ["cp"]
 
 cp.add_command(customer_information)
+cp.add_command(doctor)
+cp.add_command(quirks)
 cp.add_command(password)
 cp.add_command(security_profile)
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "node": "csms.nodes.cli:node",
     "policy": "csms.cli.policy:policy",
     "profile": "csms.smart_charging.cli:profile",
+    "quirk": "csms.quirks.cli:quirk",
     "reservation": "csms.reservations.cli:reservation",
     "review": "csms.sessions.cli:review",
     "security": "csms.security.cli:security",

@@ -75,7 +75,9 @@ async def choose(connection: Any, identity: str, name: str, choice: Choice, *, a
     return await charge_points.get(connection, known.id)
 
 
-async def of_charge_point(connection: Any, charge_point: ChargePoint) -> list[dict[str, Any]]:
+async def of_charge_point(
+    connection: Any, charge_point: ChargePoint, *, everything: bool = False
+) -> list[dict[str, Any]]:
     """What was seen of it, what its make is known for, and what an operator switched; in the catalogue's order."""
     rows = await SQL.seen.fetch(connection, charge_point=charge_point.id, name=None)
     seen = {row["name"]: row for row in rows}
@@ -84,7 +86,7 @@ async def of_charge_point(connection: Any, charge_point: ChargePoint) -> list[di
     return [
         _listed(charge_point, entry, seen.get(entry.name), by_make=entry.name in by_make)
         for entry in catalogue().values()
-        if entry.name in seen or entry.name in switched or entry.name in by_make
+        if everything or entry.name in seen or entry.name in switched or entry.name in by_make
     ]
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "bill": {"list", "show"},
     "completion": None,
     "cp": {
-        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "list", "password", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "doctor", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
@@ -32,6 +32,7 @@ COMMANDS = {
     "node": {"haproxy-example", "list"},
     "policy": {"list", "set", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},
+    "quirk": {"list", "show"},
     "reservation": {"cancel", "create", "list", "show"},
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
