@@ -17,6 +17,7 @@ import structlog
 
 from billing import BillingService, BillingSettings, BillKind, CommittedBill
 from csms.api.health import HttpServer, build
+from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
 from csms.charge_points.set_up import apply_template
 from csms.credentials.delivery import give_password
@@ -91,10 +92,11 @@ class Server:
         )
         self.frames = FrameLog(pool)
         self.security = SecurityLog(pool)
+        self.certificates = Certificates(pool, settings, send=self._send, reload=self._reload_certificates)
         self.quirks = QuirkLog(pool)
         self.final_costs = FinalCosts(pool, self._bill_now, budget_s=settings.cost_commit_budget_s)
         self.reception = Reception(
-            settings, pool, self.node, self.writer, self.frames, security=self.security, quirks=self.quirks, accepted=self._set_up,
+            settings, pool, self.node, self.writer, self.frames, security=self.security, certificates=self.certificates, quirks=self.quirks, accepted=self._set_up,
             final_cost=self.final_costs.of,
         )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
@@ -120,7 +122,7 @@ class Server:
             background = [
                 inner.create_task(each)
                 for each in (
-                    self.health.run(), self.frames.run(), self.security.run(), self.quirks.run(), self.sessions.run(),
+                    self.health.run(), self.frames.run(), self.security.run(), self.certificates.run(), self.quirks.run(), self.sessions.run(),
                     self.billing.run(), tell_changes(self._pool, self.gateway.update),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
@@ -221,6 +223,9 @@ class Server:
         here = self.gateway.connected().get(charge_point)
         if here is not None and here.id == socket:
             await self.gateway.disconnect(charge_point, 1008, "replaced by a newer connection")
+
+    def _reload_certificates(self) -> None:
+        self.gateway.reload_certificates()
 
     async def _keep_house(self) -> None:
         async with connect_once(self._dsn, as_owner=True) as connection:

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from csms.certificates.worker import Certificates
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
 from csms.credentials import service as credentials
@@ -24,6 +25,12 @@ from csms.displays import service as displays
 from csms.gateway.application import SocketInfo
 from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
+from csms.protocol.blocks.certificate_facts import (
+    CertificateFact,
+    CertificateRequested,
+    CertificateStatusAsked,
+    EvCertificateAsked,
+)
 from csms.protocol.blocks.charging_profile import SmartChargingFact
 from csms.protocol.blocks.customer_facts import CustomerInformationReported
 from csms.protocol.blocks.display_facts import DisplayMessagesReported
@@ -96,6 +103,7 @@ class Reception:
         frames: FrameLog,
         *,
         security: SecurityLog,
+        certificates: Certificates,
         quirks: QuirkLog,
         accepted: Callable[[SocketInfo], Awaitable[None]],
         final_cost: Callable[[str, ChargingEvent], Awaitable[Decimal | None]],
@@ -107,6 +115,7 @@ class Reception:
         self._writer = writer
         self._frames = frames
         self._security = security
+        self._certificates = certificates
         self._quirks = quirks
         self._accepted = accepted
         self._final_cost = final_cost
@@ -170,8 +179,16 @@ class Reception:
                 | SettingsReported()
             ):
                 return await self._write(socket, fact, frame, now)
+            case CertificateRequested() | EvCertificateAsked() | CertificateStatusAsked():
+                return await self._certify(socket, fact, now)
             case _:
                 return await self._tell(socket, fact, now)
+
+    async def _certify(self, socket: SocketInfo, fact: CertificateFact, now: datetime) -> Decision:
+        try:
+            return await self._certificates.receive(socket.charge_point.id, fact, now)
+        except Exception as error:
+            raise _as_unavailable(error) from error
 
     async def _with_final_cost(self, socket: SocketInfo, event: ChargingEvent, answer: Decision) -> Decision:
         """The answer to a 2.x end with its cost, if that is known within the budget; else the display gets it later."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator
 
+from csms.protocol.transfer_url import problem_of, scheme_of
+
 PREFIX = "CSMS_"
 
 
@@ -120,6 +122,35 @@ class Settings(BaseModel):
     cost_commit_budget_s: float = Field(default=0.020, ge=0)
     frame_retention_days: int = Field(default=400, ge=1)
 
+    authority_key: Path | None = None
+    """Key of the embedded certificate authority; unset: a file in `data_dir`. Each node that signs needs it."""
+    certificate_days: int = Field(default=365, ge=1, le=3650)
+    """How long certificates that the embedded authority signs are valid."""
+    certificate_requests_per_hour: int = Field(default=10, ge=1)
+    """Signing requests of one charge point; beyond it they are refused."""
+    certificate_warning_days: int = Field(default=30, ge=0)
+    """So long before their end certificates are alarmed and counted."""
+    certificate_renewal_days: int | None = Field(default=None, ge=1)
+    """So long before their end charge points are asked for a new request, by itself; unset: an operator does it."""
+    certificate_sweep_interval_s: float = Field(default=15, gt=0)
+    certificate_retry_s: float = Field(default=60, gt=0)
+    """Until an authority that was away, or a charge point that did not answer, is tried again; doubling up to an hour."""
+    est_url: str | None = None
+    """An external authority by EST (RFC 7030), https://HOST[/.well-known/est[/LABEL]]; it signs instead of the embedded one."""
+    est_v2g_url: str | None = None
+    """Who signs certificates towards EVs (V2GCertificate); unset: nobody."""
+    est_user: str | None = None
+    est_password: str | None = Field(default=None, repr=False)
+    est_ca: Path | None = None
+    """Who signs the certificate of the EST server, PEM; unset: whom this machine trusts."""
+    est_certificate: Path | None = None
+    """By which we say who we are to the EST server, PEM; beside or instead of a password."""
+    est_key: Path | None = Field(default=None, validate_default=True)
+    est_timeout_s: float = Field(default=10, gt=0, le=120)
+    ocsp_responders: tuple[str, ...] = ()
+    """Beginnings of the addresses that may be asked for the status of a certificate (OCPP 2.0.1 M06); no other is."""
+    ocsp_timeout_s: float = Field(default=5, gt=0, le=30)
+
     @field_validator("tls_key")
     @classmethod
     def _each_certificate_has_its_key(cls, keys: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
@@ -150,6 +181,22 @@ class Settings(BaseModel):
         if file is not None and info.data.get("tls_client_ca") is None:
             raise ValueError("needs the issuer's certificate: set --tls-client-ca as well")
         return file
+
+    @field_validator("est_url", "est_v2g_url", "ocsp_responders")
+    @classmethod
+    def _authorities_have_addresses(cls, given: Any, info: ValidationInfo) -> Any:
+        schemes = {"http", "https"} if info.field_name == "ocsp_responders" else {"https"}
+        for url in (given,) if isinstance(given, str) else given or ():
+            if problem_of(url) is not None or scheme_of(url) not in schemes or set(url) & {"?", "#", "@"}:
+                raise ValueError(f"is no {' or '.join(sorted(schemes))}://HOST with a path at most")
+        return given
+
+    @field_validator("est_key")
+    @classmethod
+    def _est_certificate_has_its_key(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if (key is None) is not (info.data.get("est_certificate") is None):
+            raise ValueError("CSMS_EST_CERTIFICATE and CSMS_EST_KEY come together")
+        return key
 
     @property
     def settle_delay(self) -> timedelta:

@@ -20,7 +20,7 @@ from csms.database.pool import connect_once, open_pool
 from csms.settings import Settings
 from csms.workers.division import connections_needed
 
-MAY_BE_FIRST = frozenset({"policy set", "site create", "tariff create", "token issue"})
+MAY_BE_FIRST = frozenset({"certificate authority create", "policy set", "site create", "tariff create", "token issue"})
 """What an operator may enter on a fresh machine before `csms serve`: these make the installation that they do not find."""
 
 

@@ -15,6 +15,7 @@ from csms.settings import Settings, SettingsInvalid, load_settings
 
 COMMANDS = {
     "bill": "csms.cli.money:bill",
+    "certificate": "csms.certificates.cli:certificate",
     "completion": "csms.cli.completion:completion",
     "cp": "csms.templates.config_cli:cp",
     "db": "csms.database.cli:db",

@@ -116,6 +116,11 @@ class Gateway:
             return OFFLINE
         return await connection.command(command, self._settings.call_timeout_s if timeout_s is None else timeout_s)
 
+    def reload_certificates(self) -> None:
+        """Read the files of TLS again, as SIGHUP does; nothing where TLS is off or not on yet."""
+        if self._listener.tls_port is not None:
+            self._listener.reload_certificates()
+
     async def disconnect(self, charge_point: str, code: int, reason: str) -> None:
         """Close its socket, if there is one."""
         connection = self._connections.get(charge_point)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from csms.protocol.blocks.certificate_facts import CertificateAnswer, CertificateFact
 from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
 from csms.protocol.blocks.customer_facts import CustomerInformationReported
 from csms.protocol.blocks.display_facts import DisplayMessagesReported
@@ -250,6 +251,7 @@ Fact = (
     | DisplayMessagesReported
     | CustomerInformationReported
     | SmartChargingFact
+    | CertificateFact
 )
 
 
@@ -310,7 +312,14 @@ class Acknowledged:
 
 
 Decision = (
-    BootAnswer | TimeAnswer | TokenAnswer | ChargingAnswer | VendorDataAnswer | SmartChargingAnswer | Acknowledged
+    BootAnswer
+    | TimeAnswer
+    | TokenAnswer
+    | ChargingAnswer
+    | VendorDataAnswer
+    | SmartChargingAnswer
+    | CertificateAnswer
+    | Acknowledged
 )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import random
+import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -156,6 +157,7 @@ class Link:
         self._on_up, self._on_down = on_up, on_down
         self._reconnect, self._chance = reconnect, chance
         self._wrap = wrap
+        self.tls: ssl.SSLContext | None = None  # for wss: what it trusts, and by which certificate it comes
         self._wanted = asyncio.Event()
         self._hurry = asyncio.Event()
         self.refusal: HandshakeRefusedError | None = None
@@ -277,6 +279,7 @@ class Link:
     async def _connect_once(self) -> float | None:
         """One connection from handshake to close. None after a connection, else the least time to wait."""
         self._hurry.clear()
+        encrypted: dict[str, Any] = {} if self.tls is None else {"ssl": self.tls}
         try:
             self._socket = await connect(
                 self.credentials.address,
@@ -287,6 +290,7 @@ class Link:
                 close_timeout=self._reconnect.close_timeout_s,
                 ping_interval=self._reconnect.ping_interval_s,
                 proxy=None,
+                **encrypted,
             )
         except InvalidStatus as refused:
             status = refused.response.status_code

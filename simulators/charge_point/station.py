@@ -14,6 +14,7 @@ from typing import Any, Self
 from ocpp.exceptions import OCPPError
 
 from simulators.charge_point.battery import Battery, Load, SteadyLoad
+from simulators.charge_point.certificates import Certificates
 from simulators.charge_point.evse import Evse, Meter, Phase, Transaction
 from simulators.charge_point.firmware import Transfers
 from simulators.charge_point.link import Connection, Credentials, Link, ReconnectPolicy
@@ -83,6 +84,7 @@ class SimulatedChargePoint:
         self.profiles = ProfileStore()
         self.reservations = Reservations()
         self.monitors = Monitors()
+        self.certificates = Certificates(self)
         self.registered = False
         self.token_status = ""
         self.follow_ups: list[Callable[[], Coroutine[Any, Any, None]]] = []

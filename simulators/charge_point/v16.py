@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ocpp.v16 import ChargePoint as Peer
 from ocpp.v16 import call, call_result
 
+from simulators.charge_point.certificates import TRIGGERS, follow_up
+from simulators.charge_point.certificates import handlers_16 as certificate_handlers
 from simulators.charge_point.dialect import Handler, route_map
 from simulators.charge_point.evse import Evse, Phase, Transaction
 from simulators.charge_point.firmware import handlers_16 as firmware_handlers
@@ -172,6 +174,7 @@ class Dialect16:
             "Reset": self._reset,
             "UnlockConnector": self._unlock,
             "ChangeAvailability": self._change_availability,
+            **certificate_handlers(self._station),
             **firmware_handlers(self._station, self._trigger),
             "GetConfiguration": self._get_configuration,
             "ChangeConfiguration": self._change_configuration,
@@ -251,6 +254,8 @@ class Dialect16:
                 station.follow_ups.append(lambda: self._tell(self.status_request(evse)))
             case "MeterValues":
                 station.follow_ups.append(lambda: self._tell(self._triggered_reading(evse)))
+            case _ if requested_message in TRIGGERS:
+                follow_up(station, requested_message)
             case _:
                 told = station.transfers.triggered(requested_message)
                 if told is None:

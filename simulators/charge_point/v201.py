@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ocpp.v201 import ChargePoint as Peer
 from ocpp.v201 import call, call_result
 
+from simulators.charge_point.certificates import TRIGGERS, follow_up
+from simulators.charge_point.certificates import handlers_201 as certificate_handlers
 from simulators.charge_point.customer_information import handlers_201 as customer_information_handlers
 from simulators.charge_point.dialect import Handler, route_map
 from simulators.charge_point.displays import handlers_201 as display_handlers
@@ -229,6 +231,7 @@ class Dialect201:
             "Reset": self._reset,
             "UnlockConnector": self._unlock,
             "ChangeAvailability": self._change_availability,
+            **certificate_handlers(self._station),
             **firmware_handlers(self._station),
             "GetVariables": self._get_variables,
             "SetVariables": self._set_variables,
@@ -355,6 +358,8 @@ class Dialect201:
                 reading = self._reading(chosen, "Trigger")
                 event = self._event(chosen.transaction, "Updated", "Trigger", meter_value=[reading])
                 self._put(chosen.transaction, event, None, lose=False)
+            case _ if requested_message in TRIGGERS:
+                follow_up(station, requested_message)
             case _:
                 told = station.transfers.triggered(requested_message)
                 if told is None:

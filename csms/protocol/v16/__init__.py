@@ -2,9 +2,18 @@
 
 from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
-from csms.protocol.v16 import commands, credentials, firmware, local_lists, outcomes, reservations, smart_charging
-from csms.protocol.v16.answers import ANSWERS
-from csms.protocol.v16.facts import READERS
+from csms.protocol.v16 import (
+    answers,
+    certificates,
+    commands,
+    credentials,
+    facts,
+    firmware,
+    local_lists,
+    outcomes,
+    reservations,
+    smart_charging,
+)
 
 __all__ = ["ANSWERS", "CALLS", "MARKS", "OUTCOMES", "READERS"]
 
@@ -18,6 +27,7 @@ MARKS = {
 
 CALLS: Writers = {
     **commands.CALLS,
+    **certificates.CALLS,
     **credentials.CALLS,
     **firmware.CALLS,
     **local_lists.CALLS,
@@ -26,7 +36,10 @@ CALLS: Writers = {
 }
 OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
+    **certificates.OUTCOMES,
     **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
     **smart_charging.OUTCOMES,
 }
+READERS = {**facts.READERS, **certificates.READERS}
+ANSWERS = {**answers.ANSWERS, **certificates.ANSWERS}

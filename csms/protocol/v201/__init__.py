@@ -4,6 +4,7 @@ from csms.protocol.outcomes import AnswerReaders
 from csms.protocol.outgoing import Writers
 from csms.protocol.v201 import (
     answers,
+    certificates,
     commands,
     credentials,
     customer_information,
@@ -29,6 +30,7 @@ MARKS = {
 
 CALLS: Writers = {
     **commands.CALLS,
+    **certificates.CALLS,
     **credentials.CALLS,
     **customer_information.CALLS,
     **displays.CALLS,
@@ -40,6 +42,7 @@ CALLS: Writers = {
 }
 OUTCOMES: AnswerReaders = {
     **outcomes.OUTCOMES,
+    **certificates.OUTCOMES,
     **credentials.OUTCOMES,
     **firmware.OUTCOMES,
     **local_lists.OUTCOMES,
@@ -48,6 +51,7 @@ OUTCOMES: AnswerReaders = {
 }
 READERS = {
     **facts.READERS,
+    **certificates.READERS,
     **customer_information.READERS,
     **displays.READERS,
     **firmware.READERS,
@@ -57,6 +61,7 @@ READERS = {
 }
 ANSWERS = {
     **answers.ANSWERS,
+    **certificates.ANSWERS,
     **customer_information.ANSWERS,
     **displays.ANSWERS,
     **firmware.ANSWERS,

@@ -18,6 +18,9 @@ from csms.database.cluster import owner_of
 
 COMMANDS = {
     "bill": {"list", "show"},
+    "certificate": {
+        "alarms", "authority", "delete", "expiring", "inquiries", "install", "list", "renew", "revoke", "show",
+    },
     "completion": None,
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "doctor", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
