@@ -306,7 +306,8 @@ SELECT s.id
 
 -- name: orphans_to_pair
 -- Stops that fit nowhere and have settled, with the open sessions of their charge points that fit by meter and time: a
--- session that goes on after the stop was stamped is another one.
+-- session that goes on after the stop was stamped is another one. What a session row says of its end may be older than
+-- its facts, so one that waits to be folded is looked at the next time.
 SELECT e.id AS event, e.charge_point, e.at, e.register_wh,
        array_agg(s.id) FILTER (WHERE s.id IS NOT NULL) AS candidates
   FROM charging_event e
@@ -316,7 +317,10 @@ SELECT e.id AS event, e.charge_point, e.at, e.register_wh,
                           OR e.register_wh >= coalesce(s.register_end_wh, s.register_begin_wh))
                      AND (e.token IS NULL OR s.token IS NULL OR e.token = s.token)
                      AND NOT EXISTS (SELECT FROM reading r WHERE r.session = s.id AND r.at > e.at)
-                     AND NOT EXISTS (SELECT FROM charging_event u WHERE u.session = s.id AND u.at > e.at)
+                     AND NOT EXISTS (SELECT FROM charging_event u
+                                      WHERE u.session = s.id AND (u.kind = 'ended' OR u.at > e.at))
+                     AND NOT EXISTS (SELECT FROM event_link l WHERE l.session = s.id)
+                     AND NOT EXISTS (SELECT FROM session_due d WHERE d.session = s.id)
  WHERE e.session IS NULL AND e.kind = 'ended'
    AND e.received_at > :since::timestamptz AND e.received_at <= :settled::timestamptz
    AND NOT EXISTS (SELECT FROM event_link l WHERE l.event = e.id)

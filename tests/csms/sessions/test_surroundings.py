@@ -255,6 +255,34 @@ async def test_an_equal_start_after_a_paired_stop_is_another_session(room: Room)
     assert await _again(room, 10) != first
 
 
+@pytest.mark.parametrize("its_own_stop", [True, False])
+async def test_a_stop_that_fits_nowhere_is_given_to_no_session_whose_own_stop_has_come(
+    room: Room, *, its_own_stop: bool
+) -> None:
+    session = await room.starts(0)
+    await room.fold(session)
+    if its_own_stop:
+        await room.stops(session, 10, 1500)
+    await room.pool.execute("DELETE FROM session_due")  # taken by a node that has not folded it yet
+    await room.hears(ChargingEvent(kind=EventKind.ENDED, at=at(11), key=b"oops", transaction="oops"), at(11))
+
+    await room.sessions._sweep_for_all()
+
+    linked = await room.pool.fetchval("SELECT count(*) FROM event_link")
+    assert linked == (0 if its_own_stop else 1)
+
+
+async def test_a_session_that_waits_to_be_folded_is_given_no_stop_before(room: Room) -> None:
+    session = await room.starts(0)
+    await room.fold(session)
+    await room.pool.execute("INSERT INTO session_due (session) VALUES ($1)", session)
+    await room.hears(ChargingEvent(kind=EventKind.ENDED, at=at(11), key=b"oops", transaction="oops"), at(11))
+
+    await room.sessions._sweep_for_all()
+
+    assert await room.pool.fetchval("SELECT count(*) FROM event_link") == 0
+
+
 async def test_an_equal_start_after_an_end_without_stop_is_another_session(room: Room) -> None:
     first = await _again(room, 0)
     await room.reports("Available", 2)
