@@ -186,7 +186,7 @@ async def test_the_traceback_of_a_bug_is_logged_once(capsys: pytest.CaptureFixtu
         ("ocpp1.6", '[2,"1","Heartbeat"]', [4, "1", "FormationViolation"]),
         ("ocpp2.0.1", '[2,"1","Heartbeat",{},{}]', [4, "1", "FormatViolation"]),
         ("ocpp1.6", '[2,"1",{},{}]', [4, "1", "FormationViolation"]),
-        ("ocpp1.6", '[2,"1","Heartbeat",{,}]', [4, "1", "GenericError"]),
+        ("ocpp1.6", '[2,"1","Heartbeat",{"a":,}]', [4, "1", "GenericError"]),
         ("ocpp2.0.1", '[9,"1","x",{}]', [4, "1", "MessageTypeNotSupported"]),
         ("ocpp2.0.1", '[6,"1","NotifyPeriodicEventStream",{}]', [4, "1", "MessageTypeNotSupported"]),
         ("ocpp2.1", '[9,"1","x",{}]', [4, "1", "MessageTypeNotSupported"]),
