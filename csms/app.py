@@ -29,9 +29,11 @@ from csms.database.partitions import drop_frame_partitions, ensure_frame_partiti
 from csms.database.pool import connect_once, is_unavailable, open_pool
 from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
+from csms.gateway.habits import habits_of
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
 from csms.protocol.blocks.credentials import ChangePassword
+from csms.protocol.quirks import Accommodation
 from csms.protocol.vocabulary import Command, Decision, Outcome
 from csms.quirks.log import QuirkLog
 from csms.quirks.service import tell_changes
@@ -200,7 +202,8 @@ class Server:
         async def send(command: Command) -> Outcome:
             return await self.gateway.command(charge_point, command)
 
-        await apply_template(self._pool, charge_point, socket.protocol, send)
+        energy_only = Accommodation.ENERGY_REGISTER_ONLY in habits_of(socket.charge_point)
+        await apply_template(self._pool, charge_point, socket.protocol, send, energy_only=energy_only)
 
     async def _send(self, charge_point: str, command: Command) -> Outcome:
         """To the socket here, or through Postgres to the node that holds it."""

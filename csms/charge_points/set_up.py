@@ -17,7 +17,9 @@ __all__ = ["apply_template", "settings_of"]
 log = structlog.get_logger()
 
 
-async def apply_template(pool: asyncpg.Pool[Any], charge_point: str, protocol: Protocol, send: Send) -> None:
+async def apply_template(
+    pool: asyncpg.Pool[Any], charge_point: str, protocol: Protocol, send: Send, *, energy_only: bool = False
+) -> None:
     """Read what is set, change only what differs, and store what the charge point said to each."""
     device = DeviceSettings(charge_point=charge_point, protocol=protocol, send=send, books=pool.acquire)
     names = tuple(wanted.name for wanted in template(protocol))
@@ -28,7 +30,8 @@ async def apply_template(pool: asyncpg.Pool[Any], charge_point: str, protocol: P
     if not present:
         log.info("template_not_read", charge_point=charge_point, status=read.status, detail=read.detail)
         return
-    for wanted in to_change(protocol, {name: value for name, (value, _) in present.items()}):
+    values = {name: value for name, (value, _) in present.items()}
+    for wanted in to_change(protocol, values, energy_only=energy_only):
         await _set(device, wanted)
 
 

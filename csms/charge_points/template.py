@@ -57,8 +57,10 @@ READ_ONLY_V201 = ("TxCtrlr.TxStartPoint", "TxCtrlr.TxStopPoint")
 """Read and stored, never set: they decide what a transaction is on this charge point."""
 
 
-def template(protocol: Protocol) -> tuple[Wanted, ...]:
-    return _V16 if protocol is Protocol.V16 else _V201
+def template(protocol: Protocol, *, energy_only: bool = False) -> tuple[Wanted, ...]:
+    """`energy_only`: for makes that restart in a loop when asked for more than the energy register."""
+    usual = _V16 if protocol is Protocol.V16 else _V201
+    return tuple(fallback(wanted) or wanted for wanted in usual) if energy_only else usual
 
 
 def fallback(wanted: Wanted) -> Wanted | None:
@@ -68,10 +70,10 @@ def fallback(wanted: Wanted) -> Wanted | None:
     return None
 
 
-def to_change(protocol: Protocol, present: Mapping[str, str | None]) -> list[Wanted]:
+def to_change(protocol: Protocol, present: Mapping[str, str | None], *, energy_only: bool = False) -> list[Wanted]:
     """The wanted settings whose value read differs; one that the charge point does not know is left alone."""
     return [
         wanted
-        for wanted in template(protocol)
+        for wanted in template(protocol, energy_only=energy_only)
         if wanted.name in present and not wanted.satisfied_by(present[wanted.name])
     ]
