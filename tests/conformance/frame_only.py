@@ -1,0 +1,94 @@
+"""Fields that become no fact: they stay in the kept frame, which `csms cp trace` prints. Each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from csms.protocol.vocabulary import Protocol
+
+_EXTRA_IDS = "further ids of a driver: we know tokens by their id alone"
+_MADE_AT = "when the message was put together: its parts carry times of their own, and we keep when it came"
+_NO_TARIFF = "prices of others for the EV's choice (ISO 15118): we price by our own tariffs"
+_NUMBERED = "the station's number of a schedule: nothing that is asked or told refers to it"
+_ONE_DISPLAY = "which of several displays: messages are known by their id, which is the station's as a whole"
+_AC_OR_DC = "an EV charges by AC or by DC: where both are told, the figures of AC count"
+_SERIALS = "of parts of the charge point: what is compared and certified is its own serial number"
+_VENDOR = "whose error code vendorErrorCode is: the charge point's vendor is known from its boot"
+_CABLE = "how the vehicle is connected: no figure of a bill comes of it, and it tells events apart (RULES.md 3)"
+_TARIFF_FIELDS = (
+    "salesTariff.id",
+    "salesTariff.salesTariffDescription",
+    "salesTariff.numEPriceLevels",
+    "salesTariff.salesTariffEntry[].relativeTimeInterval.start",
+    "salesTariff.salesTariffEntry[].relativeTimeInterval.duration",
+    "salesTariff.salesTariffEntry[].ePriceLevel",
+    "salesTariff.salesTariffEntry[].consumptionCost[].startValue",
+    "salesTariff.salesTariffEntry[].consumptionCost[].cost[].costKind",
+    "salesTariff.salesTariffEntry[].consumptionCost[].cost[].amount",
+    "salesTariff.salesTariffEntry[].consumptionCost[].cost[].amountMultiplier",
+)
+
+
+def _each(reason: str, fields: Iterable[str], below: str = "") -> dict[str, str]:
+    return {f"{below}{field}": reason for field in fields}
+
+
+def _schedule(below: str) -> dict[str, str]:
+    return {f"{below}.id": _NUMBERED, **_each(_NO_TARIFF, _TARIFF_FIELDS, f"{below}.")}
+
+
+_TOKEN = _each(_EXTRA_IDS, ["idToken.additionalInfo[].additionalIdToken", "idToken.additionalInfo[].type"])
+
+FRAME_ONLY: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
+    (Protocol.V16, "BootNotification"): _each(_SERIALS, ["chargeBoxSerialNumber", "meterType", "meterSerialNumber"]),
+    (Protocol.V16, "StatusNotification"): {"vendorId": _VENDOR},
+    (Protocol.V201, "Authorize"): _TOKEN,
+    (Protocol.V201, "NotifyChargingLimit"): _schedule("chargingSchedule[]"),
+    (Protocol.V201, "NotifyCustomerInformation"): {"generatedAt": _MADE_AT},
+    (Protocol.V201, "NotifyDisplayMessages"): _each(
+        _ONE_DISPLAY, ["evse.id", "evse.connectorId", "name", "instance"], "messageInfo[].display."
+    ),
+    (Protocol.V201, "NotifyEVChargingNeeds"): _each(
+        _AC_OR_DC, ["evMaxCurrent", "evMaxVoltage", "energyAmount"], "chargingNeeds.dcChargingParameters."
+    ),
+    (Protocol.V201, "NotifyEVChargingSchedule"): _schedule("chargingSchedule"),
+    (Protocol.V201, "NotifyEvent"): {"generatedAt": _MADE_AT},
+    (Protocol.V201, "NotifyMonitoringReport"): {"generatedAt": _MADE_AT},
+    (Protocol.V201, "NotifyReport"): {"generatedAt": _MADE_AT},
+    (Protocol.V201, "ReportChargingProfiles"): _schedule("chargingProfile[].chargingSchedule[]"),
+    (Protocol.V201, "TransactionEvent"): {
+        **_TOKEN,
+        **_each(_CABLE, ["numberOfPhasesUsed", "cableMaxCurrent", "transactionInfo.timeSpentCharging"]),
+    },
+}
+
+_NO_CHARACTERISTICS = (
+    "what a variable may hold: the frames of a report are kept, settings are read as value and mutability"
+)
+_NO_CONTRACT = "Plug & Charge: the certificate decides nothing here yet"
+
+UNSETTLED: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
+    (Protocol.V201, "Authorize"): _each(
+        _NO_CONTRACT,
+        [
+            "certificate",
+            "iso15118CertificateHashData[].hashAlgorithm",
+            "iso15118CertificateHashData[].issuerNameHash",
+            "iso15118CertificateHashData[].issuerKeyHash",
+            "iso15118CertificateHashData[].serialNumber",
+            "iso15118CertificateHashData[].responderURL",
+        ],
+    ),
+    (Protocol.V201, "NotifyReport"): {
+        **_each(_NO_CHARACTERISTICS, ["type", "persistent", "constant"], "reportData[].variableAttribute[]."),
+        **_each(
+            _NO_CHARACTERISTICS,
+            ["unit", "dataType", "minLimit", "maxLimit", "valuesList", "supportsMonitoring"],
+            "reportData[].variableCharacteristics.",
+        ),
+    },
+}
+"""Fields of which it is open whether something is to be made of them."""
+
+NOT_KEPT: Mapping[tuple[Protocol, str], Mapping[str, str]] = {}
+KEPT_ONLY: Mapping[tuple[Protocol, str], Mapping[str, str]] = {}
