@@ -226,6 +226,7 @@ def obey(station: SimulatedChargePoint) -> None:
             profiles = station.profiles.of(evse.number, transaction)
             offer = allowed(profiles, station.clock.now, since) if profiles else None
             evse.load.limit_w = None if offer is None else offer.power_w
+    station.flow_changed()
 
 
 def next_changes(station: SimulatedChargePoint, before: datetime) -> list[datetime]:

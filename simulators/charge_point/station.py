@@ -88,6 +88,7 @@ class SimulatedChargePoint:
         self.registered = False
         self.token_status = ""
         self.follow_ups: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.ammeters: list[Callable[[], None]] = []  # told whenever something else may flow
         self._ready = asyncio.Event()
         self.link = Link(
             credentials,
@@ -224,6 +225,7 @@ class SimulatedChargePoint:
         if evse.phase is phase:
             return
         evse.phase = phase
+        self.flow_changed()
         await self.ask(self.dialect.status_request(evse))
 
     # --- the driver
@@ -312,7 +314,13 @@ class SimulatedChargePoint:
             self.truth.note(self.clock.now, "no transaction", f"{number}: nothing flows")
             return
         evse.load = load or Battery()
+        obey(self)
         await self._go(evse, Phase.CHARGING)
+
+    def flow_changed(self) -> None:
+        """Let whoever measures look."""
+        for look in self.ammeters:
+            look()
 
     async def suspend(self, number: int = 1, *, by_ev: bool = True) -> None:
         """Energy stops flowing, the transaction goes on."""
