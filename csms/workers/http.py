@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,13 +22,13 @@ SUPERVISOR = "supervisor"
 """What stands instead of a number with the figures of the parent itself."""
 
 
-def build(*, urls: Callable[[], Mapping[str, str]], stopping: Callable[[], bool]) -> Starlette:
-    """`urls`: where each worker that accepts sockets is asked, by its number."""
+def build(*, own: CollectorRegistry, urls: Callable[[], Mapping[str, str]], stopping: Callable[[], bool]) -> Starlette:
+    """`own`: the parent's figures. `urls`: where each worker that accepts sockets is asked, by its number."""
 
     async def metrics(_request: Request) -> Response:
         pages = await _ask_all(urls(), "/metrics")
         told = {number: page for number, (status, page) in pages.items() if status == 200}  # noqa: PLR2004 - OK
-        page = await asyncio.to_thread(merged, {SUPERVISOR: generate_latest().decode(), **told})
+        page = await asyncio.to_thread(merged, {SUPERVISOR: generate_latest(own).decode(), **told})
         return Response(page, media_type=CONTENT_TYPE_LATEST)
 
     async def healthz(_request: Request) -> Response:

@@ -31,3 +31,4 @@ class Ready(BaseModel):
 
     ocpp_url: str
     http_url: str
+    files_url: str | None = None

@@ -19,7 +19,7 @@ from csms.settings import Settings
 from csms.workers.division import connections_needed, of_each, pool_size
 from csms.workers.http import build
 from csms.workers.order import Ready, own_version
-from csms.workers.supervisor import Supervisor, reserved
+from csms.workers.supervisor import OWN, Supervisor, reserved
 
 POOL_MIN = 2
 
@@ -37,13 +37,16 @@ async def serve_with_workers(settings: Settings, dsn: str, *, started: Callable[
         each = of_each(settings, connections_max=connections_max, ports=ports)
         supervisor = Supervisor(each, dsn, count=settings.workers)
         http = HttpServer(
-            build(urls=supervisor.urls, stopping=lambda: supervisor.stopping),
+            build(own=OWN, urls=supervisor.urls, stopping=lambda: supervisor.stopping),
             host=settings.http_host,
             port=settings.http_port,
         )
 
         def all_ready(worker: Ready) -> None:
-            running = Running(ocpp_url=worker.ocpp_url, http_url=http.url, version=own_version(), stop=supervisor.stop)
+            running = Running(
+                ocpp_url=worker.ocpp_url, http_url=http.url, version=own_version(), files_url=worker.files_url,
+                stop=supervisor.stop,
+            )  # fmt: skip
             started(running)
 
         _hear_signals(settings, supervisor)
@@ -86,6 +89,8 @@ def _ports(settings: Settings) -> dict[str, tuple[str, int]]:
         ports["ocpp_port"] = (settings.ocpp_host, settings.ocpp_port)
     if settings.tls_cert:
         ports["tls_port"] = (settings.ocpp_host, settings.tls_port)
+    if settings.files_are_served:
+        ports["files_port"] = (settings.files_host, settings.files_port_served)
     return ports
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from csms.settings import Settings
 from csms.workers.order import Order, Ready
@@ -25,8 +25,11 @@ READY_S_MAX = 60.0
 STOP_GRACE_S = 10.0
 """Beyond what draining takes: facts that wait for the database are committed, leases are returned."""
 
-RUNNING = Gauge("csms_workers", "Workers that accept sockets")
-RESTARTED = Counter("csms_worker_restarts", "Workers started again after they died", ["worker"])
+OWN = CollectorRegistry()
+"""The figures of this process. Those of nodes are counted in workers only: here they would stand at 0."""
+RUNNING = Gauge("csms_workers", "Workers that accept sockets", registry=OWN)
+RESTARTED = Counter("csms_worker_restarts", "Workers started again after they died", registry=OWN)
+ProcessCollector(registry=OWN)
 
 log = structlog.get_logger()
 
@@ -118,7 +121,7 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
-            RESTARTED.labels(str(number)).inc()
+            RESTARTED.inc()
 
     async def _live(self, number: int) -> tuple[str, float]:
         """From its start to its end: how it ended, and how long it lived."""

@@ -28,7 +28,7 @@ async def _serve(order: Order) -> None:
         nonlocal stop
         stop = running.stop
         keep_start_up_out_of_collections()
-        ready = Ready(ocpp_url=running.ocpp_url, http_url=running.http_url)
+        ready = Ready(ocpp_url=running.ocpp_url, http_url=running.http_url, files_url=running.files_url)
         sys.stdout.write(ready.model_dump_json() + "\n")
         sys.stdout.flush()
 

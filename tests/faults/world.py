@@ -158,6 +158,8 @@ class ServerProcess:
     dsn: str | None = None
     port: int = field(default_factory=free_port)
     given: dict[str, Any] = field(default_factory=dict)
+    ready: dict[str, Any] = field(default_factory=dict)
+    """What it printed when it was ready."""
     _process: asyncio.subprocess.Process | None = None
 
     @property
@@ -189,7 +191,8 @@ class ServerProcess:
         async with asyncio.timeout(READY_S_MAX):
             line = await self._process.stdout.readline()
         assert line, f"csms serve ended before it was ready:\n{self.log_tail()}"
-        assert json.loads(line)["event"] == "ready"
+        self.ready = json.loads(line)
+        assert self.ready["event"] == "ready"
 
     async def kill(self) -> None:
         """kill -9: no good-bye to anybody."""
