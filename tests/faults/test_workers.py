@@ -80,10 +80,8 @@ async def test_a_worker_that_is_killed_costs_reconnects_and_is_started_again(dat
         assert not server.bugs()
         assert "worker_ended" in {line["event"] for line in server.log_lines()}
         summary = await assert_nothing_lost(database, fleet.truths)
-        used = await connection.fetchval("SELECT count(DISTINCT node) FROM socket")
 
     assert summary.sessions == summary.billed >= len(NAMES)
-    assert used > WORKERS
 
 
 async def _is_replaced(connection: asyncpg.Connection[Any], victim: int) -> bool:
