@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -46,7 +46,7 @@ class EstServer:
 
     url: str
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
