@@ -65,7 +65,7 @@ def examine(chart: Chart, counted: Iterable[Counted]) -> list[Finding]:
     found |= {finding.entry.name: finding for finding in _of_rules(chart)}
     found |= {finding.entry.name: finding for finding in _of_sessions(chart)}
     known = chart.charge_point
-    boot = next((each for each in reversed(chart.told("BootNotification"))), None)
+    boot = _boot_of_make(chart)
     for entry in known_for(Make(known.vendor, known.model, known.firmware)):
         if entry.name not in found:
             found[entry.name] = _of_make(entry, chart, boot)
@@ -130,6 +130,13 @@ def _frames_by_transaction(messages: Sequence[Message], chart: Chart) -> Mapping
         if each.is_theirs and transaction is not None:
             frames[transaction] = each.body
     return frames
+
+
+def _boot_of_make(chart: Chart) -> Message | None:
+    """The newest boot in which the charge point said what it is."""
+    vendor, model = chart.charge_point.vendor or "", chart.charge_point.model or ""
+    boots = [each for each in chart.told("BootNotification") if vendor in each.body and model in each.body]
+    return boots[-1] if boots else None
 
 
 def _of_make(entry: Entry, chart: Chart, boot: Message | None) -> Finding:
