@@ -142,7 +142,9 @@ async def migrate(dsn: str, *, migrations: list[Migration] | None = None) -> lis
         role = await ensure_role(connection)
         for migration in pending:
             await _apply(connection, migration, role=role)
-        if await SQL.has_grant_function.fetchval(connection):
+        if await SQL.has_grant_function.fetchval(connection) and (
+            pending or await SQL.app_lacks_rights.fetchval(connection)
+        ):
             await SQL.grant_app.execute(connection)
     return pending
 

@@ -61,6 +61,15 @@ SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role AND pg_has_role(sessio
 -- Comes with the first migration.
 SELECT to_regprocedure('csms_grant_app()') IS NOT NULL;
 
+-- name: app_lacks_rights
+-- Is there a table that csms_app may not even read? After every migration, and after a restore to a server without the
+-- role. Only then rights are given: nodes that start at the same time would get into each other's way.
+SELECT EXISTS (SELECT FROM pg_roles r, pg_class c
+                WHERE r.rolname = 'csms_app' AND c.relnamespace = 'public'::regnamespace
+                  AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+                  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+                  AND NOT has_table_privilege(r.oid, c.oid, 'SELECT'));
+
 -- name: grant_app
 -- Rights of csms_app on every table there is now.
 SELECT csms_grant_app();

@@ -74,10 +74,15 @@ async def charging(
     passwords: Mapping[str, str],
     *,
     pace_s: float = 0.05,
+    busy: int | None = None,
+    samples: int = SAMPLES,
     build: Callable[[int], Build] | None = None,
     **given: Any,
 ) -> AsyncIterator[Fleet]:
-    """A fleet that charges, half of it in each version, while the block runs; then it ends what it does and tells it all."""
+    """A fleet that charges, half of it in each version, while the block runs; then it ends what it does and tells it all.
+
+    `busy`: so many of them charge, the others are only there; None: all. `samples`: of each session.
+    """
     start = datetime.now(UTC).replace(microsecond=0) - MODEL_AGE
     fleet = Fleet([])
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
@@ -88,8 +93,10 @@ async def charging(
                 build(index) if build else usual_build(index, **given),
             )
             fleet.stations.append(await stack.enter_async_context(station))
-        for station in fleet.stations:
-            tasks.create_task(_charge(station, fleet.ending, pace_s=pace_s))
+        for station in fleet.stations[:busy]:
+            tasks.create_task(_charge(station, fleet.ending, pace_s=pace_s, samples=samples))
+        for station in [] if busy is None else fleet.stations[busy:]:
+            tasks.create_task(_idle(station, fleet.ending))
         try:
             yield fleet
         finally:
@@ -110,11 +117,17 @@ def usual_build(index: int, **given: Any) -> Build:
     return Build(**{**values, **given})
 
 
-async def _charge(station: SimulatedChargePoint, ending: asyncio.Event, *, pace_s: float) -> None:
+async def _idle(station: SimulatedChargePoint, ending: asyncio.Event) -> None:
+    await station.boot()
+    await ending.wait()
+    await _tell_all(station)
+
+
+async def _charge(station: SimulatedChargePoint, ending: asyncio.Event, *, pace_s: float, samples: int) -> None:
     await station.boot()
     sessions = 0
     while not ending.is_set() and sessions < SESSIONS_MAX:
-        await _session(station, pace_s=pace_s)
+        await _session(station, pace_s=pace_s, samples=samples)
         sessions += 1
         while len(station.outbox) > BACKLOG_MAX and not ending.is_set():  # noqa: ASYNC110 - the simulators do not call
             await asyncio.sleep(pace_s)
@@ -122,12 +135,12 @@ async def _charge(station: SimulatedChargePoint, ending: asyncio.Event, *, pace_
     await _tell_all(station)
 
 
-async def _session(station: SimulatedChargePoint, *, pace_s: float) -> None:
+async def _session(station: SimulatedChargePoint, *, pace_s: float, samples: int) -> None:
     await station.plug()
     await station.authorize(TOKEN)
     await station.start(token=TOKEN)
-    await station.draw(1, SteadyLoad(SESSION_WH, Decimal(SAMPLES * SAMPLE_EVERY.total_seconds())))
-    for _ in range(SAMPLES):
+    await station.draw(1, SteadyLoad(SESSION_WH, Decimal(samples * SAMPLE_EVERY.total_seconds())))
+    for _ in range(samples):
         await station.advance(SAMPLE_EVERY)
         await asyncio.sleep(pace_s * (0.5 + station.chance.random()))
     await station.stop()

@@ -89,8 +89,10 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def wire(url: str, identity: str, password: str, protocol: str = "ocpp1.6") -> AsyncIterator[Wire]:
-    """An open socket of a charge point."""
+async def wire(
+    url: str, identity: str, password: str, protocol: str = "ocpp1.6", **options: Any
+) -> AsyncIterator[Wire]:
+    """An open socket of a charge point. `options` are the websocket's."""
     credentials = Credentials(url=url, identity=identity, password=password)
     socket = await connect(
         credentials.address,
@@ -100,6 +102,7 @@ async def wire(url: str, identity: str, password: str, protocol: str = "ocpp1.6"
         close_timeout=1,
         ping_interval=None,
         proxy=None,
+        **options,
     )
     opened = Wire(socket)
     try:
