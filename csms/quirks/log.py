@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import orjson
 import structlog
 from prometheus_client import Counter
 
 from csms.charge_points.charge_point import ChargePoint
 from csms.database.pool import is_unavailable
 from csms.protocol.quirks import Seen
-from csms.protocol.redaction import redacted
+from csms.protocol.redaction import REDACTED, redacted
+from csms.protocol.salvage import mend
 from csms.quirks.service import SQL
 
 PAUSE_S = 0.5
@@ -138,8 +140,21 @@ async def _count(connection: Any, pending: dict[tuple[str, str], _Seen]) -> None
         first_ats=[each.first_at for each in seen],
         last_ats=[each.last_at for each in seen],
         actions=[None if each.action is None else _storable(each.action)[:100] for each in seen],
-        frames=[_storable(redacted(each.frame)) for each in seen],
+        frames=[_storable(proof_of(each.frame)) for each in seen],
     )
+
+
+def proof_of(frame: str) -> str:
+    """A frame as it may be kept. One that is not JSON shows itself only where its mended form holds no secret."""
+    kept = redacted(frame)
+    if kept != REDACTED:
+        return kept
+    mended = mend(frame)
+    if mended is None:
+        return kept
+    text = orjson.dumps(mended).decode()
+    cleaned = redacted(text)
+    return frame if cleaned == text else cleaned
 
 
 def _storable(text: str) -> str:
