@@ -61,6 +61,17 @@ UPDATE charge_point
        booted_at = :at::timestamptz
  WHERE id = :id::text;
 
+-- name: note_boot
+-- All that a boot told, unless the one before told the same: a charge point that boots in a loop fills nothing.
+INSERT INTO notice (charge_point, kind, body, received_at)
+SELECT :id::text, 'boot', :body::jsonb, :at::timestamptz
+ WHERE NOT EXISTS (SELECT FROM (SELECT n.body FROM notice n WHERE n.charge_point = :id::text AND n.kind = 'boot'
+                                 ORDER BY n.received_at DESC LIMIT 1) last WHERE last.body = :body::jsonb);
+
+-- name: newest_boot
+-- What the charge point told when it booted last.
+SELECT n.body FROM notice n WHERE n.charge_point = :id::text AND n.kind = 'boot' ORDER BY n.received_at DESC LIMIT 1;
+
 -- name: list_charge_points
 -- Charge points with their live socket, if any node holds one.
 SELECT c.*, k.protocol AS spoken, k.remote, k.opened_at,

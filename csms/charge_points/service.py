@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -184,6 +184,8 @@ async def record_boot(connection: Any, charge_point: str, boot: Booted, *, at: d
         connection, id=charge_point, vendor=boot.vendor, model=boot.model, serial=boot.serial,
         firmware=boot.firmware, at=at,
     )  # fmt: skip
+    told = {name: value for name, value in asdict(boot).items() if value and name != "quirks"}
+    await SQL.note_boot.execute(connection, id=charge_point, body=told, at=at)
 
 
 async def list_charge_points(
@@ -215,6 +217,7 @@ async def show(connection: Any, identity: str) -> dict[str, Any]:
         "serial": known.serial,
         "serial_registered": known.serial_registered,
         "booted_at": known.booted_at,
+        "boot": await SQL.newest_boot.fetchval(connection, id=known.id),
         "created_at": known.created_at,
         "template_results": [dict(each) for each in template],
         "settings": [dict(each) for each in settings],

@@ -110,6 +110,8 @@ class ChargingState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booted:
+    """`box_serial`: what 1.6 once called the serial number, where it is told beside it; `meter_*` only in 1.6."""
+
     vendor: str
     model: str
     serial: str | None = None
@@ -117,6 +119,9 @@ class Booted:
     iccid: str | None = None
     imsi: str | None = None
     reason: str | None = None
+    box_serial: str | None = None
+    meter_type: str | None = None
+    meter_serial: str | None = None
     quirks: tuple[str, ...] = ()
 
 

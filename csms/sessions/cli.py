@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from billing import INSTANT, SESSION_ID, Output, async_command, explain_session, output_options
+from billing import INSTANT, SESSION_ID, Format, Output, async_command, explain_session, output_options
+from csms.charge_points import service as charge_points
 from csms.cli.context import connect, default_actor, open_pool_of, settings_of
-from csms.sessions import listing
+from csms.sessions import kept, listing
 from csms.sessions.dropped import why_dropped
 from csms.sessions.rehearsal import rehearse
 from csms.sessions.review import FLAGS, HOLDS
@@ -144,6 +145,39 @@ async def orphans(context: click.Context, output: Output) -> None:
             await listing.orphans(connection),
             columns=("id", "charge_point", "kind", "transaction", "token", "at", "register_wh", "paired_with"),
         )
+
+
+@session.command()
+@click.argument("id_", metavar="[ID]", required=False, type=SESSION_ID)
+@click.option("--cp", "charge_point", metavar="CP", help="Of this charge point, what belongs to no session.")
+@click.option(
+    "--last", type=click.IntRange(1, 10_000), default=50, show_default=True, help="With --cp: so many facts back."
+)
+@output_options
+@click.pass_context
+@async_command
+async def facts(
+    context: click.Context, /, id_: int | None, charge_point: str | None, last: int, output: Output
+) -> None:
+    """Show the single facts that were kept: a session's events and readings, signed data included; or, with --cp,
+    statuses, readings, boots and vendor data of a charge point beside its sessions.
+
+    \b
+    Examples:
+      csms session facts 42
+      csms session facts --cp CP-001 --last 10 -o json
+    """
+    if (id_ is None) is (charge_point is None):
+        raise click.UsageError("name a session, or a charge point with --cp")
+    async with connect(context) as connection:
+        if id_ is not None:
+            found = await kept.of_session(connection, id_)
+        else:
+            known = await charge_points.get(connection, charge_point or "")
+            found = await kept.of_charge_point(connection, known.id, most=last)
+        if output.format is Format.TABLE:
+            found = [{**row, "told": kept.in_a_line(row["told"])} for row in found]
+        output.rows(found, columns=kept.COLUMNS)
 
 
 @click.group()

@@ -522,3 +522,43 @@ SELECT e.charge_point, decode(md5('foreign' || date_trunc('hour', min(e.received
  GROUP BY e.charge_point, date_trunc('hour', e.received_at)
     ON CONFLICT DO NOTHING
 RETURNING charge_point, tech_info;
+
+-- name: facts_of_session
+-- The single facts of a session in the order in which they happened: its events, its readings.
+SELECT e.at, e.received_at, e.kind, e.evse, e.connector,
+       jsonb_build_object('transaction', e.transaction, 'token', e.token, 'token_type', e.token_type,
+                          'register_wh', e.register_wh, 'seq_no', e.seq_no, 'trigger', e.trigger,
+                          'charging_state', e.charging_state, 'stopped_reason', e.stopped_reason, 'offline', e.offline,
+                          'reservation', e.reservation, 'remote_start', e.remote_start, 'malformed', e.malformed,
+                          'quirks', to_jsonb(e.quirks)) AS told,
+       NULL::jsonb AS samples
+  FROM charging_event e
+ WHERE e.session = :session::integer OR e.id IN (SELECT l.event FROM event_link l WHERE l.session = :session::integer)
+ UNION ALL
+SELECT r.at, r.received_at, 'reading', r.evse, r.connector,
+       jsonb_build_object('transaction', r.transaction, 'carried_by', r.carried_by, 'quirks', to_jsonb(r.quirks)),
+       r.samples
+  FROM reading r WHERE r.session = :session::integer
+ ORDER BY at, received_at;
+
+-- name: facts_of_charge_point
+-- What a charge point told last beside its sessions: statuses, readings of no session, data of its vendor, boots.
+SELECT t.*
+  FROM ((SELECT s.at, s.received_at, 'status' AS kind, s.evse, s.connector,
+                jsonb_build_object('status', s.status, 'error_code', s.error_code, 'info', s.info,
+                                   'vendor_error_code', s.vendor_error_code) AS told,
+                NULL::jsonb AS samples
+           FROM status_report s WHERE s.charge_point = :charge_point::text
+          ORDER BY s.received_at DESC LIMIT :most::bigint)
+        UNION ALL
+        (SELECT r.at, r.received_at, 'reading', r.evse, r.connector,
+                jsonb_build_object('transaction', r.transaction, 'carried_by', r.carried_by,
+                                   'quirks', to_jsonb(r.quirks)),
+                r.samples
+           FROM reading r WHERE r.charge_point = :charge_point::text AND r.session IS NULL
+          ORDER BY r.received_at DESC LIMIT :most::bigint)
+        UNION ALL
+        (SELECT NULL, n.received_at, n.kind, NULL, NULL, n.body, NULL
+           FROM notice n WHERE n.charge_point = :charge_point::text
+          ORDER BY n.received_at DESC LIMIT :most::bigint)) t
+ ORDER BY t.received_at DESC LIMIT :most::bigint;

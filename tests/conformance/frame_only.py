@@ -12,7 +12,6 @@ _NO_TARIFF = "prices of others for the EV's choice (ISO 15118): we price by our 
 _NUMBERED = "the station's number of a schedule: nothing that is asked or told refers to it"
 _ONE_DISPLAY = "which of several displays: messages are known by their id, which is the station's as a whole"
 _AC_OR_DC = "an EV charges by AC or by DC: where both are told, the figures of AC count"
-_SERIALS = "of parts of the charge point: what is compared and certified is its own serial number"
 _VENDOR = "whose error code vendorErrorCode is: the charge point's vendor is known from its boot"
 _CABLE = "how the vehicle is connected: no figure of a bill comes of it, and it tells events apart (RULES.md 3)"
 _TARIFF_FIELDS = (
@@ -40,7 +39,6 @@ def _schedule(below: str) -> dict[str, str]:
 _TOKEN = _each(_EXTRA_IDS, ["idToken.additionalInfo[].additionalIdToken", "idToken.additionalInfo[].type"])
 
 FRAME_ONLY: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
-    (Protocol.V16, "BootNotification"): _each(_SERIALS, ["chargeBoxSerialNumber", "meterType", "meterSerialNumber"]),
     (Protocol.V16, "StatusNotification"): {"vendorId": _VENDOR},
     (Protocol.V201, "Authorize"): _TOKEN,
     (Protocol.V201, "NotifyChargingLimit"): _schedule("chargingSchedule[]"),
@@ -90,5 +88,19 @@ UNSETTLED: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
 }
 """Fields of which it is open whether something is to be made of them."""
 
-NOT_KEPT: Mapping[tuple[Protocol, str], Mapping[str, str]] = {}
-KEPT_ONLY: Mapping[tuple[Protocol, str], Mapping[str, str]] = {}
+ELSEWHERE: Mapping[str, str] = {
+    "Authorize": "a question: it is answered, and of what was asked only the frame stays",
+    "ClearedChargingLimit": "ends what csms profile show prints",
+    "Get15118EVCertificate": "a question, kept as it was asked; csms certificate shows what came of it",
+    "GetCertificateStatus": "a question, kept as it was asked",
+    "NotifyCustomerInformation": "handed to whoever asked for it by csms cp customer-information, and to nobody else",
+    "NotifyDisplayMessages": "the answer that csms display list waits for and prints",
+    "NotifyMonitoringReport": "the answer that csms monitor list waits for and prints",
+    "NotifyReport": "the answer that csms cp config report and get wait for and print; settings are in csms cp show",
+    "ReportChargingProfiles": "the answer that csms profile list waits for and prints",
+    "ReservationStatusUpdate": "an entry of csms reservation show, where the reservation is ours",
+    "SignCertificate": "a request for a certificate, kept as it came",
+}
+"""Messages whose fields no command prints at any time, and what becomes of them."""
+NUMBERING = frozenset({"seqNo"})
+"""Of parts: it puts them in order, and the whole has none."""

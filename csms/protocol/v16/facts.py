@@ -28,14 +28,17 @@ def boot_notification(message: Message) -> Fact:
         message.quirks.add(Quirk.VENDOR_EMPTY)
     if model is None:
         message.quirks.add(Quirk.MODEL_EMPTY)
-    serial = fields.description("chargePointSerialNumber") or fields.description("chargeBoxSerialNumber")
+    serial, box_serial = fields.description("chargePointSerialNumber"), fields.description("chargeBoxSerialNumber")
     return vocabulary.Booted(
         vendor=vendor or "",
         model=model or "",
-        serial=serial,
+        serial=serial or box_serial,
         firmware=fields.description("firmwareVersion"),
         iccid=fields.description("iccid"),
         imsi=fields.description("imsi"),
+        box_serial=box_serial if serial else None,
+        meter_type=fields.description("meterType"),
+        meter_serial=fields.description("meterSerialNumber"),
         quirks=message.noted(),
     )
 

@@ -40,7 +40,7 @@ COMMANDS = {
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
     "serve": None,
-    "session": {"explain", "list", "orphans", "show", "watch"},
+    "session": {"explain", "facts", "list", "orphans", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "limit", "list", "show"},
     "tariff": {"assign", "create", "lint", "list", "price", "show"},
