@@ -113,7 +113,7 @@ async def show(context: click.Context, id_: str, timeout_s: float, output: Outpu
         rows = await SQL.listed.fetch(connection, charge_point=known.id, site=None, latest=False, number=None, most=100)
         trusted = await SQL.installed.fetch(connection, charge_point=known.id, site=None)
     at = datetime.now(UTC)
-    own = [{**listed(row, now=at), "chain": row["chain"]} for row in rows]
+    own = [{**listed(row, now=at), "csr": row["csr"], "chain": row["chain"]} for row in rows]
     current = next((each for each in own if each["state"] == "installed"), None)
     output.one(
         {

@@ -36,9 +36,9 @@ class Deleted:
 async def read(
     connection: Any, charge_point: str, protocol: Protocol, send: Send
 ) -> tuple[Outcome, list[dict[str, Any]]]:
-    """What it lists, remembered; the outcome is that of the question which was not answered, else of the last."""
+    """What it lists, remembered; the outcome is that of the question which was not answered, else of the whole."""
     questions = [(use,) for use in USES_16] if protocol is Protocol.V16 else [()]
-    outcome, found = Outcome(accepted=False, status="NotFound"), list[dict[str, Any]]()
+    found: list[dict[str, Any]] = []
     for uses in questions:
         outcome = await send(GetInstalledCertificates(uses=uses))
         if not outcome.accepted:
@@ -46,7 +46,7 @@ async def read(
         told = outcome.data["certificates"]
         await store.replace_installed(connection, charge_point, [str(each) for each in uses], told)
         found += told
-    return outcome, found
+    return Outcome(accepted=True, status="Accepted" if found else "NotFound"), found
 
 
 async def install(

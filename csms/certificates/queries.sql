@@ -97,7 +97,7 @@ SELECT value FROM device_setting
 
 -- name: listed
 -- Requests with all that came of them, the newest first; only the newest of each charge point and purpose with `latest`.
-SELECT r.id AS request, r.charge_point, r.purpose, r.fault, r.length, r.received_at, w.state, w.tries, w.problem, w.due_at,
+SELECT r.id AS request, r.charge_point, r.purpose, r.csr, r.fault, r.length, r.received_at, w.state, w.tries, w.problem, w.due_at,
        c.id AS certificate, c.source, c.number, c.fingerprint, c.subject, c.issuer, c.chain, c.valid_from, c.valid_until,
        c.at AS issued_at, v.at AS revoked_at, v.reason AS revoked_for, v.actor AS revoked_by,
        d.status AS outcome, d.detail, d.at AS answered_at

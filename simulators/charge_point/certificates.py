@@ -82,13 +82,16 @@ class Certificates:
         return made.public_bytes(Encoding.PEM).decode()
 
     async def renew(self, purpose: str | None = CHARGE_POINT) -> str:
-        """Make a key and ask for its certificate; the answer's status, or ``unanswered``."""
+        """Make a key and ask for its certificate; the answer's status, or ``unanswered``. Refused, the key is given up."""
+        before = self._keys.get(purpose)
         csr = self.request(purpose)
         payload: Any = call201.SignCertificate(csr=csr, certificate_type=purpose)
         if self._station.dialect.subprotocol == "ocpp1.6":
             payload = call16.SignCertificate(csr=csr)
         answer = await self._station.ask(payload)
         status = "unanswered" if answer is None else str(answer.status)
+        if status == "Rejected" and before is not None:
+            self._keys[purpose] = before
         self._station.truth.note(self._station.clock.now, "sign certificate", status)
         return status
 
