@@ -194,8 +194,11 @@ async def test_a_trigger_sends_what_was_asked_for(central: CentralSystem, protoc
             before = central.actions().count(message)
             assert (await ask(central, trigger(requested_message=message))).status == "Accepted"
             await until(partial(heard_again, central, message, before))
+        sign: Any = call16.ExtendedTriggerMessage(requested_message="SignChargePointCertificate")
         if protocol == "ocpp2.0.1":
-            assert (await ask(central, trigger(requested_message="SignV2GCertificate"))).status == "NotImplemented"
+            sign = trigger(requested_message="SignV2GCertificate")
+        assert (await ask(central, sign)).status == "Accepted"
+        await until(partial(heard_again, central, "SignCertificate", 0))
 
 
 @BOTH
