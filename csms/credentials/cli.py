@@ -241,6 +241,8 @@ async def set_(
         await require_online(connection, known)
         choice = _Choice(key=key, actor=default_actor(), timeout_s=timeout_s, now=datetime.now(UTC))
         result = await _changed(connection, known.id, text, choice)
+    if result["outcome"] == "invalid":
+        raise CliError(str(result["detail"]), "choose a password that fits", ExitCode.USAGE)
     output.one({name: value for name, value in result.items() if name != "password"})
     _finish(context, output, [result], single=True)
 
