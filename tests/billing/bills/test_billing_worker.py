@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +15,7 @@ from prometheus_client import REGISTRY
 
 from billing.bills import history
 from billing.bills.bill import BillKind, CommittedBill
+from billing.bills.billable import BillableSession
 from billing.bills.service import DATABASE_TROUBLE, BillingService, BillingSettings
 from billing.bills.store import SQL as BILLS
 from billing.errors import NotFound
@@ -550,3 +553,29 @@ async def test_every_query_is_one_that_postgres_accepts(pool: asyncpg.Pool) -> N
         for queries in (BILLS, POLICIES, TARIFFS):
             for query in queries.values():
                 assert await connection.prepare(query.sql)
+
+
+async def test_workers_that_find_the_same_time_come_rate_each_session_once(world: World, clock: Clock) -> None:
+    """Nothing marks such a session as taken: who gets to it second must see that its time has not come any more."""
+    workers, sessions = 4, 15
+    loaded: Counter[int] = Counter()
+
+    class Counting(TableSource):
+        async def load(
+            self, connection: Any, sessions: Sequence[int], *, now: datetime
+        ) -> Mapping[int, BillableSession]:
+            loaded.update(sessions)
+            return await super().load(connection, sessions, now=now)
+
+    await world.tariff(tariff_file())
+    settings = BillingSettings(batch_size=sessions)
+    billing = [BillingService(world.pool, Counting(), settings, clock=clock) for _ in range(workers)]
+    waiting = [await world.session(complete_at=clock.now + MINUTE) for _ in range(sessions)]
+    await billing[0].drain()
+    loaded.clear()
+    clock.now += MINUTE
+
+    await asyncio.gather(*(each.drain() for each in billing))
+
+    assert loaded == dict.fromkeys(waiting, 1)
+    assert await world.pool.fetchval("SELECT count(*) FROM bill") == sessions

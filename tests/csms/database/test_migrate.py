@@ -10,6 +10,7 @@ import pytest
 
 from csms.database.errors import MigrationRefused
 from csms.database.migrate import Migration, migrate, own_migrations, pending_after, read_migrations, schema_status
+from csms.database.partitions import drop_frame_partitions, ensure_frame_partitions
 from csms.database.pool import connect_once
 
 FIRST = Migration(version=0, name="first", sql="CREATE TABLE first (id int)")
@@ -93,3 +94,26 @@ def test_a_file_with_another_kind_of_name_is_refused(tmp_path: Path) -> None:
 async def test_the_application_cannot_rewrite_the_record_of_migrations(pool: asyncpg.Pool) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await pool.execute("UPDATE schema_migration SET sha256 = ''")
+
+
+async def test_nodes_that_start_at_the_same_time_do_not_get_into_each_others_way(database: str) -> None:
+    """One brings the schema up to date while another makes the partitions of the next days."""
+
+    async def start() -> None:
+        await migrate(database)
+        async with connect_once(database, as_owner=True) as connection:
+            await ensure_frame_partitions(connection, days_ahead=40)
+            await drop_frame_partitions(connection, older_than_days=400)
+
+    await asyncio.gather(*(start() for _ in range(8)))
+
+
+async def test_rights_that_were_lost_are_given_again(database: str, pool: asyncpg.Pool) -> None:
+    async with connect_once(database, as_owner=True) as owner:
+        await owner.execute("REVOKE ALL ON session FROM csms_app")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.fetch("SELECT FROM session")
+
+        await migrate(database)
+
+    assert await pool.fetch("SELECT FROM session") == []
