@@ -27,6 +27,7 @@ from csms.database.health import DatabaseHealth
 from csms.database.migrate import migrate
 from csms.database.partitions import drop_frame_partitions, ensure_frame_partitions
 from csms.database.pool import connect_once, is_unavailable, open_pool
+from csms.files.server import FileServer
 from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.gateway.habits import habits_of
@@ -38,6 +39,7 @@ from csms.protocol.vocabulary import Command, Decision, Outcome
 from csms.quirks.log import QuirkLog
 from csms.quirks.service import tell_changes
 from csms.reception import Reception
+from csms.rollouts.runner import Runner
 from csms.security.service import SecurityLog
 from csms.sessions.arrival import Arrival
 from csms.sessions.display import Display
@@ -64,6 +66,7 @@ class Running:
     ocpp_url: str
     http_url: str
     version: str
+    files_url: str | None = None
     stop: Callable[[], None]
 
 
@@ -107,6 +110,7 @@ class Server:
         self.site_limits = SiteLimits(pool, settings, send=self._send)
         self.reception.attach(changed=self.site_limits.wake)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
+        self.files = FileServer(settings, pool) if settings.files_are_served else None
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
         self.node.attach(deliver=self._deliver, held=self._held, superseded=self._give_way)
 
@@ -144,6 +148,7 @@ class Server:
         async with asyncio.TaskGroup() as outer:
             gateway = outer.create_task(self.gateway.run())
             http = outer.create_task(self.http.serve())
+            files_url = await self._serve_files(outer)
             port = await self.gateway.started()
             await self.http.listening()
             host = "127.0.0.1" if self._settings.ocpp_host in {"0.0.0.0", "::"} else self._settings.ocpp_host  # noqa: S104 - compared, not bound
@@ -152,13 +157,18 @@ class Server:
                 ocpp_url=f"{scheme}://{host}:{port}/ocpp",
                 http_url=self.http.url,
                 version=version("csms"),
+                files_url=files_url,
                 stop=self.stop,
             )
             await self.node.enter(ocpp_url=running.ocpp_url, http_url=running.http_url)
             node = outer.create_task(self.node.run())
+            rollouts = outer.create_task(self._roll_out(files_url))
             started(running)
             await self._stop.wait()
             log.info("draining")
+            rollouts.cancel()
+            if self.files is not None:
+                self.files.stop()
             self.node.stop_taking()
             await self.gateway.drain()
             await gateway
@@ -172,6 +182,19 @@ class Server:
             if not is_unavailable(error):
                 raise
             log.warning("lease_not_returned", error=str(error))
+
+    async def _serve_files(self, tasks: asyncio.TaskGroup) -> str | None:
+        """Where charge points reach files, from now on."""
+        if self.files is None:
+            return None
+        tasks.create_task(self.files.run_until_stopped())
+        await self.files.listening()
+        return self.files.public_url
+
+    async def _roll_out(self, files_url: str | None) -> None:
+        """Only nodes that hand out files can ask charge points to fetch or send some."""
+        if files_url is not None:
+            await Runner(self._pool, self._settings, node=self.node.id, send=self._send, base=files_url).run()
 
     def _held(self) -> list[str]:
         return list(self.gateway.connected())

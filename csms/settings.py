@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationErro
 from csms.protocol.transfer_url import problem_of, scheme_of
 
 PREFIX = "CSMS_"
+FILES_PORT = 9444
+FILES_URL_LENGTH_MAX = 300
+"""What an address has besides must have room in the 512 characters that OCPP allows."""
 
 
 class SettingsInvalid(Exception):
@@ -66,6 +69,19 @@ class Settings(BaseModel):
     """Processes that share the ports; each is a node of its own. Linux only."""
     reuse_port: bool = False
     """Let other processes of this account listen on the same ports, as workers of one server do (SO_REUSEPORT)."""
+    files_url: str | None = None
+    """Where charge points reach the file endpoint, https://HOST:PORT; set: there is one (and where files_port is)."""
+    files_host: str = "0.0.0.0"  # noqa: S104 - charge points come from outside
+    files_port: int | None = Field(default=None, ge=0, le=65535)
+    """9444 where only files_url is set."""
+    files_cert: tuple[Path, ...] = ()
+    """As tls_cert; empty: the certificates of tls_cert."""
+    files_key: tuple[Path, ...] = Field(default=(), validate_default=True)
+    files_plain: bool = Field(default=False, validate_default=True)
+    """Files without TLS: for charge points that know no better, or behind a proxy that encrypts."""
+    files_upload_bytes_max: int = Field(default=256 * 1024 * 1024, ge=1024)
+    files_retention_days: int = Field(default=90, ge=1)
+    """How long logs that charge points have sent are kept."""
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9080, ge=0, le=65535)
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -168,6 +184,40 @@ class Settings(BaseModel):
             )
         return keys
 
+    @field_validator("files_url")
+    @classmethod
+    def _files_url_is_one(cls, url: str | None) -> str | None:
+        if url is not None:
+            problem = problem_of(url)
+            if problem is None and (scheme_of(url) not in {"http", "https"} or set(url) & {"?", "#", "@"}):
+                problem = "is no http(s)://HOST:PORT"
+            if problem is None and len(url) > FILES_URL_LENGTH_MAX:
+                problem = f"is longer than {FILES_URL_LENGTH_MAX} characters"
+            if problem is not None:
+                raise ValueError(f"{problem}; charge points are sent there")
+        return url
+
+    @field_validator("files_key")
+    @classmethod
+    def _each_certificate_of_files_has_its_key(cls, keys: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
+        certificates = info.data.get("files_cert", ())
+        if len(keys) != len(certificates):
+            raise ValueError(
+                f"each certificate needs its key: {len(certificates)} of files_cert, {len(keys)} of files_key"
+            )
+        return keys
+
+    @field_validator("files_plain")
+    @classmethod
+    def _files_go_encrypted_unless_said(cls, plain: bool, info: ValidationInfo) -> bool:
+        known = info.data
+        wanted = known.get("files_url") is not None or known.get("files_port") is not None
+        if wanted and not plain and not known.get("tls_cert") and not known.get("files_cert"):
+            raise ValueError(
+                "files need certificates: set --tls-cert and --tls-key, or allow them to go unencrypted with --files-plain"
+            )
+        return plain
+
     @field_validator("tls_client_ca")
     @classmethod
     def _client_certificates_need_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
@@ -181,6 +231,19 @@ class Settings(BaseModel):
         if file is not None and info.data.get("tls_client_ca") is None:
             raise ValueError("needs the issuer's certificate: set --tls-client-ca as well")
         return file
+
+    @property
+    def files_are_served(self) -> bool:
+        """Whether there is a file endpoint."""
+        return self.files_url is not None or self.files_port is not None
+
+    @property
+    def files_port_served(self) -> int:
+        return FILES_PORT if self.files_port is None else self.files_port
+
+    @property
+    def files_retention(self) -> timedelta:
+        return timedelta(days=self.files_retention_days)
 
     @field_validator("est_url", "est_v2g_url", "ocsp_responders")
     @classmethod

@@ -21,6 +21,7 @@ COMMANDS = {
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
     "display": "csms.displays.cli:display",
+    "file": "csms.files.cli:file",
     "firmware": "csms.firmware.cli:firmware",
     "local-list": "csms.local_lists.cli:local_list",
     "log": "csms.firmware.log_cli:log",

@@ -16,6 +16,7 @@ from csms import logs
 from csms.app import Running, run_server
 from csms.cli.context import database
 from csms.event_loop import keep_start_up_out_of_collections, run
+from csms.files.server import require_tls_files
 from csms.gateway.tls import TlsFilesInvalid, load_tls
 from csms.settings import Settings, load_settings
 from csms.workers.service import serve_with_workers
@@ -35,6 +36,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--tls-client-ca", type=_FILE, help="Who signs charge points' certificates (security profile 3).")
 @click.option("--tls-client-crl", type=_FILE, help="Lists of revoked certificates of charge points, by those issuers.")
 @click.option("--tls-client-organisation", metavar="O", help="What O in charge points' certificates must be.")
+@click.option("--files-url", metavar="URL", help="Hand out firmware and take in logs there, as charge points see it.")
+@click.option("--files-port", type=click.IntRange(0, 65535), help="Of the files; 9444 unless said.")
+@click.option("--files-host", help="Address to listen on for files; all of them unless said.")
+@click.option("--files-cert", type=_FILE, multiple=True, help="Its certificates, if other than those of --tls-cert.")
+@click.option("--files-key", type=_FILE, multiple=True, help="Their keys, in their order.")
+@click.option("--files-plain", is_flag=True, default=None, help="Files by http: readable to all who are in between.")
 @click.option(
     "--proxy-protocol-from",
     multiple=True,
@@ -57,6 +64,7 @@ def serve(context: click.Context, /, **given: Any) -> None:
       csms serve --data-dir ./data --ocpp-port 9000 --http-port 9080
       CSMS_DATABASE_URL=postgresql://csms@db/csms csms serve
       csms serve --tls-cert rsa.pem --tls-key rsa.key --tls-cert ec.pem --tls-key ec.key --tls-client-ca ca.pem
+      csms serve --tls-cert rsa.pem --tls-key rsa.key --files-url https://files.example:9444
 
     --workers 4 uses four cores: the kernel divides the sockets among four processes, which one parent starts again when
     they die. Each takes a pool of connections of its own from the database.
@@ -102,6 +110,7 @@ def _require_tls_files(settings: Settings) -> None:
     """
     try:
         load_tls(settings, now=datetime.now(UTC))
+        require_tls_files(settings)
     except TlsFilesInvalid as invalid:
         raise CliError(str(invalid), invalid.next_step, ExitCode.USAGE) from None
 
@@ -127,6 +136,8 @@ async def _serve(settings: Settings) -> None:
     if settings.tls_cert:
         _require_port(settings.ocpp_host, settings.tls_port, "--tls-port")
     settings = _with_tls_port(settings)
+    if settings.files_are_served:
+        _require_port(settings.files_host, settings.files_port_served, "--files-port")
     _require_port(settings.http_host, settings.http_port, "--http-port")
     async with database(settings, "own", may_create=True) as dsn:
         if settings.workers == 1:
@@ -154,6 +165,7 @@ def _print_ready(settings: Settings, running: Running) -> None:
         **({"ocpp_url": running.ocpp_url} if settings.ocpp_plain else {}),
         **({"ocpps_url": _tls_url(settings)} if settings.tls_cert else {}),
         "http_url": running.http_url,
+        **({} if running.files_url is None else {"files_url": running.files_url}),
         **({"workers": settings.workers} if settings.workers > 1 else {}),
         "data_dir": str(settings.data_dir),
         "version": running.version,

@@ -12,6 +12,7 @@ import click
 
 from billing import CliError, ExitCode, Output
 from csms.charge_points import asking
+from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
 from csms.cli.context import default_actor
 from csms.firmware import service
@@ -148,6 +149,13 @@ async def _await_end(
                 ExitCode.TIMEOUT,
             )
         await asyncio.sleep(WAIT_POLL_S)
+
+
+async def listed(connection: Any, kinds: Sequence[TransferKind], id_: str | None, most: int) -> list[dict[str, object]]:
+    """The newest request of each charge point, or all of one: as `firmware status` and `log status` show them."""
+    name = None if id_ is None else (await charge_points.get(connection, id_)).id
+    known = await service.transfers(connection, kinds, charge_point=name, most=most)
+    return rows(known, await service.firmware_of(connection, known))
 
 
 def rows(known: Sequence[Transfer], firmware: Mapping[str, str | None]) -> list[dict[str, object]]:

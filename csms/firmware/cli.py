@@ -20,21 +20,20 @@ from csms.firmware.asking import (
     asked,
     finish,
     interval_option,
+    listed,
     most_option,
     patience_option,
     retries_option,
-    rows,
     url_option,
     wait_option,
 )
+from csms.firmware.images_cli import image_commands
 from csms.firmware.service import Attempt
+from csms.firmware.signing import Signature, certificate_of, require_both
 from csms.firmware.transfer import TransferKind
 from csms.protocol.blocks.firmware import PublishFirmware, UnpublishFirmware, UpdateFirmware
 from csms.protocol.vocabulary import Protocol
-
-CERTIFICATE_LENGTH_MAX = 5500  # FirmwareType.signingCertificate
-SIGNATURE_LENGTH_MAX = 800  # FirmwareType.signature
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+from csms.rollouts.cli import rollout
 
 
 class Checksum(click.ParamType[str]):
@@ -48,27 +47,22 @@ class Checksum(click.ParamType[str]):
         return str(value).lower()
 
 
-class Signature(click.ParamType[str]):
-    """Base64, as FirmwareType.signature wants it."""
-
-    name = "base64"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = "".join(str(value).split())
-        if len(text) > SIGNATURE_LENGTH_MAX or _BASE64.fullmatch(text) is None:
-            self.fail(f"a signature is base64, at most {SIGNATURE_LENGTH_MAX} characters", param, ctx)
-        return text
-
-
 @click.group()
 def firmware() -> None:
     """Firmware: have charge points fetch and install it, and see how far they are.
 
     \b
     Examples:
+      csms firmware add pump-2.1.bin --version 2.1
+      csms firmware rollout create --image 1 --all
       csms firmware update CP-001 --url https://files.example/pump-2.1.bin --wait
       csms firmware status CP-001
     """
+
+
+firmware.add_command(rollout)
+for _command in image_commands:
+    firmware.add_command(_command)
 
 
 @firmware.command()
@@ -114,8 +108,8 @@ async def update(
       csms firmware update CP-002 --url sftp://depot:PASSWORD@files.example/pump-2.1.bin --retrieve-at 2026-03-02T01:00:00Z
       csms firmware update CP-003 --url https://files.example/x.bin --signing-certificate maker.pem --signature MEUCIQD...
     """
-    certificate = _certificate(certificate_path)
-    _require_both(certificate, signature)
+    certificate = certificate_of(certificate_path)
+    require_both(certificate, signature)
     begin = retrieve_at or datetime.now(UTC)
     if install_at is not None and install_at < begin:
         raise click.BadParameter("it cannot be installed before it is fetched", param_hint="--install-at")
@@ -142,27 +136,6 @@ async def update(
         await finish(context, connection, output, kind, known, request, outcome, wait_s=wait_s)
 
 
-def _certificate(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    text = path.read_text(encoding="ascii", errors="replace").strip() + "\n"
-    if "PRIVATE KEY" in text:
-        raise click.BadParameter(f"{path} holds a private key, which is nobody's but the signer's", param_hint="--signing-certificate")  # fmt: skip
-    if not text.startswith("-----BEGIN CERTIFICATE-----"):
-        raise click.BadParameter(f"{path} is no PEM certificate", param_hint="--signing-certificate")
-    if len(text) > CERTIFICATE_LENGTH_MAX:
-        raise click.BadParameter(
-            f"{path} is longer than the {CERTIFICATE_LENGTH_MAX} characters that OCPP takes; give the certificate alone",
-            param_hint="--signing-certificate",
-        )
-    return text
-
-
-def _require_both(certificate: str | None, signature: str | None) -> None:
-    if (certificate is None) is not (signature is None):
-        raise click.UsageError("--signing-certificate and --signature come together")
-
-
 @firmware.command()
 @click.argument("id_", metavar="[CP]", required=False)
 @most_option
@@ -178,11 +151,8 @@ async def status(context: click.Context, id_: str | None, most: int, output: Out
       csms firmware status CP-001 -o json
     """
     async with connect(context) as connection:
-        name = None if id_ is None else (await charge_points.get(connection, id_)).id
-        kinds = [TransferKind.FIRMWARE, TransferKind.PUBLICATION]
-        known = await service.transfers(connection, kinds, charge_point=name, most=most)
-        versions = await service.firmware_of(connection, known)
-    output.rows(rows(known, versions), columns=COLUMNS)
+        found = await listed(connection, [TransferKind.FIRMWARE, TransferKind.PUBLICATION], id_, most)
+    output.rows(found, columns=COLUMNS)
 
 
 @firmware.command()

@@ -16,10 +16,10 @@ from csms.firmware.asking import (
     ask,
     finish,
     interval_option,
+    listed,
     most_option,
     patience_option,
     retries_option,
-    rows,
     url_option,
     wait_option,
 )
@@ -27,6 +27,7 @@ from csms.firmware.service import Attempt
 from csms.firmware.transfer import TransferKind
 from csms.protocol.blocks.firmware import GetDiagnostics, GetLog, LogKind
 from csms.protocol.vocabulary import Command
+from csms.rollouts.collection_cli import collection_commands
 
 
 @click.group()
@@ -35,9 +36,14 @@ def log() -> None:
 
     \b
     Examples:
+      csms log collect --site harbour --out logs/
       csms log get CP-001 --kind diagnostics --url https://files.example/inbox/ --wait
       csms log status CP-001
     """
+
+
+for _command in collection_commands:
+    log.add_command(_command)
 
 
 @log.command()
@@ -114,7 +120,5 @@ async def status(context: click.Context, id_: str | None, most: int, output: Out
       csms log status CP-001 -o json
     """
     async with connect(context) as connection:
-        name = None if id_ is None else (await charge_points.get(connection, id_)).id
-        known = await service.transfers(connection, [TransferKind.LOG], charge_point=name, most=most)
-        versions = await service.firmware_of(connection, known)
-    output.rows(rows(known, versions), columns=COLUMNS)
+        found = await listed(connection, [TransferKind.LOG], id_, most)
+    output.rows(found, columns=COLUMNS)

@@ -33,6 +33,12 @@ SELECT DISTINCT ON (charge_point) *
  WHERE kind = ANY (:kinds::text[])
  ORDER BY charge_point, asked_at DESC, id;
 
+-- name: requests_since
+-- What charge points were asked, each since an instant of its own.
+SELECT r.*
+  FROM unnest(:charge_points::text[], :sinces::timestamptz[]) AS t (charge_point, since)
+  JOIN transfer_request r ON r.charge_point = t.charge_point AND r.kind = :kind::text AND r.asked_at >= t.since;
+
 -- name: statuses_since
 -- What charge points told, each since an instant of its own (NULL: ever), oldest first; of each at most so many.
 SELECT s.*
@@ -75,3 +81,28 @@ SELECT DISTINCT unnest(not_known), false
 -- name: has_security_events
 -- Whether the charge point has ever sent what only the security white paper has.
 SELECT EXISTS (SELECT FROM security_event WHERE charge_point = :charge_point::text AND source = 'charge_point');
+
+-- name: insert_image
+-- Firmware to hand out; nothing where this version is offered already.
+INSERT INTO firmware_image (file, version, vendor, model, signature, certificate, actor)
+VALUES (:file::bigint, :version::text, :vendor::text, :model::text, :signature::text, :certificate::text, :actor::text)
+    ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: images
+-- Firmware, newest first, with its file and what roll-outs it was in.
+SELECT i.*, f.name, f.size_bytes, f.sha256, i.signature IS NOT NULL AS signed,
+       (SELECT coalesce(array_agg(r.id ORDER BY r.id), '{}') FROM rollout r WHERE r.image = i.id) AS rollouts
+  FROM firmware_image i JOIN file f ON f.id = i.file
+ WHERE (:id::integer IS NULL OR i.id = :id) AND (:even_withdrawn::boolean OR i.withdrawn_at IS NULL)
+ ORDER BY i.id DESC;
+
+-- name: withdraw_image
+-- Firmware that is offered no longer.
+UPDATE firmware_image SET withdrawn_at = now() WHERE id = :id::integer AND withdrawn_at IS NULL RETURNING file;
+
+-- name: open_rollouts_of_image
+-- Roll-outs that still hand it out.
+SELECT r.id FROM rollout r
+ WHERE r.image = :image::integer AND r.state IN ('running', 'paused', 'stopped')
+ ORDER BY r.id;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from billing import Refused
@@ -68,7 +69,12 @@ async def carry_out(
 
     The request is in the books before it is sent: the first status may come on the heels of the answer.
     """
-    request = await _open(connection, charge_point, kind, attempts[0], actor=actor)
+    request = await open_request(connection, charge_point, kind, attempts[0], actor=actor)
+    return request, await deliver(connection, request, attempts, send=send)
+
+
+async def deliver(connection: Any, request: int, attempts: Sequence[Attempt], *, send: Send) -> Outcome:
+    """Send what is in the books, and enter what came of it. `connection` may be a pool: none is held meanwhile."""
     for number, attempt in enumerate(attempts):
         command = attempt.command(request)
         if number:
@@ -84,10 +90,13 @@ async def carry_out(
         if outcome.status != "not_supported":
             break
     await _answered(connection, request, outcome.accepted, outcome)
-    return request, outcome
+    return outcome
 
 
-async def _open(connection: Any, charge_point: ChargePoint, kind: TransferKind, first: Attempt, *, actor: str) -> int:
+async def open_request(
+    connection: Any, charge_point: ChargePoint, kind: TransferKind, first: Attempt, *, actor: str
+) -> int:
+    """Enter what is about to be asked; its id, which goes along on the wire."""
     while True:
         id_ = secrets.randbelow(2**31 - 1) + 1
         made: int | None = await SQL.insert_request.fetchval(
@@ -185,6 +194,18 @@ async def transfer(connection: Any, charge_point: str, kind: TransferKind, reque
     """What became of one request so far."""
     known = await transfers(connection, [kind], charge_point=charge_point)
     return next(each for each in known if each.request is not None and each.request.id == request)
+
+
+async def transfers_since(
+    connection: Any, kind: TransferKind, since: Sequence[tuple[str, datetime]]
+) -> dict[int, Transfer]:
+    """What became of the requests of charge points, each since an instant of its own, by request."""
+    rows = await SQL.requests_since.fetch(
+        connection, kind=str(kind), charge_points=[each for each, _ in since], sinces=[at for _, at in since]
+    )
+    told = await read_statuses(connection, [kind], since)
+    known = put_together([request_of(row) for row in rows], told)
+    return {each.request.id: each for each in known if each.request is not None}
 
 
 async def firmware_of(connection: Any, known: Sequence[Transfer]) -> dict[str, str | None]:

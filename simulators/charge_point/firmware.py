@@ -1,5 +1,6 @@
-"""Firmware and logs as a charge point does them, though it transfers nothing: it plays what each version would tell.
+"""Firmware and logs as a charge point does them: it fetches, checks, installs and sends, and tells what each version tells.
 
+Files at addresses of this machine are really moved; for other addresses it plays what it would tell.
 ``faults`` are words that the next transfers end in, or are answered with; ``STALL`` is one that never comes further.
 """
 
@@ -19,11 +20,24 @@ from ocpp.v201 import call as call201
 from ocpp.v201 import call_result as result201
 
 from simulators.charge_point.dialect import Handler
+from simulators.charge_point.transfer import (
+    BROKEN,
+    UPLOAD_WORDS,
+    AnsweredError,
+    Download,
+    is_real,
+    is_signed,
+    md5,
+    send,
+)
 
 if TYPE_CHECKING:
     from simulators.charge_point.station import SimulatedChargePoint
 
 STALL = "Stall"
+INTERRUPTED = "Interrupted"
+"""The next download breaks off in the middle."""
+INTERRUPTED_AFTER_BYTES = 20_000
 FIRST_VERSION = "1.0.0"
 REFUSALS = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 UPLOAD_FAULTS = ("UploadFailed", "UploadFailure", "PermissionDenied", "BadMessage", "NotSupportedOperation")
@@ -42,6 +56,10 @@ class Work:
     retrieve_at: datetime | None = None
     install_at: datetime | None = None
     checksum: str = ""
+    certificate: str = ""
+    signature: str = ""
+    retry_interval_s: float = 0.0
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -54,6 +72,8 @@ class Transfers:
     published: set[str] = field(default_factory=set)
     current: dict[str, Work | None] = field(default_factory=dict)
     last: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    downloads: list[Download] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
 
     def begin(self, kind: str, work: Work, play: Callable[[Work], Any]) -> str:
         """Take a transfer on, once its answer is on the wire; the answer's status."""
@@ -119,7 +139,7 @@ class Transfers:
         if not await self._download("firmware", work):
             return
         if work.signed:
-            if self.fails("InvalidSignature"):
+            if self.fails("InvalidSignature") or not self._is_genuine(work):
                 await tell("InvalidSignature")
                 return
             await tell("SignatureVerified")
@@ -139,13 +159,46 @@ class Transfers:
 
     async def upload(self, work: Work) -> None:
         """Send a log."""
-        for _ in range(work.retries + 1):
+        for number in range(work.retries + 1):
+            await self._pause_before(number, work)
             if not await self._tell("log", work, "Uploading"):
                 return
-            fault = next((each for each in UPLOAD_FAULTS if self.fails(each)), None)
+            fault = next((each for each in UPLOAD_FAULTS if self.fails(each)), None) or await self._send(work)
             await self._tell("log", work, fault or "Uploaded")
             if fault is None:
                 return
+
+    async def _send(self, work: Work) -> str | None:
+        """Really, where it is on this machine; the word for what went wrong."""
+        if not is_real(work.url):
+            return None
+        content = log_content(self.station.identity, self.station.build.log_bytes)
+        build = self.station.build
+        try:
+            await asyncio.to_thread(send, work.url, content, name=work.name, how=build.upload, trust=build.trust)
+        except AnsweredError as refused:
+            self.station.truth.note(self.station.clock.now, "upload", str(refused))
+            return self._failed(UPLOAD_WORDS.get(refused.status, "UploadFailure"), work)
+        except BROKEN as broken:
+            self.station.truth.note(self.station.clock.now, "upload", str(broken))
+            return self._failed("UploadFailure", work)
+        self.sent.append(content)
+        return None
+
+    def _failed(self, word: str, work: Work) -> str:
+        """Plain 1.6 has one word for all of it."""
+        return "UploadFailed" if work.request is None else word
+
+    async def _pause_before(self, number: int, work: Work) -> None:
+        """Between two tries, as asked for; what is only played does not wait."""
+        if number and is_real(work.url):
+            await asyncio.sleep(work.retry_interval_s)
+
+    def _is_genuine(self, work: Work) -> bool:
+        """What was not really fetched cannot be checked."""
+        if not is_real(work.url):
+            return True
+        return is_signed(bytes(self.downloads[-1].content), work.certificate, work.signature)
 
     async def publish(self, work: Work) -> None:
         """Download, check, offer."""
@@ -153,21 +206,40 @@ class Transfers:
         if not await self._download("publication", work):
             return
         for fault, otherwise in {"InvalidChecksum": "ChecksumVerified", "PublishFailed": "Published"}.items():
-            if self.fails(fault):
+            if self.fails(fault) or (fault == "InvalidChecksum" and not self._is_as_summed(work)):
                 await tell(fault)
                 return
             if otherwise == "Published":
                 self.published.add(work.checksum)
             await tell(otherwise)
 
+    def _is_as_summed(self, work: Work) -> bool:
+        return not is_real(work.url) or md5(bytes(self.downloads[-1].content)) == work.checksum
+
     async def _download(self, kind: str, work: Work) -> bool:
-        for _ in range(work.retries + 1):
+        download = Download(work.url, self.station.build.trust)
+        for number in range(work.retries + 1):
+            await self._pause_before(number, work)
             if not await self._tell(kind, work, "Downloading"):
                 return False
-            if not self.fails("DownloadFailed"):
+            if not self.fails("DownloadFailed") and await self._fetch(download):
                 return await self._tell(kind, work, "Downloaded")
             await self._tell(kind, work, "DownloadFailed")
         return False
+
+    async def _fetch(self, download: Download) -> bool:
+        """Really, where it is on this machine; behind what an earlier try has brought."""
+        if not is_real(download.url):
+            return True
+        if download not in self.downloads:
+            self.downloads.append(download)
+        break_after = INTERRUPTED_AFTER_BYTES if self.fails(INTERRUPTED) else None
+        try:
+            await asyncio.to_thread(download.go_on, break_after=break_after)
+        except (AnsweredError, *BROKEN) as trouble:
+            self.station.truth.note(self.station.clock.now, "download", str(trouble))
+            return False
+        return True
 
     # --- its words
 
@@ -210,14 +282,27 @@ def version_in(url: str, before: str) -> str:
     return str(found[-1]) if found else f"{before}+1"
 
 
-def firmware_work(request_id: int, firmware: dict[str, Any], retries: int | None) -> Work:
+def log_content(identity: str, length: int) -> bytes:
+    """What stands in a log: the same for a charge point each time, and different for each."""
+    lines = b"".join(f"{n:08} {identity} all is well\n".encode() for n in range(length // 20 + 1))
+    return lines[:length]
+
+
+def tries_of(given: dict[str, Any]) -> dict[str, Any]:
+    """How often to try again, and how many seconds later."""
+    return {"retries": given.get("retries") or 0, "retry_interval_s": given.get("retry_interval") or 0}
+
+
+def firmware_work(request_id: int, firmware: dict[str, Any], **given: Any) -> Work:
     """Out of a FirmwareType."""
     install_at = firmware.get("install_date_time")
     return Work(
         url=firmware["location"],
         request=request_id,
-        retries=retries or 0,
+        **tries_of(given),
         signed="signing_certificate" in firmware,
+        certificate=firmware.get("signing_certificate", ""),
+        signature=firmware.get("signature", ""),
         retrieve_at=datetime.fromisoformat(firmware["retrieve_date_time"]),
         install_at=None if install_at is None else datetime.fromisoformat(install_at),
     )
@@ -227,23 +312,25 @@ def handlers_16(station: SimulatedChargePoint, trigger: Handler) -> dict[str, Ha
     """Answers to the calls of OCPP 1.6 and of its security white paper. ``trigger`` answers TriggerMessage."""
     transfers = station.transfers
 
-    def update(location: str, retrieve_date: str, retries: int | None = None, **_: Any) -> Any:
-        work = Work(url=location, retries=retries or 0, retrieve_at=datetime.fromisoformat(retrieve_date))
+    def update(location: str, retrieve_date: str, **given: Any) -> Any:
+        work = Work(url=location, retrieve_at=datetime.fromisoformat(retrieve_date), **tries_of(given))
         transfers.begin("firmware", work, transfers.install)
         return result16.UpdateFirmware()
 
-    def signed_update(request_id: int, firmware: dict[str, Any], retries: int | None = None, **_: Any) -> Any:
-        work = firmware_work(request_id, firmware, retries)
+    def signed_update(request_id: int, firmware: dict[str, Any], **given: Any) -> Any:
+        work = firmware_work(request_id, firmware, **given)
         return result16.SignedUpdateFirmware(status=transfers.begin("firmware", work, transfers.install))
 
-    def diagnostics(location: str, retries: int | None = None, **_: Any) -> Any:
+    def diagnostics(location: str, **given: Any) -> Any:
         if transfers.fails("NoDiagnostics"):
             return result16.GetDiagnostics()
-        transfers.begin("log", Work(url=location, retries=retries or 0), transfers.upload)
-        return result16.GetDiagnostics(file_name=f"{station.identity}-diagnostics.log")
+        name = f"{station.identity}-diagnostics.log"
+        work = Work(url=location, name=name, **tries_of(given))
+        transfers.begin("log", work, transfers.upload)
+        return result16.GetDiagnostics(file_name=name)
 
-    def get_log(log: dict[str, Any], log_type: str, request_id: int, retries: int | None = None, **_: Any) -> Any:
-        work = Work(url=log["remote_location"], request=request_id, retries=retries or 0)
+    def get_log(log: dict[str, Any], log_type: str, request_id: int, **given: Any) -> Any:
+        work = log_work(station, log, log_type, request_id, **given)
         status = transfers.begin("log", work, transfers.upload)
         return result16.GetLog(status=status, filename=log_name(station, log_type, status))
 
@@ -271,12 +358,12 @@ def handlers_201(station: SimulatedChargePoint) -> dict[str, Handler]:
     """Answers to the calls of OCPP 2.0.1."""
     transfers = station.transfers
 
-    def update(request_id: int, firmware: dict[str, Any], retries: int | None = None, **_: Any) -> Any:
-        work = firmware_work(request_id, firmware, retries)
+    def update(request_id: int, firmware: dict[str, Any], **given: Any) -> Any:
+        work = firmware_work(request_id, firmware, **given)
         return result201.UpdateFirmware(status=transfers.begin("firmware", work, transfers.install))
 
-    def get_log(log: dict[str, Any], log_type: str, request_id: int, retries: int | None = None, **_: Any) -> Any:
-        work = Work(url=log["remote_location"], request=request_id, retries=retries or 0)
+    def get_log(log: dict[str, Any], log_type: str, request_id: int, **given: Any) -> Any:
+        work = log_work(station, log, log_type, request_id, **given)
         status = transfers.begin("log", work, transfers.upload)
         return result201.GetLog(status=status, filename=log_name(station, log_type, status))
 
@@ -296,6 +383,12 @@ def handlers_201(station: SimulatedChargePoint) -> dict[str, Handler]:
         station,
         {"UpdateFirmware": update, "GetLog": get_log, "PublishFirmware": publish, "UnpublishFirmware": unpublish},
     )
+
+
+def log_work(station: SimulatedChargePoint, log: dict[str, Any], log_type: str, request_id: int, **given: Any) -> Work:
+    """Out of a GetLog."""
+    name = log_name(station, log_type, "Accepted") or ""
+    return Work(url=log["remote_location"], request=request_id, name=name, **tries_of(given))
 
 
 def log_name(station: SimulatedChargePoint, log_type: str, status: str) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,6 +59,9 @@ class Build:
     stop_on_invalid: bool = True
     seq_start: int = 0  # 2.0.1: some stations count on per EVSE
     wrap: Callable[[Connection], Connection] | None = None
+    trust: Path | None = None  # who signs the certificates of file servers, PEM; None: whom the machine trusts
+    upload: str = "put"  # how logs are sent: put, post, form
+    log_bytes: int = 20_000
     unknown: frozenset[str] = frozenset()  # actions of firmware, logs, reservations that it answers with NotImplemented
 
 
