@@ -31,6 +31,7 @@ _ALGORITHMS: dict[HashAlgorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] 
     HashAlgorithm.SHA512: hashes.SHA512(),
 }
 UNKNOWN_RESPONDER = Reason(code="NotEnabled", text="the operator has not allowed this responder")
+BUSY = Reason(code="Unspecified", text="the responders are busy with earlier questions; ask again later")
 INVALID_QUESTION = Reason(
     code="InvalidValue", text="the hashes or the serial number are not what their algorithm makes"
 )

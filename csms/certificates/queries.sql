@@ -52,12 +52,12 @@ UPDATE certificate_work w
 RETURNING w.request, w.tries, r.charge_point, r.purpose, r.csr;
 
 -- name: take_deliveries
--- Certificates to send now, to charge points that are online and were accepted by us.
+-- Certificates to send now, to charge points that are online and not turned away: pending ones are furnished (B02).
 UPDATE certificate_work w
    SET due_at = now() + :lease::interval, tries = w.tries + 1
   FROM (SELECT k.request
           FROM certificate_work k JOIN certificate_request q ON q.id = k.request
-          JOIN charge_point p ON p.id = q.charge_point AND p.registration = 'Accepted'
+          JOIN charge_point p ON p.id = q.charge_point AND p.registration <> 'Rejected'
          WHERE k.state = 'issued' AND k.due_at <= now()
            AND EXISTS (SELECT FROM socket s JOIN node n ON n.id = s.node
                         WHERE s.charge_point = q.charge_point AND s.closed_at IS NULL AND n.heard_at > now() - n.lease)

@@ -78,8 +78,15 @@ class Certificates:
         url = ocsp.allowed_responder(fact.url, self._settings.ocsp_responders)
         if url is None:
             return CertificateStatusAnswer(reason=ocsp.UNKNOWN_RESPONDER)
-        async with self._responders:
+        try:
+            async with asyncio.timeout(self._settings.ocsp_timeout_s):
+                await self._responders.acquire()
+        except TimeoutError:
+            return CertificateStatusAnswer(reason=ocsp.BUSY)
+        try:
             return await ocsp.ask(url, fact.certificate, timeout_s=self._settings.ocsp_timeout_s)
+        finally:
+            self._responders.release()
 
     async def run(self) -> None:
         """Work at what is due until cancelled."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -19,6 +23,7 @@ from cryptography.x509 import ocsp
 from est_server import PASSWORD, USER, Est, est_server
 
 from csms.certificates.est import EstUrlInvalid, est_url
+from csms.certificates.http_exchange import Asked, Unreachable, exchange
 from csms.certificates.ocsp import allowed_responder
 from csms.protocol.blocks.certificate_facts import (
     CertificateHash,
@@ -194,6 +199,7 @@ async def test_a_responder_that_the_operator_named_is_asked_and_no_other(
             led_astray = await status(room, named, f"{est.url}/away")
             elsewhere = await status(room, named, f"{est.url}/.well-known/est/cacerts")
 
+    assert est.labels == [], "what was not allowed was not asked"
     assert good.ocsp_result is not None
     response = ocsp.load_der_ocsp_response(base64.b64decode(good.ocsp_result))
     assert response.certificate_status is ocsp.OCSPCertStatus.GOOD
@@ -205,6 +211,32 @@ async def test_a_responder_that_the_operator_named_is_asked_and_no_other(
         "led_astray": (None, "the responder answered with status 302"),
         "elsewhere": (None, "the operator has not allowed this responder"),
     }
+
+
+async def test_a_server_that_says_a_byte_a_second_holds_neither_an_answer_nor_a_thread() -> None:
+    """Its own time-out for each read would never end it."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    url = urlsplit(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    before = threading.active_count()
+    with pytest.raises(Unreachable, match="no answer within"):
+        await exchange(Asked(method="GET", url=url), tls=None, timeout_s=0.3)
+    async with asyncio.timeout(5):
+        await asyncio.get_running_loop().shutdown_default_executor()
+    server.close()
+    await server.wait_closed()
+
+    assert threading.active_count() <= before
 
 
 ALLOWED = ("http://ocsp.example/v2g", "https://ca.example:8443")
