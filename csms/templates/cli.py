@@ -221,9 +221,10 @@ async def _foresee(
         if listed["protocol"] is None:
             return None
         wanted = stored.template.for_protocol(Protocol(listed["protocol"]))
+        unknown: list[str] = []
         if reads:
-            await read_now(connection, listed, list(wanted), actor=actor, timeout_s=timeout_s)
-        return await service.foresee(connection, listed["id"], wanted, at=stored)
+            unknown = await read_now(connection, listed, list(wanted), actor=actor, timeout_s=timeout_s)
+        return await service.foresee(connection, listed["id"], wanted, at=stored, unknown=unknown)
 
     with progress_bar(stored.name, len(found)) as advance:
         plans = await for_each(pool, found, work, parallel=pool.get_max_size(), advance=advance)

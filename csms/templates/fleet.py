@@ -81,11 +81,11 @@ def sender(connection: Any, charge_point: str, *, actor: str, timeout_s: float) 
 
 async def read_now(
     connection: Any, listed: Mapping[str, Any], names: Sequence[str], *, actor: str, timeout_s: float
-) -> bool:
-    """Have it tell some of its settings, and keep them; False where it does not."""
+) -> list[str]:
+    """Have it tell some of its settings, and keep them, where it is online; those that it says it does not have."""
     (now,) = await charge_points.list_charge_points(connection, identity=listed["id"])
     if not now["online"] or not names:
-        return not names
+        return []
     device = DeviceSettings(
         charge_point=now["id"],
         protocol=Protocol(now["protocol"]),
@@ -93,4 +93,4 @@ async def read_now(
         books=lambda: nullcontext(connection),
     )
     outcome = await device.read(names)
-    return bool(outcome.data)
+    return [str(name) for name in outcome.data.get("unknown", [])]

@@ -59,7 +59,7 @@ class Past:
 def planned(
     wanted: Mapping[str, str], present: Mapping[str, Known], *, unknown: Iterable[str], past: Past
 ) -> list[Planned]:
-    """One step for each setting. `present` by name as `by_name` makes it; `unknown` the charge point does not have."""
+    """One step for each setting, in the order of their names. `present` by name as `by_name` makes it; `unknown` the charge point does not have."""
     missing = {name.casefold() for name in unknown}
     return [
         Planned(
@@ -68,7 +68,7 @@ def planned(
             value=None if (known := present.get(name.casefold())) is None else known.value,
             step=_step(value, known, is_unknown=name.casefold() in missing, answer=past.answers.get(name), past=past),
         )
-        for name, value in wanted.items()
+        for name, value in sorted(wanted.items())
     ]
 
 

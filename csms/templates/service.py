@@ -161,10 +161,12 @@ def is_settable(known: Known, section: Section) -> bool:
 # --- given -----------------------------------------------------------------------------------------------------------
 
 
-async def foresee(connection: Any, charge_point: str, wanted: Mapping[str, str], *, at: Stored) -> list[Planned]:
+async def foresee(
+    connection: Any, charge_point: str, wanted: Mapping[str, str], *, at: Stored, unknown: Sequence[str] = ()
+) -> list[Planned]:
     """What giving it would do, by what is known here; a setting that nobody has read counts as to be set."""
     past = await _past(connection, charge_point, at, again=False)
-    return planned(wanted, await known_settings(connection, charge_point), unknown=(), past=past)
+    return planned(wanted, await known_settings(connection, charge_point), unknown=unknown, past=past)
 
 
 async def completed(connection: Any, charge_point: str, stored: Stored) -> Given | None:
