@@ -176,7 +176,7 @@ async def test_what_charge_points_tell_of_security_is_listed_counted_and_followe
     missing = await shop.csms("security", "show", 999_999_999)
     log = shop.log_path.read_text()
 
-    assert None not in {first, before}
+    assert None not in [first, before]
     assert (of_old["type"], of_old["critical"], of_old["count"], of_old["remote"]) == ("ResetOrReboot", True, 1, None)
     assert (followed["type"], followed["critical"], followed["tech_info"]) == ("TamperDetectionActivated", True, info)
     assert {each["type"] for each in more} == {"InvalidMessages", "VendorSpecific"}
