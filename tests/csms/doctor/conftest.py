@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from csms.database.embedded import EmbeddedPostgres
-from tests.conftest import _fresh_database, directory_for_everybody
-from tests.world import World, usual_world
+pytest.register_assert_rewrite("tests.world", "ward")
+
+from csms.database.embedded import EmbeddedPostgres  # noqa: E402 - after the line that explains assertions
+from tests.conftest import _fresh_database, directory_for_everybody  # noqa: E402
+from tests.world import World, usual_world  # noqa: E402
 
 
 @pytest.fixture(scope="module")
