@@ -61,6 +61,7 @@ class Known:
     vehicle: Vehicle | None = None
     stay: Stay | None = None
     is_online: bool = False
+    booted_at: datetime | None = None
     silent_since: datetime | None = None
     seen: bool = True
     abilities_known: bool = True
@@ -216,19 +217,21 @@ def _known(
     )  # fmt: skip
     unable = _unable(target, base, charge_point["booted_at"], several=several)
     reach = _reach((base, tx), charge_point, unable=unable, timing=timing, now=now)
-    lost = {slot: _is_lost(each, target, changes) for slot, each in ((Slot.BASE, base), (Slot.TX, tx))}
-    overridden = _is_overridden(base, tx, target, changes)
+    done = [row for row in changes if row["at"] <= now]  # what is still under way cannot be put right yet
     place = Place(
         charge_point=key[0], evse=key[1], lines=outlet.lines, amps_max=outlet.amps_max, reach=reach,
         session=None if session is None else session["id"], base=base, tx=tx, keeps_tx=outlet.via is Via.TX,
-        confirm_base=_is_older(base, charge_point["booted_at"]) or lost[Slot.BASE],
-        confirm_tx=_is_older(tx, charge_point["booted_at"]) or lost[Slot.TX] or overridden,
-        lost=overridden or any(lost.values()), told_at=told_at,
+        confirm_base=_is_older(base, charge_point["booted_at"]) or _is_lost(base, target, done),
+        confirm_tx=_is_older(tx, charge_point["booted_at"]) or _is_lost(tx, target, done)
+        or _is_overridden(base, tx, target, done),
+        lost=_is_lost(base, target, changes) or _is_lost(tx, target, changes)
+        or _is_overridden(base, tx, target, changes),
+        told_at=told_at,
     )  # fmt: skip
     return Known(
         place=place, target=target, protocol=protocol, seen=charge_point["seen"], unable=unable,
-        vehicle=_vehicle(session, draws, outlet, voltage_v), abilities_known=bool(charge_point["abilities"]),
-        is_online=charge_point["online"], silent_since=None if charge_point["online"] else charge_point["closed_at"],
+        vehicle=_vehicle(session, draws, outlet, voltage_v), abilities_known=abilities.stack_level_max is not None,
+        is_online=charge_point["online"], booted_at=charge_point["booted_at"], silent_since=None if charge_point["online"] else charge_point["closed_at"],
     )  # fmt: skip
 
 
@@ -245,7 +248,7 @@ def _unable(target: Target, base: Told, booted_at: datetime | None, *, several: 
         return "one limit of the charge point does not say how its EVSEs share it: use --via tx or tx_default"
     last = base.since[-1] if base.since else None
     if last is not None and last.status in UNABLE and (booted_at is None or booted_at < last.sent_at):
-        return "it does no smart charging"
+        return cannot(target) or "it does no smart charging"
     return cannot(target)
 
 

@@ -72,6 +72,8 @@ class SiteLimits:
         self._slots = asyncio.Semaphore(AT_ONCE_MAX)
         self._limited = False
         self._over: set[str] = set()
+        self._asked: dict[str, datetime | None] = {}
+        """Charge points that were asked what they can do, and after which boot."""
 
     def wake(self, charge_point: str) -> None:
         """Something has changed there: a start, a stop, a status, a boot, a socket that came or went."""
@@ -172,8 +174,13 @@ class SiteLimits:
         place, target = known.place, known.target
         if errand.amps is None:
             return await self._send(place.charge_point, clear_limit(place.evse, errand.slot))
-        if not known.abilities_known and known.protocol is not None:
+        if (
+            not known.abilities_known
+            and known.protocol is not None
+            and self._asked.get(place.charge_point) != known.booted_at
+        ):
             target = await self._with_abilities(known)
+            self._asked[place.charge_point] = known.booted_at
         reason = cannot(target)
         if reason is not None:
             return Outcome(accepted=False, status="not_supported", detail=reason)

@@ -101,13 +101,14 @@ SELECT c.id, (SELECT t.sent_at FROM site_limit_step t WHERE t.charge_point = c.i
  WHERE c.site = :site::text;
 
 -- name: changes_by_others
--- Profiles that an operator set or cleared at charge points of a site after limits were told that may hold.
-SELECT DISTINCT r.id, r.charge_point, r.body, r.at
+-- Profiles that an operator set or cleared at charge points of a site after limits were told that may hold. Each may take
+-- effect until it is answered, or, where nobody books an answer, until a while after it was asked for.
+SELECT DISTINCT r.id, r.charge_point, r.body, coalesce(a.at, r.at + interval '2 minutes') AS at
   FROM charge_point c
   JOIN site_limit_step t ON t.charge_point = c.id AND NOT t.settled AND t.accepted
-  JOIN profile_request r ON r.charge_point = c.id AND r.at >= t.sent_at
+  JOIN profile_request r ON r.charge_point = c.id AND r.at >= t.sent_at - interval '10 minutes'
   LEFT JOIN profile_answer a ON a.request = r.id
- WHERE c.site = :site::text AND r.command IN ('SetChargingProfile', 'ClearChargingProfile')
+ WHERE c.site = :site::text AND coalesce(a.at, r.at + interval '2 minutes') >= t.sent_at AND r.command IN ('SetChargingProfile', 'ClearChargingProfile')
    AND (a.accepted IS DISTINCT FROM false OR a.status IN ('timeout', 'offline'))
  ORDER BY r.id;
 
