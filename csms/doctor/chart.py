@@ -5,7 +5,7 @@ The messages are the newest that are kept, so that what they show is true of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -197,6 +197,11 @@ def found(messages: list[Message], evidence: str, *, proof: Message | None = Non
         first_at=messages[0].at,
         last_at=messages[-1].at,
     )
+
+
+def many(things: Sized, word: str) -> str:
+    """So many of them, in words: 1 message, 2 messages."""
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def seconds(span: timedelta) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.progress import Progress
 from rich.rule import Rule
@@ -19,7 +19,7 @@ from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
 from csms.cli.context import connect, settings_of
 from csms.doctor import service
-from csms.doctor.examination import Finding
+from csms.doctor.examination import Finding, How
 
 COLUMNS = ("severity", "name", "count", "last_at", "says", "evidence", "billing", "move", "next", "frame")
 SUMMARY_COLUMNS = ("charge_point", "site", "vendor", "model", "error", "warning", "info", "gravest")
@@ -113,15 +113,31 @@ def _progress(total: int) -> Iterator[Any]:
 
 def _sheet(charge_point: ChargePoint, found: Sequence[Finding]) -> Group:
     make = " ".join(word for word in (charge_point.vendor, charge_point.model, charge_point.firmware) if word)
-    counts = [f"{n} {word}" for word in COLOURS if (n := sum(1 for each in found if each.severity == word))]
+    seen = [each for each in found if each.how is How.SEEN]
+    counts = [f"{n} {word}" for word in COLOURS if (n := sum(1 for each in seen if each.severity == word))]
     mode = ", strict" if charge_point.strict else ""
     head = f"{charge_point.id}  {printable(make) or 'make unknown'}{mode}  {', '.join(counts) or 'nothing found'}"
-    return Group(Rule(Text(head, style="bold"), align="left"), *(_block(charge_point, each) for each in found))
+    blocks = [_block(charge_point, each) for each in seen]
+    return Group(Rule(Text(head, style="bold"), align="left"), *blocks, *_known(charge_point, found))
+
+
+def _known(charge_point: ChargePoint, found: Sequence[Finding]) -> list[RenderableType]:
+    """What the make is known for and did not show: one line each."""
+    known = [each for each in found if each.how is How.KNOWN]
+    if not known:
+        return []
+    lines = [
+        Text.assemble(
+            (f"  {each.entry.name:<26}", "bold"), f"{each.entry.says}{_switched(service.shown(charge_point, each))}"
+        )
+        for each in known
+    ]
+    return [Text("known of its make, not seen here", style="dim"), *lines]
 
 
 def _block(charge_point: ChargePoint, finding: Finding) -> Group:
     row = service.shown(charge_point, finding)
-    seen = f"{finding.count}x" if finding.how == "seen" else "known of its make"
+    seen = "once" if finding.count == 1 else f"{finding.count}x"
     last = "" if finding.last_at is None else f", last {finding.last_at:%Y-%m-%d %H:%M}Z"
     title = Text.assemble(
         (f"{finding.severity:<8}", COLOURS[finding.severity]), (finding.entry.name, "bold"), f"  {seen}{last}"

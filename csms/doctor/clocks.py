@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from csms.doctor.chart import Chart, Found, Message, found
+from csms.doctor.chart import Chart, Found, Message, found, many
 from csms.sessions.clock import STAMP_MIN, Stamp, offset_s
 
 OFFSET_S_MAX = Decimal(60)
@@ -25,7 +25,7 @@ def time_zone_mixed(chart: Chart) -> Found | None:
         (zoned if _ZONED.search(text[10:]) else bare).append(message)
     if not zoned or not bare:
         return None
-    return found(bare, f"{len(bare)} times without zone beside {len(zoned)} with one")
+    return found(bare, f"{many(bare, 'time')} without zone beside {len(zoned)} with one")
 
 
 def clock_offset(chart: Chart) -> Found | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
-from csms.doctor.chart import RESULT, Chart, Found, Message, Socket, found, seconds
+from csms.doctor.chart import RESULT, Chart, Found, Message, Socket, found, many, seconds
 from csms.protocol.quirks.catalogue import Make, is_known_make
 
 REDIAL_LATE = timedelta(minutes=3)
@@ -25,7 +25,7 @@ def protocol_changes(chart: Chart) -> Found | None:
     changed = [later for earlier, later in pairwise(chart.sockets) if earlier.protocol != later.protocol]
     if len(changed) < 2:  # noqa: PLR2004 - one change is an update of its firmware
         return None
-    return _of_sockets(changed, f"{len(changed)} changes within {len(chart.sockets)} connections", chart.sockets)
+    return _of_sockets(changed, f"{many(changed, 'change')} within {many(chart.sockets, 'connection')}", chart.sockets)
 
 
 def redial_late(chart: Chart) -> Found | None:
@@ -38,7 +38,7 @@ def redial_late(chart: Chart) -> Found | None:
             longest = max(longest, gap)
     if len(late) < REDIALS_MIN:
         return None
-    return _of_sockets(late, f"{len(late)} times, {seconds(longest)} s at most")
+    return _of_sockets(late, f"{many(late, 'time')}, {seconds(longest)} s at most")
 
 
 def reconnect_loop(chart: Chart) -> Found | None:
@@ -46,14 +46,14 @@ def reconnect_loop(chart: Chart) -> Found | None:
         if last.opened_at - first.opened_at <= LOOP_WITHIN:
             since = first.opened_at
             loop = [each for each in chart.sockets if since <= each.opened_at <= since + LOOP_WITHIN]
-            return _of_sockets(loop, f"{len(loop)} connections within {seconds(LOOP_WITHIN)} s")
+            return _of_sockets(loop, f"{many(loop, 'connection')} within {seconds(LOOP_WITHIN)} s")
     return None
 
 
 def boot_missing(chart: Chart) -> Found | None:
     if chart.charge_point.booted_at is not None:
         return None
-    return found(list(chart.calls), f"{len(chart.calls)} messages and no boot")
+    return found(list(chart.calls), f"{many(chart.calls, 'message')} and no boot")
 
 
 def boot_on_reconnect(chart: Chart) -> Found | None:
@@ -62,7 +62,7 @@ def boot_on_reconnect(chart: Chart) -> Found | None:
     booted = {each.socket for each in boots}
     if len(heard) < SOCKETS_MIN or not heard <= booted:
         return None
-    return found(boots, f"{len(boots)} boots on {len(heard)} connections")
+    return found(boots, f"{many(boots, 'boot')} on {many(heard, 'connection')}")
 
 
 def boot_loop(chart: Chart) -> Found | None:
@@ -70,7 +70,7 @@ def boot_loop(chart: Chart) -> Found | None:
     for first, last in zip(boots, boots[BOOTS_MIN - 1 :], strict=False):
         if last.at - first.at <= BOOTS_WITHIN:
             loop = [each for each in boots if first.at <= each.at <= first.at + BOOTS_WITHIN]
-            return found(loop, f"{len(loop)} boots within an hour")
+            return found(loop, f"{many(loop, 'boot')} within an hour")
     return None
 
 
@@ -81,7 +81,7 @@ def boot_retried(chart: Chart) -> Found | None:
         for earlier, later in pairwise(boots)
         if earlier.socket == later.socket and earlier.content == later.content and later.at - earlier.at <= RETRY_WITHIN
     ]
-    return found(retried, f"{len(retried)} boots repeat the one before on the same connection")
+    return found(retried, f"{many(retried, 'boot')} repeat the one before on the same connection")
 
 
 def calls_before_boot(chart: Chart) -> Found | None:

@@ -76,7 +76,7 @@ def _of_counted(entry: Entry, counted: Counted) -> Finding:
     return Finding(
         entry=entry,
         how=How.SEEN,
-        evidence=f"{counted.count} times",
+        evidence="once" if counted.count == 1 else f"{counted.count} times",
         count=counted.count,
         first_at=counted.first_at,
         last_at=counted.last_at,
@@ -117,9 +117,20 @@ def _of_sessions(chart: Chart) -> Iterable[Finding]:
             count=len(sessions),
             first_at=sessions[0].heard_at,
             last_at=newest.heard_at,
-            frame=frames.get(newest.transaction),
+            frame=_put_aside(rule, chart) or frames.get(newest.transaction),
             sessions=tuple(each.id for each in sessions[-SESSIONS_SHOWN_MAX:]),
         )
+
+
+def _put_aside(rule: str, chart: Chart) -> str | None:
+    """The message itself, where the rule is about one that could not become a session's."""
+    if rule == "malformed":
+        return next((each.frame for each in reversed(chart.quarantine)), None)
+    if rule == "stop_paired":
+        unknown = {each.what for each in chart.orphans}
+        stops = [each for each in chart.told("StopTransaction") if transaction_id(each) in unknown]
+        return stops[-1].body if stops else None
+    return None
 
 
 def _frames_by_transaction(messages: Sequence[Message], chart: Chart) -> Mapping[str, str]:

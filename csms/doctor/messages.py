@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from csms.doctor.chart import ERROR, Chart, Found, Message, found
+from csms.doctor.chart import ERROR, Chart, Found, Message, found, many
 from csms.protocol.redaction import REDACTED
 from csms.protocol.translator import TRANSACTION_ACTIONS
 
@@ -30,7 +30,7 @@ def message_id_repeated(chart: Chart) -> Found | None:
             repeated.append(each)
         contents[each.id].add(each.content)
     ids = {each.id for each in repeated}
-    return found(repeated, f"{len(repeated)} messages under {len(ids)} ids that were used before")
+    return found(repeated, f"{many(repeated, 'message')} under {many(ids, 'id')} that were used before")
 
 
 def queue_stalled(chart: Chart) -> Found | None:
@@ -41,7 +41,7 @@ def queue_stalled(chart: Chart) -> Found | None:
         if each.action in TRANSACTION_ACTIONS and (each.socket, each.id) in refused:
             by_content[each.content].append(each)
     stalled = max(by_content.values(), key=len, default=[])
-    return found(stalled, f"one {stalled[0].action} refused {len(stalled)} times") if len(stalled) > 1 else None
+    return found(stalled, f"one {stalled[0].action} refused {many(stalled, 'time')}") if len(stalled) > 1 else None
 
 
 def refused_messages(chart: Chart) -> Found | None:

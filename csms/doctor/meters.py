@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from csms.doctor.chart import Chart, Found, Message, found, seconds
+from csms.doctor.chart import Chart, Found, Message, found, many, seconds
 from csms.protocol.repair import INTEGER_MAX, parse_decimal
 
 REGISTER = "Energy.Active.Import.Register"
@@ -46,21 +46,21 @@ def unit_hertz(chart: Chart) -> Found | None:
         for message, _, samples in chart.samples()
         if message.action != "TransactionEvent" and any(each.get("unit") == "Hertz" for each in samples)
     )
-    return found(told, f"{len(told)} messages")
+    return found(told, f"{many(told, 'message')}")
 
 
 def signed_data_at_stop_only(chart: Chart) -> Found | None:
     signed = _unique(message for message, _, samples in chart.samples() if any(map(_is_signed, samples)))
     if not signed or any(each.action != "StopTransaction" for each in signed):
         return None
-    return found(signed, f"{len(signed)} stops with signed data")
+    return found(signed, f"{many(signed, 'stop')} with signed data")
 
 
 def signed_data_missing(chart: Chart) -> Found | None:
     ends = _ends(chart)
     if not chart.wants_signed_data or any(map(_is_signed, _all_samples(chart))):
         return None
-    return found(ends, f"{len(ends)} sessions ended without any")
+    return found(ends, f"{many(ends, 'session')} ended without any")
 
 
 def register_not_sampled(chart: Chart) -> Found | None:
@@ -116,12 +116,12 @@ def _is_large(value: object) -> bool:
 
 def values_of_connector_zero(chart: Chart) -> Found | None:
     told = [each for each in chart.told("MeterValues") if each.payload.get("connectorId") == 0]
-    return found(told, f"{len(told)} messages")
+    return found(told, f"{many(told, 'message')}")
 
 
 def context_mixed(chart: Chart) -> Found | None:
     told = _unique(message for message, _, samples in chart.samples() if len(_contexts(samples)) > 1)
-    return found(told, f"{len(told)} messages")
+    return found(told, f"{many(told, 'message')}")
 
 
 def context_missing(chart: Chart) -> Found | None:
@@ -130,7 +130,7 @@ def context_missing(chart: Chart) -> Found | None:
         if message.action == "StopTransaction" and _registers(samples):
             told.setdefault(id(message), (message, set()))[1].update(_contexts(samples))
     bare = [message for message, contexts in told.values() if not contexts & EDGES]
-    return found(bare, f"{len(bare)} of {len(told)} stops with data")
+    return found(bare, f"{len(bare)} of {many(told, 'stop')} with data")
 
 
 def _contexts(samples: Iterable[Sampled]) -> set[str]:
@@ -145,12 +145,12 @@ def clock_samples_only(chart: Chart) -> Found | None:
     ]
     if not told or any(contexts != {"Sample.Clock"} for _, contexts in told):
         return None
-    return found(_unique(message for message, _ in told), f"{len(told)} readings")
+    return found(_unique(message for message, _ in told), f"{many(told, 'reading')}")
 
 
 def phases_beside_total(chart: Chart) -> Found | None:
     told = _unique(message for message, _, samples in chart.samples() if _has_both(samples))
-    return found(told, f"{len(told)} messages")
+    return found(told, f"{many(told, 'message')}")
 
 
 def _has_both(samples: Iterable[Sampled]) -> bool:

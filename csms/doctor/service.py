@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ MESSAGES_MAX_OF_MANY = 500
 SOCKETS_MAX = 200
 SESSIONS_MAX = 200
 KEPT_MAX = 200
+_PLACEHOLDER = re.compile(r"\bCP\b")
 EICHRECHT_COUNTRIES = frozenset({"DE"})
 """Where kWh are sold by measuring law, so that signed meter data is wanted unless an operator says otherwise."""
 
@@ -94,7 +96,7 @@ def shown(charge_point: ChargePoint, finding: Finding) -> dict[str, Any]:
         "choice": str(choice_of(charge_point, entry.name)) if entry.switchable else None,
         "active": is_active(charge_point, entry),
         "move": str(entry.move),
-        "next": entry.next,
+        "next": None if entry.next is None else _PLACEHOLDER.sub(charge_point.id, entry.next),
         "sessions": list(finding.sessions),
         "frame": finding.frame,
         "sources": list(entry.sources),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from csms.doctor.chart import CALL, Chart, Found, Message, found
+from csms.doctor.chart import CALL, Chart, Found, Message, found, many
 from csms.doctor.meters import REGISTER, transaction_id
 from csms.protocol.translator import TRANSACTION_ACTIONS
 from csms.protocol.v16.words import REASONS
@@ -26,18 +26,18 @@ def transaction_id_missing(chart: Chart) -> Found | None:
         and str(message.payload["connectorId"]) in running.values()
         and REGISTER in message.body
     ]
-    return found(told, f"{len(told)} messages while a transaction ran on the connector")
+    return found(told, f"{many(told, 'message')} while a transaction ran on the connector")
 
 
 def start_repeated(chart: Chart) -> Found | None:
     repeated = _repeated(chart.told("StartTransaction"))
-    return found(repeated, f"{len(repeated)} starts came again")
+    return found(repeated, f"{many(repeated, 'start')} came again")
 
 
 def message_retried(chart: Chart) -> Found | None:
     retried = _repeated(chart.told(*(TRANSACTION_ACTIONS - {"StartTransaction"})))
     kinds = sorted({each.action or "" for each in retried})
-    return found(retried, f"{len(retried)} times: {', '.join(kinds)}")
+    return found(retried, f"{many(retried, 'time')}: {', '.join(kinds)}")
 
 
 def _repeated(messages: list[Message]) -> list[Message]:
@@ -59,7 +59,7 @@ def start_doubled(chart: Chart) -> Found | None:
         and _place(earlier) == _place(later)
         and _are_close(chart, earlier, later)
     ]
-    return found(doubled, f"{len(doubled)} starts within a minute of another one of the same token and connector")
+    return found(doubled, f"{many(doubled, 'start')} within a minute of another one of the same token and connector")
 
 
 def _place(start: Message) -> tuple[str, str]:
@@ -88,7 +88,7 @@ def stop_unknown(chart: Chart) -> Found | None:
 
 def stop_without_token(chart: Chart) -> Found | None:
     bare = [each for each in chart.told("StopTransaction") if each.kind == CALL and "idTag" not in each.payload]
-    return found(bare, f"{len(bare)} stops")
+    return found(bare, f"{many(bare, 'stop')}")
 
 
 def pseudo_token(chart: Chart) -> Found | None:
@@ -111,7 +111,7 @@ def start_without_authorize(chart: Chart) -> Found | None:
             asked.add(token)
         elif each.is_theirs and each.kind == CALL and each.action == "StartTransaction" and token not in asked:
             bare.append(each)
-    return found(bare, f"{len(bare)} starts")
+    return found(bare, f"{many(bare, 'start')}")
 
 
 def stop_after_boot(chart: Chart) -> Found | None:
@@ -124,7 +124,7 @@ def stop_after_boot(chart: Chart) -> Found | None:
             at = chart.time(each)
             if at is not None and at < booted_at:
                 late.append(each)
-    return found(late, f"{len(late)} stops by PowerLoss came after the boot")
+    return found(late, f"{many(late, 'stop')} by PowerLoss came after the boot")
 
 
 def _is_power_loss(message: Message) -> bool:
@@ -144,7 +144,7 @@ def available_before_stop(chart: Chart) -> Found | None:
             before = early.pop(str(transaction_id(message)), None)
             if before is not None:
                 told.append(before)
-    return found(told, f"{len(told)} times")
+    return found(told, f"{many(told, 'time')}")
 
 
 def preparing_timed_out(chart: Chart) -> Found | None:
@@ -159,7 +159,7 @@ def preparing_timed_out(chart: Chart) -> Found | None:
         if now == "Available" and status.get(connector) == "Preparing":
             told.append(each)
         status[connector] = now
-    return found(told, f"{len(told)} times")
+    return found(told, f"{many(told, 'time')}")
 
 
 def queue_flushed(chart: Chart) -> Found | None:
@@ -172,7 +172,7 @@ def queue_flushed(chart: Chart) -> Found | None:
     for first, last in zip(late, late[QUEUE_MIN - 1 :], strict=False):
         if last.at - first.at <= QUEUE_WITHIN and first.socket == last.socket:
             burst = [each for each in late if first.at <= each.at <= first.at + QUEUE_WITHIN]
-            return found(burst, f"{len(burst)} messages within a minute")
+            return found(burst, f"{many(burst, 'message')} within a minute")
     return None
 
 
