@@ -11,6 +11,7 @@ import orjson
 from asyncpg import Record
 
 from csms.charge_points.charge_point import ChargePoint
+from csms.charge_points.device_model import description
 from csms.charge_points.service import SQL
 from csms.protocol.salvage import salvage
 from csms.protocol.translator import translator
@@ -50,11 +51,9 @@ class Report:
 
     def rows(self) -> list[dict[str, object]]:
         """One for each variable, in the order of the report; `name` is what settings are read and changed by."""
-        told = {
-            name: (value, mutability)
-            for _, part in sorted(self.parts.items())
-            for name, value, mutability in part.settings
-        }
+        parts = [part for _, part in sorted(self.parts.items())]
+        told = {name: (value, mutability) for part in parts for name, value, mutability in part.settings}
+        described = {each.name: description(each) for part in parts for each in part.described}
         return [
             {
                 "name": name,
@@ -62,6 +61,7 @@ class Report:
                 "variable": name.rpartition(".")[2],
                 "value": value,
                 "mutability": mutability,
+                **described.get(name, {}),
             }
             for name, (value, mutability) in told.items()
         ]

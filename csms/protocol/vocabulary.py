@@ -15,6 +15,7 @@ from typing import Any
 from csms.protocol.blocks.certificate_facts import CertificateAnswer, CertificateFact
 from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
 from csms.protocol.blocks.customer_facts import CustomerInformationReported
+from csms.protocol.blocks.device_model_facts import VariableDescribed
 from csms.protocol.blocks.display_facts import DisplayMessagesReported
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.blocks.monitoring_facts import MonitoringFact
@@ -236,6 +237,7 @@ class SettingsReported:
     seq_no: int
     more: bool
     settings: tuple[tuple[str, str | None, str | None], ...]
+    described: tuple[VariableDescribed, ...] = ()
 
 
 Fact = (

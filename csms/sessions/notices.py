@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from csms.charge_points.device_model import store_descriptions
 from csms.firmware.store import store_statuses
 from csms.protocol.vocabulary import (
     ChargingEvent,
@@ -42,6 +43,7 @@ async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:
     }
     if settings:
         await store_settings(connection, settings)
+        await store_descriptions(connection, arrivals)
 
 
 def _told(arrival: Arrival, event: SecurityEventReported) -> Told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from csms.charge_points import service as charge_points
 from csms.charge_points.asking import require_online, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.commands_cli import config
+from csms.charge_points.device_model import stored_model
 from csms.charge_points.device_settings import remember, settings_of
 from csms.cli.context import connect
 from csms.monitoring.config_cli import cp
@@ -24,7 +26,32 @@ from csms.templates.template import section_of
 
 __all__ = ["cp"]
 
+SHOW_COLUMNS = ("name", "value", "mutability", "data_type", "unit", "read_at")
 COLUMNS = ("name", "difference", "first", "second", "mutability", "settable")
+
+
+@config.command("show")
+@click.argument("id_", metavar="CP")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@output_options
+@click.pass_context
+@async_command
+async def show(context: click.Context, id_: str, patterns: tuple[str, ...], output: Output) -> None:
+    """Show what a charge point last told of its settings, without asking it; csms cp config get asks.
+
+    A full report of OCPP 2.x also tells types, units, limits, allowed values and other attributes: see -o json.
+
+    \b
+    Examples:
+      csms cp config show CP-001
+      csms cp config show CP-002 'SampledDataCtrlr.*' -o json
+    """
+    async with connect(context) as connection:
+        known = await charge_points.get(connection, id_)
+        rows = await stored_model(connection, known.id)
+    wanted = [pattern.casefold() for pattern in patterns]
+    chosen = [row for row in rows if not wanted or any(fnmatchcase(row["name"].casefold(), each) for each in wanted)]
+    output.rows(chosen, columns=SHOW_COLUMNS)
 
 
 @config.command("diff")

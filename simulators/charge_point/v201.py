@@ -403,7 +403,20 @@ def report_item(name: str, setting: Setting) -> dict[str, Any]:
         attribute["mutability"] = "WriteOnly"
     else:
         attribute["value"] = setting.value
-    return {"component": component, "variable": variable, "variable_attribute": [attribute]}
+    characteristics = {"data_type": data_type(setting), "supports_monitoring": setting.whole_number}
+    return {
+        "component": component,
+        "variable": variable,
+        "variable_attribute": [attribute],
+        "variable_characteristics": characteristics,
+    }
+
+
+def data_type(setting: Setting) -> str:
+    """DataEnumType, by what the value looks like."""
+    if setting.whole_number:
+        return "integer"
+    return "boolean" if setting.value in {"true", "false"} else "string"
 
 
 def number(value: Decimal) -> int | float:

@@ -13,6 +13,7 @@ from csms.protocol.quirks import Quirk
 from csms.protocol.readings import read_readings
 from csms.protocol.redaction import REDACTED, redact
 from csms.protocol.repair import Fields, Message
+from csms.protocol.v201.device_model import describe
 from csms.protocol.v201.readings import read_sample
 from csms.protocol.v201.setting_name import read_setting_name
 from csms.protocol.v201.words import (
@@ -134,10 +135,15 @@ def notify_report(message: Message) -> Fact | None:
     request, seq_no = fields.integer("requestId"), fields.integer("seqNo")
     if request is None:
         return None
-    settings = [_setting(Fields(item, message.quirks)) for item in fields.items("reportData")]
-    known = tuple(setting for setting in settings if setting is not None)
-    more = fields.boolean("tbc") or False
-    return vocabulary.SettingsReported(request=request, seq_no=seq_no or 0, more=more, settings=known)
+    items = [Fields(item, message.quirks) for item in fields.items("reportData")]
+    settings, described = [_setting(item) for item in items], [describe(item) for item in items]
+    return vocabulary.SettingsReported(
+        request=request,
+        seq_no=seq_no or 0,
+        more=fields.boolean("tbc") or False,
+        settings=tuple(setting for setting in settings if setting is not None),
+        described=tuple(each for each in described if each is not None),
+    )
 
 
 READERS: dict[str, Reader] = {

@@ -153,7 +153,7 @@ async def test_the_full_report_of_a_201_charge_point_is_put_together_from_its_pa
     assert len({each["name"] for each in read}) == len(read) == items
     assert {
         "name": "SampledDataCtrlr.TxUpdatedInterval", "component": "SampledDataCtrlr", "variable": "TxUpdatedInterval",
-        "value": "60", "mutability": "ReadWrite",
+        "value": "60", "mutability": "ReadWrite", "data_type": "integer", "is_monitored": True,
     } in [{**each, "value": "60"} for each in read]  # fmt: skip
     assert [each for each in read if each["mutability"] == "ReadOnly" and each["name"] == "EVSE@1.Available"]
     assert one["value"] == "true"

@@ -75,6 +75,7 @@ def test_the_commands_are_those_that_scripts_rely_on() -> None:
         "network",
         "report",
         "set",
+        "show",
     }
 
 

@@ -215,8 +215,8 @@ async def test_differences_are_shown_where_they_can_be_compared(shop: Installati
     assert [(each["name"], each["first"], each["second"]) for each in of_template] == [
         ("OCPPCommCtrlr.WebSocketPingInterval", "30", "31")
     ]
-    assert [(each["name"], each["value"], each["mutability"]) for each in shown] == [
-        ("OCPPCommCtrlr.WebSocketPingInterval", "31", "ReadWrite")
+    assert [(each["name"], each["value"], each["mutability"], each["data_type"]) for each in shown] == [
+        ("OCPPCommCtrlr.WebSocketPingInterval", "31", "ReadWrite", "integer")
     ]
     assert (wrong.code, len(wrong.error["details"]["problems"])) == (2, 2)
     assert "hunter2" not in wrong.err
