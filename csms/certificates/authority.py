@@ -71,7 +71,7 @@ def make_root(
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Charge points {now:%Y-%m-%d} {number:x}"[:64]),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"Charge points {now:%Y-%m-%d} {number % 2**32:08x}"),
         ]
     )
     return (

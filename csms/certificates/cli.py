@@ -64,7 +64,7 @@ certificate.add_command(authority)
 async def list_(
     context: click.Context, id_: str | None, site: str | None, trusted: bool, most: int, output: Output
 ) -> None:
-    """List what charge points asked for: the newest request of each, or all of one, with what came of it.
+    """List what charge points asked for, with what came of it: of each its newest request and what it uses, of one all.
 
     \b
     Examples:
@@ -265,7 +265,7 @@ async def _ending(context: click.Context, purpose: str, within_days: int | None)
 async def _newest(connection: Any, charge_point: str, purpose: str) -> Any:
     """The newest request for a purpose; None: there is none."""
     rows = await SQL.listed.fetch(
-        connection, charge_point=charge_point, site=None, latest=True, number=None, most=len(PURPOSES)
+        connection, charge_point=charge_point, site=None, latest=True, number=None, most=2 * len(PURPOSES)
     )
     return next((row for row in rows if row["purpose"] == purpose), None)
 

@@ -96,20 +96,22 @@ SELECT value FROM device_setting
    AND lower(name) IN ('certificatesignedmaxchainsize', 'securityctrlr.maxcertificatechainsize');
 
 -- name: listed
--- Requests with all that came of them, the newest first; only the newest of each charge point and purpose with `latest`.
+-- Requests with all that came of them, the newest first; with `latest` only two of each charge point and purpose: the
+-- newest, and that of the certificate which was taken last.
 SELECT r.id AS request, r.charge_point, r.purpose, r.csr, r.fault, r.length, r.received_at, w.state, w.tries, w.problem, w.due_at,
        c.id AS certificate, c.source, c.number, c.fingerprint, c.subject, c.issuer, c.chain, c.valid_from, c.valid_until,
        c.at AS issued_at, v.at AS revoked_at, v.reason AS revoked_for, v.actor AS revoked_by,
        d.status AS outcome, d.detail, d.at AS answered_at
-  FROM (SELECT q.*, row_number() OVER (PARTITION BY q.charge_point, q.purpose ORDER BY q.id DESC) AS place
-          FROM certificate_request q
-         WHERE :charge_point::text IS NULL OR q.charge_point = :charge_point) r
+  FROM (SELECT q.*, max(q.id) OVER these AS newest, max(q.id) FILTER (WHERE k.state = 'installed') OVER these AS in_use
+          FROM certificate_request q LEFT JOIN certificate_work k ON k.request = q.id
+         WHERE :charge_point::text IS NULL OR q.charge_point = :charge_point
+        WINDOW these AS (PARTITION BY q.charge_point, q.purpose)) r
   JOIN charge_point p ON p.id = r.charge_point
   LEFT JOIN certificate_work w ON w.request = r.id
   LEFT JOIN certificate c ON c.request = r.id
   LEFT JOIN certificate_revocation v ON v.certificate = c.id
   LEFT JOIN LATERAL (SELECT * FROM certificate_delivery e WHERE e.certificate = c.id ORDER BY e.id DESC LIMIT 1) d ON true
- WHERE (:site::text IS NULL OR p.site = :site) AND (NOT :latest::boolean OR r.place = 1)
+ WHERE (:site::text IS NULL OR p.site = :site) AND (NOT :latest::boolean OR r.id IN (r.newest, r.in_use))
    AND (:number::text IS NULL OR c.number = :number)
  ORDER BY r.id DESC LIMIT :most::integer;
 

@@ -133,6 +133,23 @@ async def test_the_same_request_again_is_the_same_and_a_newer_one_takes_the_plac
     assert chain(command).public_key() == x509.load_pem_x509_csr(second.encode()).public_key()
 
 
+async def test_a_newer_request_that_was_refused_does_not_hide_the_certificate_in_use(room: Depot) -> None:
+    await room.online()
+    for text in (csr("CP-1"), csr("CP-1"), "garbage", "rubbish"):
+        await room.ask(requested(text))
+        await room.work()
+    async with room.pool.acquire() as connection:
+        latest = await SQL.listed.fetch(
+            connection, charge_point=None, site="harbour", latest=True, number=None, most=10
+        )
+
+    every = [row["request"] for row in await room.rows()]
+    assert [(row["request"], row["state"] or row["fault"]) for row in latest] == [
+        (every[0], "unreadable"),
+        (every[2], "installed"),
+    ]
+
+
 async def test_without_an_authority_a_request_is_refused_with_what_to_do(
     pool: asyncpg.Pool[Any], tmp_path: Path
 ) -> None:

@@ -216,6 +216,8 @@ async def test_a_responder_that_the_operator_named_is_asked_and_no_other(
 async def test_a_server_that_says_a_byte_a_second_holds_neither_an_answer_nor_a_thread() -> None:
     """Its own time-out for each read would never end it."""
 
+    over = asyncio.Event()
+
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -225,6 +227,9 @@ async def test_a_server_that_says_a_byte_a_second_holds_neither_an_answer_nor_a_
                 await writer.drain()
                 await asyncio.sleep(0.05)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
 
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
     url = urlsplit(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
@@ -233,6 +238,7 @@ async def test_a_server_that_says_a_byte_a_second_holds_neither_an_answer_nor_a_
         await exchange(Asked(method="GET", url=url), tls=None, timeout_s=0.3)
     async with asyncio.timeout(5):
         await asyncio.get_running_loop().shutdown_default_executor()
+        await over.wait()
     server.close()
     await server.wait_closed()
 
