@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -122,6 +123,35 @@ async def _is_alone(connection: asyncpg.Connection[Any]) -> bool:
 
 async def _one_open(connection: asyncpg.Connection[Any]) -> bool:
     return bool(await connection.fetchval("SELECT count(*) = 1 FROM socket WHERE closed_at IS NULL"))
+
+
+async def test_a_node_that_stood_still_gives_up_its_charge_points_when_it_goes_on(
+    database: str, tmp_path: Path
+) -> None:
+    """The others took it for dead, and books and wires must agree again."""
+    async with (
+        serving(database, tmp_path),
+        installation(tmp_path, dsn=database, node_lease_s=1.5) as stalled,
+        connect_once(database) as connection,
+    ):
+        passwords = await commission(database, tmp_path, ["CP-1"])
+        async with wire(stalled.url, "CP-1", passwords["CP-1"]) as station:
+            await boot(station)
+            os.kill(stalled.pid, signal.SIGSTOP)
+            try:
+                await until(partial(_none_open, connection), what="its sockets are closed in the books")
+            finally:
+                os.kill(stalled.pid, signal.SIGCONT)
+
+            assert await station.closed() == 1008
+        async with wire(stalled.url, "CP-1", passwords["CP-1"]) as station:
+            await boot(station)
+            await until(partial(_one_open, connection), what="it holds charge points as before")
+            assert len(await live_nodes(connection)) == 2
+
+
+async def _none_open(connection: asyncpg.Connection[Any]) -> bool:
+    return bool(await connection.fetchval("SELECT count(*) = 0 FROM socket WHERE closed_at IS NULL"))
 
 
 async def test_a_command_reaches_a_charge_point_whichever_node_holds_its_socket(

@@ -15,10 +15,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from billing import Refused
 from csms.database.pool import connect_once
 from csms.nodes.service import live_nodes
 from csms.settings import load_settings
 from csms.workers.restarts import DEATHS_MAX
+from csms.workers.service import serve_with_workers
 from csms.workers.supervisor import Supervisor
 from tests.faults.books import assert_nothing_lost
 from tests.faults.load import charging
@@ -144,6 +146,17 @@ async def test_when_the_parent_is_killed_its_workers_and_its_postgres_end_and_no
 
 async def _all_gone(left: set[int]) -> bool:
     return not any(lives(pid) for pid in left)
+
+
+async def test_more_workers_than_the_database_has_connections_for_are_refused_before_any_is_started(
+    database: str, tmp_path: Path
+) -> None:
+    settings = load_settings({}, **{**DIVIDED, "data_dir": tmp_path, "workers": 12})
+
+    with pytest.raises(Refused, match="12 workers need 260") as refused:
+        await serve_with_workers(settings, database, started=lambda _: None)
+
+    assert "max_connections" in refused.value.next_step
 
 
 async def test_a_worker_that_cannot_start_ends_the_server_by_name(tmp_path: Path) -> None:
