@@ -350,6 +350,8 @@ async def config_get(
     output.rows(rows, columns=("name", "value", "mutability"))
     if unknown:
         output.note(f"not known to {known.id}: {', '.join(str(each) for each in unknown)}")
+    elif not outcome.accepted:
+        output.note(f"{known.id} says {outcome.detail or outcome.status}")
     finish(context, outcome)
 
 

@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from csms.cli.main import csms
 from csms.protocol.redaction import REDACTED
 from csms.protocol.vocabulary import Protocol
 from tests.conformance.asking import asking
+from tests.conformance.command_line import Commands
 from tests.conformance.frame_only import ELSEWHERE, FRAME_ONLY, NUMBERING
 from tests.conformance.schemas import EARLIER, FIRST_NUMBER, PROTOCOLS, Filler, fits, incoming, leaves, owed, value_at
 from tests.world import until
@@ -31,21 +29,6 @@ PERSONAL = {"NotifyCustomerInformation": {"data"}}
 """Kept for whoever asked for it, and shown to nobody else; hidden in the frame."""
 # Numbers and places as a sane charge point has them, where a fact is read of nothing else.
 SANE = {"multiplier": 0, "measurand": "Voltage", "unitOfMeasure": {"unit": "V", "multiplier": 0}}
-
-
-class Commands:
-    """The command line in this process, on the database of a test."""
-
-    def __init__(self, dsn: str) -> None:
-        self._environment = {"CSMS_DATABASE_URL": dsn, "NO_COLOR": "1"}
-
-    async def output(self, line: str) -> str:
-        return await asyncio.to_thread(self._output, line)
-
-    def _output(self, line: str) -> str:
-        ran = CliRunner().invoke(csms, [*line.split(), "-o", "json"], env=self._environment)
-        assert ran.exit_code == 0, f"{line}: {ran.output}{ran.stderr}"
-        return ran.stdout
 
 
 async def _tables(connection: Any) -> str:
