@@ -60,9 +60,9 @@ class Station:
     _numbers: count[int] = field(default_factory=count)
     _waiting: dict[str, asyncio.Future[list[Any]]] = field(default_factory=dict)
 
-    async def call(self, action: str, payload: Any) -> list[Any]:
+    async def call(self, action: str, payload: Any, id_: str | None = None) -> list[Any]:
         """A call of its own, and the answer as it came."""
-        id_ = f"own-{next(self._numbers)}"
+        id_ = id_ or f"own-{next(self._numbers)}"
         answer = self._waiting[id_] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps([CALL, id_, action, payload]))
         async with asyncio.timeout(PATIENCE_S):
