@@ -41,7 +41,7 @@ async def drained(dsn: str) -> None:
     await until(empty, what="session_due drained")
 
 
-@pytest.mark.parametrize(("protocol", "least"), [("ocpp1.6", 305), ("ocpp2.0.1", 251)])
+@pytest.mark.parametrize(("protocol", "least"), [("ocpp1.6", 305), ("ocpp2.0.1", 251), ("ocpp2.1", 251)])
 async def test_no_hostile_input_is_answered_wrongly_or_felt_by_a_neighbour(
     database: str, data_home: Path, protocol: str, least: int
 ) -> None:
