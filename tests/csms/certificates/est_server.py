@@ -37,6 +37,7 @@ class Est:
     headers: list[dict[str, str]] = field(default_factory=list)
     signed: list[x509.Certificate] = field(default_factory=list)
     with_sub_ca: bool = False
+    wants_certificate: bool = False
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -71,6 +72,14 @@ class Est:
 
     def known(self) -> list[x509.Certificate]:
         return [self.root.certificate, *([self.sub_ca.certificate] if self.with_sub_ca else [])]
+
+    def client_files(self) -> tuple[Path, Path]:
+        """A certificate by which the server knows us, and its key."""
+        files = self.home / "est-client.pem", self.home / "est-client.key"
+        made = self.tls.issue_cert("csms.example")
+        made.cert_chain_pems[0].write_to_path(files[0])
+        made.private_key_pem.write_to_path(files[1])
+        return files
 
     def sign(self, der: bytes) -> x509.Certificate:
         made = issue(self.issuer, der, number=x509.random_serial_number(), now=datetime.now(UTC), valid=90 * DAY)
@@ -116,7 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         self.est.labels.append(self.path)
         self.est.headers.append(dict(self.headers))
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if self.headers.get("Authorization") != f"Basic {login}":
+        presented = self.est.wants_certificate and bool(self.connection.getpeercert())  # type: ignore[attr-defined]
+        if not presented and self.headers.get("Authorization") != f"Basic {login}":
             self._say(401, b"who are you?")
         elif self.est.answers:
             status = self.est.answers.pop(0)
@@ -154,6 +164,8 @@ def est_server(home: Path, *, tls: bool = True) -> Iterator[Est]:
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         est.tls.issue_cert("localhost").configure_cert(context)
+        est.tls.configure_trust(context)
+        context.verify_mode = ssl.CERT_OPTIONAL
         server.socket = context.wrap_socket(server.socket, server_side=True)
     est.url = f"{'https' if tls else 'http'}://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

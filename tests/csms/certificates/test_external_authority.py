@@ -75,6 +75,21 @@ async def test_an_external_authority_signs_and_its_chain_goes_to_the_charge_poin
     assert est.headers[0]["Content-Type"] == "application/pkcs10"
 
 
+async def test_we_may_say_who_we_are_by_a_certificate(pool: asyncpg.Pool[Any], tmp_path: Path, est: Est) -> None:
+    est.wants_certificate = True
+    certificate, key = est.client_files()
+    given = settings_of(est, est_user=None, est_password=None, est_certificate=certificate, est_key=key)
+    async with depot(pool, tmp_path, **given) as room:
+        await room.ask(requested(csr("CP-1")))
+        await room.work()
+        state = await room.state()
+
+    assert state == ("issued", None)
+    assert len(est.signed) == 1
+    with pytest.raises(SettingsInvalid, match="come together"):
+        load_settings({}, est_url=est.url, est_certificate=certificate)
+
+
 async def test_certificates_towards_evs_are_signed_by_a_server_of_their_own(
     pool: asyncpg.Pool[Any], tmp_path: Path, est: Est
 ) -> None:
