@@ -112,6 +112,9 @@ class QuirkLog:
                 await self._add_addresses(connection, pending, addresses)
                 if pending:
                     await _count(connection, pending)
+        except asyncio.CancelledError:
+            self._pending = pending | self._pending  # for the last write, when the server stops
+            raise
         except Exception as error:
             if not is_unavailable(error):
                 log.exception("quirks_not_counted", count=len(pending))
