@@ -14,7 +14,7 @@ READINGS = 2
 MARGIN_A = 2
 """What a vehicle keeps above what it takes; one that comes up to its limit by half of it wants all that it can get."""
 NOTHING_A = 1
-RESTING = frozenset({"SuspendedEV", "Finishing", "Idle", "EVConnected", "Faulted", "Unavailable"})
+RESTING = frozenset({"SuspendedEV", "Finishing", "Idle", "Faulted", "Unavailable"})
 """States in which a vehicle, or its EVSE, takes nothing though it may."""
 _OUTLET = "Outlet"
 

@@ -342,9 +342,7 @@ def _with_stay(known: Known, turn: Record | None, min_a: int, now: datetime) -> 
         before_a=place.amps_max if before is None else before["want_a"], amps_max=place.amps_max, min_a=min_a,
     )  # fmt: skip
     resting = is_resting(vehicle.draws, vehicle.state, allowed_a=place.allowed_a, allowed_since=held_since, min_a=min_a)
-    stay = Stay(
-        session=vehicle.session, served=served, since=since, want_a=min_a if resting else want_a, resting=resting
-    )
+    stay = Stay(session=vehicle.session, served=served, since=since, want_a=want_a, resting=resting)
     return replace(known, stay=stay)
 
 

@@ -56,7 +56,9 @@ def make_plan(
     base_a = limit.offline_a if _fits(places, limit.offline_a, budget) else 0
     room = {line: most - _outside(places, line) - _unheard(places, line, base_a) for line, most in budget.items()}
     vehicles = [
-        _vehicle(place, stays[place.key], base_a) for place in places if place.reach in _TOLD and place.key in stays
+        _vehicle(place, stays[place.key], base_a, limit.min_a)
+        for place in places
+        if place.reach in _TOLD and place.key in stays
     ]
     targets = allocate(vehicles, room, min_a=limit.min_a, rotate=limit.rotate, now=now)
     wishes = {
@@ -80,11 +82,12 @@ def _unheard(places: Sequence[Place], line: int, base_a: int) -> int:
     return sum(min(base_a, place.amps_max) for place in places if line in place.lines and place.reach in _TOLD)
 
 
-def _vehicle(place: Place, stay: Stay, base_a: int) -> Vehicle:
+def _vehicle(place: Place, stay: Stay, base_a: int, min_a: int) -> Vehicle:
+    """One that rests keeps the minimum, so that it can begin again."""
     return Vehicle(
         key=place.key,
         lines=place.lines,
-        want_a=min(stay.want_a, place.amps_max),
+        want_a=min(min_a if stay.resting else stay.want_a, place.amps_max),
         allowed_a=place.allowed_a,
         since=stay.since,
         served=stay.served,
