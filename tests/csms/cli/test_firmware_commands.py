@@ -81,7 +81,7 @@ async def test_an_update_is_followed_to_its_end(shop: Installation, protocol: st
     assert "hunter2" not in traced.out + table.out + json.dumps([said.json, listed])
     assert "hunter2" not in shop.log_path.read_text()
     async with shop.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM command WHERE body::text LIKE '%hunter2%'") == 0
+        assert await connection.fetchval("SELECT count(*) FROM command c WHERE c::text LIKE '%hunter2%'") == 0
         assert await connection.fetchval("SELECT count(*) FROM frame WHERE body LIKE '%hunter2%'") == 0
 
 
