@@ -97,12 +97,21 @@ class QuirkLog:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                await self._write()
+                await self._write_to_the_end()
                 await asyncio.sleep(PAUSE_S)
         finally:
             if self._pending:
                 async with asyncio.timeout(2):
                     await self._write()
+
+    async def _write_to_the_end(self) -> None:
+        """A write that is cut short by the server's stop would be counted twice, or not at all."""
+        writing = asyncio.ensure_future(self._write())
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing}, timeout=2)
+            raise
 
     async def _write(self) -> None:
         pending, self._pending = self._pending, {}
@@ -112,9 +121,6 @@ class QuirkLog:
                 await self._add_addresses(connection, pending, addresses)
                 if pending:
                     await _count(connection, pending)
-        except asyncio.CancelledError:
-            self._pending = pending | self._pending  # for the last write, when the server stops
-            raise
         except Exception as error:
             if not is_unavailable(error):
                 log.exception("quirks_not_counted", count=len(pending))
