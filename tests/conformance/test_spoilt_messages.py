@@ -6,9 +6,9 @@ import asyncio
 import base64
 import contextlib
 import json
-import statistics
 import time
 from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -31,7 +31,7 @@ from tests.conformance.schemas import PROTOCOLS, Filler, incoming
 from tests.conformance.spoiling import as_text, spoilt
 from tests.conformance.station import Refuse, station
 from tests.conformance.verdict import complaint
-from tests.faults.world import LONG, ServerProcess, installation
+from tests.faults.world import LONG, installation
 from tests.hostile.peers import PATIENCE_S
 from tests.hostile.test_abuse_of_the_whole_server import drained, nothing_broke
 
@@ -40,6 +40,8 @@ EXAMPLES = 2000 if LONG else 25
 HEARTBEAT_EVERY_S = 0.05
 BASELINE = 200
 CANARY_P99_MS_MAX = 100.0
+BUSY = 3.0
+"""On a machine so busy that a neighbour alone waits long, so many times as long as that."""
 TEXT_MAX = 300_000
 FRAMES_MAX = 100
 SILENT = settings(
@@ -161,10 +163,22 @@ async def _commission(dsn: str, data_dir: Path) -> dict[str, str]:
     return keys
 
 
+@dataclass(slots=True)
+class Canary:
+    """How long its Heartbeats took, in milliseconds: before the attack, and during it."""
+
+    alone_ms: list[float] = field(default_factory=list)
+    took_ms: list[float] = field(default_factory=list)
+
+    def told(self) -> str:
+        alone = f"{_p99(self.alone_ms):.1f} ms alone, " if self.alone_ms else ""
+        return f"{EXAMPLES} examples an action; the canary's p99: {alone}{_p99(self.took_ms):.1f} ms under attack"
+
+
 @contextlib.asynccontextmanager
-async def _canary(url: str, password: str, protocol: Protocol) -> AsyncIterator[list[float]]:
-    """An honest neighbour; how long its Heartbeats took, in milliseconds. One that is not answered fails the test."""
-    took_ms: list[float] = []
+async def _canary(url: str, password: str, protocol: Protocol) -> AsyncIterator[Canary]:
+    """An honest neighbour; one Heartbeat that is not answered fails the test."""
+    canary = Canary()
     async with station(url, "CANARY", password, protocol, answer=lambda *_: Refuse("NotSupported")) as made:
 
         async def beat(times: int | None = None) -> None:
@@ -173,17 +187,15 @@ async def _canary(url: str, password: str, protocol: Protocol) -> AsyncIterator[
                     return
                 asked_at = time.perf_counter()
                 answer = await made.call("Heartbeat", {})
-                took_ms.append((time.perf_counter() - asked_at) * 1000)
+                (canary.took_ms if times is None else canary.alone_ms).append((time.perf_counter() - asked_at) * 1000)
                 assert answer[0] == 3, answer
                 await asyncio.sleep(HEARTBEAT_EVERY_S if times is None else 0)
 
         if LONG:
             await beat(BASELINE)
-            print(f"canary alone: p99 {_p99(took_ms):.1f} ms, median {statistics.median(took_ms):.1f} ms")  # noqa: T201 - a report
-            took_ms.clear()
         async with asyncio.TaskGroup() as tasks:
             beating = tasks.create_task(beat())
-            yield took_ms
+            yield canary
             beating.cancel()
 
 
@@ -197,20 +209,16 @@ async def test_no_spoilt_message_is_answered_wrongly_or_felt_by_a_neighbour(
 ) -> None:
     async with installation(data_home / "data", dsn=database) as server:
         keys = await _commission(database, server.data_dir)
-        async with _canary(server.url, keys["CANARY"], protocol) as took_ms:
+        async with _canary(server.url, keys["CANARY"], protocol) as canary:
             wrong = await asyncio.to_thread(_attack_all, server.url, protocol, keys)
         await drained(database)
-        _said(server, took_ms)
+        nothing_broke(server)
+    print(canary.told())  # noqa: T201 - a report
 
-    assert wrong == []
-    assert took_ms
-    assert not LONG or _p99(took_ms) <= CANARY_P99_MS_MAX
+    assert wrong == [], "\n".join(wrong)
+    assert canary.took_ms
+    assert not LONG or _p99(canary.took_ms) <= max(CANARY_P99_MS_MAX, BUSY * _p99(canary.alone_ms))
     assert await _closed_by_crash(database) == 0
-
-
-def _said(server: ServerProcess, took_ms: list[float]) -> None:
-    nothing_broke(server)
-    print(f"{EXAMPLES} examples an action; canary under attack: p99 {_p99(took_ms):.1f} ms of {len(took_ms)}")  # noqa: T201 - a report
 
 
 async def _closed_by_crash(dsn: str) -> int:

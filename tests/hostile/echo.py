@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,24 @@ async def echo(socket: ChargePointSocket) -> None:
             await socket.send(await socket.recv())
 
 
-async def serve(port: int) -> None:
-    settings = Settings(data_dir=Path("/nonexistent"), ocpp_host="127.0.0.1", ocpp_port=port)
+@contextlib.asynccontextmanager
+async def listening(port: int) -> AsyncIterator[int]:
+    """The port, 0 for any, while the block runs."""
+    settings = Settings(data_dir=Path("/nonexistent"), ocpp_host="127.0.0.1", ocpp_port=port, close_timeout_s=1)
     everybody: Any = _Everybody()
     listener = Listener(settings, everybody, password_key=b"of nobody", health=everybody, serve_socket=echo)
     await listener.start()
-    print(f"ws://127.0.0.1:{listener.port}/ocpp/ECHO", flush=True)  # noqa: T201 - what a script waits for
-    await asyncio.Event().wait()
+    try:
+        yield listener.port
+    finally:
+        listener.stop_accepting()
+        await listener.wait_closed()
+
+
+async def serve(port: int) -> None:
+    async with listening(port) as bound:
+        print(f"ws://127.0.0.1:{bound}/ocpp/ECHO", flush=True)  # noqa: T201 - what a script waits for
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
