@@ -193,7 +193,7 @@ class Listener:
             admit_one=self._has_room,
             make_socket=self._accepted_connection,
             lost=self._lost,
-            refused=self._tls_refused,
+            refused=self._opening_refused,
             open_timeout_s=self._settings.open_timeout_s,
             close_timeout_s=self._settings.close_timeout_s,
         )
@@ -426,7 +426,7 @@ class Listener:
 
     def _stray_header(self, websocket: ChargePointSocket) -> None:
         """Who is not listed may not say where he comes from; with one header before, nobody may say it twice."""
-        self._refused(
+        self._opening_refused(
             "proxy_header_unexpected",
             remote=websocket.remote,
             next_step="if it is your proxy, list its address: --proxy-protocol-from",
@@ -438,10 +438,14 @@ class Listener:
         if (since := self._damper.admit(reason, now=asyncio.get_running_loop().time())) is not None:
             log.warning("handshakes_refused", reason=reason, remote=remote, count=since, **told)
 
-    def _tls_refused(self, reason: str, *, remote: str, **told: str) -> None:
+    def _opening_refused(self, reason: str, *, remote: str, **told: str) -> None:
+        """Before the websocket's handshake: TLS, or the header of a proxy."""
         if reason != "accept_failed":  # that one is this machine's trouble
-            self._application.noticed(OwnKind.TLS_REFUSED, remote=network(remote), info=reason)
-            self._application.unheard(remote, reason)
+            by_proxy = reason.startswith("proxy_header")
+            kind = OwnKind.PROXY_REFUSED if by_proxy else OwnKind.TLS_REFUSED
+            self._application.noticed(kind, remote=network(remote), info=reason)
+            if not by_proxy:
+                self._application.unheard(remote, reason)
         self._refused(reason, remote=remote, **told)
 
     def _log_failure(self, failure: Exception, identity: str) -> None:

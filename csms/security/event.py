@@ -23,6 +23,8 @@ class OwnKind(StrEnum):
     ORIGIN_REFUSED = "ForeignOriginRefused"
     """A page of somebody else's tried to speak for a charge point without password."""
     TLS_REFUSED = "TlsHandshakeRefused"
+    PROXY_REFUSED = "ProxyHeaderRefused"
+    """A header of the PROXY protocol from somebody who may not say where he comes from, or none from who must."""
     REPLACED_OFTEN = "SocketReplacedOften"
     """Two that hold the credentials of one charge point, or one in a loop."""
     RECONNECTS_OFTEN = "ReconnectFlood"

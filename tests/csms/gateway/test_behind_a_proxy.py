@@ -17,6 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
+from csms.security.event import OwnKind
+
 OTHER = "198.51.100.4"
 
 
@@ -136,9 +138,11 @@ async def test_a_proxy_that_says_nothing_or_nonsense_is_refused_by_name(
         await eventually(lambda: room.gateway._listener._open == 0)
         async with through(room, v2()) as station:
             await station.heartbeat()
+        noted = {(kind, info) for kind, _, _, info in room.application.noted}
     said = capsys.readouterr()
 
     assert reason in said.out + said.err
+    assert noted == {(OwnKind.PROXY_REFUSED, reason)}
 
 
 async def test_who_is_no_proxy_may_come_without_a_header_and_not_with_one(capsys: pytest.CaptureFixture[str]) -> None:
