@@ -145,6 +145,8 @@ class _Translator:
             if charge_point.strict:
                 return refusal(self.protocol, found)
         fact = reader(_message(payload, quirks, charge_point, received_at))
+        if not found:  # 2.1 has words that 2.0.1 lacks: what the schema takes is not unknown
+            quirks.discard(Quirk.UNKNOWN_ENUM)
         return _unreadable(self.protocol, found) if fact is None else fact
 
     def _unless_unrepaired(

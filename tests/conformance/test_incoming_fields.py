@@ -32,6 +32,8 @@ KNOWN = ChargePoint(id="CP-1", site="yard")
 MESSAGES = [(protocol, action) for protocol in PROTOCOLS for action in incoming(protocol) if owed(protocol, action)]
 # Units that are the base unit already, so that a sample keeps the number that was sent.
 PLAIN = {"measurand": "Voltage", "multiplier": 0, "unitOfMeasure": {"unit": "V", "multiplier": 0}}
+TELLS_ONLY_WHAT_IS_NEW = {("NotifyEVChargingSchedule", False)}
+"""In 2.1 a period needs no limit any more."""
 SAME = {("meterValue[].sampledValue[].unit", "Celcius"), ("transactionData[].sampledValue[].unit", "Celcius")}
 """Words of one meaning: the 1.6 schema spells Celsius in two ways."""
 
@@ -74,6 +76,19 @@ def test_each_field_makes_a_difference_to_what_is_read(protocol: Protocol, actio
     found = {str(leaf) for leaf in leaves(protocol, action) if lost(protocol, action, payload, leaf)}
 
     assert found - _listed(UNSETTLED, protocol, action) == _listed(FRAME_ONLY, protocol, action)
+
+
+@pytest.mark.parametrize(("protocol", "action"), MESSAGES)
+def test_what_the_schema_allows_is_taken_also_in_strict_mode(protocol: Protocol, action: str) -> None:
+    """With every field and with the fewest; of 2.1 what 2.0.1 could tell as well."""
+    strict = ChargePoint(id="CP-1", site="yard", strict=True)
+    for everything in (True, False):
+        payload = Filler(PLAIN).payload(protocol, action, everything=everything)
+        noted: set[str] = set()
+        read = translator(protocol).read(action, payload, charge_point=strict, received_at=RECEIVED_AT, noted=noted)
+        new = protocol in EARLIER and (action, everything) in TELLS_ONLY_WHAT_IS_NEW
+        assert isinstance(read, Refusal) is new, read
+        assert noted == set()
 
 
 def test_what_is_said_to_stay_in_the_frame_is_a_field_of_the_schema() -> None:
