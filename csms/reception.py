@@ -186,7 +186,7 @@ class Reception:
 
     async def _certify(self, socket: SocketInfo, fact: CertificateFact, now: datetime) -> Decision:
         try:
-            return await self._certificates.receive(socket.charge_point.id, fact, now)
+            return await self._certificates.receive(socket.charge_point.id, fact, socket.protocol, now)
         except Exception as error:
             raise _as_unavailable(error) from error
 

@@ -90,11 +90,17 @@ def make_root(
 
 
 def issue(
-    authority: Authority, request_der: bytes, *, number: int, now: datetime, valid: timedelta
+    authority: Authority,
+    request_der: bytes,
+    *,
+    number: int,
+    now: datetime,
+    valid: timedelta,
+    organisation: str | None = None,
 ) -> x509.Certificate:
     """A charge point's certificate. Of the request only key and CN are taken over, whatever else it wishes for.
 
-    It ends no later than the root: nobody could use it afterwards.
+    It ends no later than the root: nobody could use it afterwards. `organisation` None: the root's.
     """
     request = x509.load_der_x509_csr(request_der)
     key = request.public_key()
@@ -102,7 +108,7 @@ def issue(
     [common_name] = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     issuer = authority.certificate
     subject = x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, authority.organisation),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation or authority.organisation),
         x509.NameAttribute(NameOID.COMMON_NAME, str(common_name.value)),
     ])  # fmt: skip
     return (

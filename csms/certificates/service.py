@@ -30,6 +30,7 @@ from csms.protocol.blocks.certificate_facts import (
     Reason,
     SigningAnswer,
 )
+from csms.protocol.vocabulary import Protocol
 
 HOUR = timedelta(hours=1)
 ANSWER_FIRST = timedelta(milliseconds=300)
@@ -50,7 +51,13 @@ class SigningRules:
 
 
 async def take_request(
-    connection: Any, charge_point: str, fact: CertificateRequested, rules: SigningRules, *, at: datetime
+    connection: Any,
+    charge_point: str,
+    fact: CertificateRequested,
+    rules: SigningRules,
+    *,
+    protocol: Protocol,
+    at: datetime,
 ) -> SigningAnswer:
     """Answer a SignCertificate once the answer is in the books. A repeat of one that is worked at is that one.
 
@@ -65,7 +72,12 @@ async def take_request(
         if repeat is not None:
             metrics.REQUESTS.labels("repeated").inc()
             return SigningAnswer(accepted=True)
-        fault = await _fault(connection, charge_point, serial, fact, rules, at=at)
+        too_many = await SQL.requests_since.fetchval(connection, charge_point=charge_point, since=at - HOUR)
+        if too_many >= rules.requests_per_hour:
+            fault: RequestFault | None = RequestFault.TOO_MANY
+        else:
+            asker = _Asker(identity=charge_point, serial=serial, protocol=protocol)
+            fault = await _fault(connection, asker, fact, rules)
         if fault is not RequestFault.TOO_MANY:
             request = await store.insert_request(connection, charge_point, fact, key, fault, at=at)
             if fault is None:
@@ -81,19 +93,19 @@ async def take_request(
     return SigningAnswer(accepted=False, reason=reason_of(fault))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asker:
+    """`serial`: as its last boot told it."""
+
+    identity: str
+    serial: str | None
+    protocol: Protocol
+
+
 async def _fault(
-    connection: Any,
-    charge_point: str,
-    serial: str | None,
-    fact: CertificateRequested,
-    rules: SigningRules,
-    *,
-    at: datetime,
+    connection: Any, asker: _Asker, fact: CertificateRequested, rules: SigningRules
 ) -> RequestFault | None:
-    """Why the request is refused. What costs little and stops a flood comes first."""
-    recent = await SQL.requests_since.fetchval(connection, charge_point=charge_point, since=at - HOUR)
-    if recent >= rules.requests_per_hour:
-        return RequestFault.TOO_MANY
+    """Why the request is refused; what costs little comes first."""
     if fact.csr is None:
         return RequestFault.TOO_LONG
     request = read_request(fact.csr)
@@ -105,10 +117,11 @@ async def _fault(
     organisation = rules.organisation or (None if fact.purpose in rules.by_est else ours)
     fault = name_fault(
         request,
-        identity=charge_point,
-        serial=serial,
+        identity=asker.identity,
+        serial=asker.serial,
         organisation=organisation,
-        is_taken=await _is_taken(connection, charge_point, request),
+        is_taken=await _is_taken(connection, asker.identity, request),
+        serial_only=asker.protocol is not Protocol.V16,
     )
     return fault or signing_fault(request)
 

@@ -138,6 +138,7 @@ class Signing:
             number=x509.random_serial_number(),
             now=now,
             valid=timedelta(days=self._settings.certificate_days),
+            organisation=self._settings.tls_client_organisation,
         )
         return put_together(request.der, [made], [authority.certificate], now=now)
 

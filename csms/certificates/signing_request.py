@@ -37,6 +37,7 @@ class RequestFault(StrEnum):
     WRONG_SIGNATURE = "wrong_signature"
     WRONG_ORGANISATION = "another_organisation"
     WRONG_NAME = "name_of_another_charge_point"
+    NOT_SERIAL = "name_is_not_the_serial_number"
     TOO_MANY = "too_many_requests"
     NO_AUTHORITY = "no_authority"
 
@@ -55,6 +56,9 @@ _REASONS: Mapping[RequestFault, Reason] = {  # words of 2.0.1's appendix 5
     RequestFault.WRONG_NAME: Reason(
         code="InvalidCSR", text="CN is neither the serial number nor the identity of this charging station"
     ),
+    RequestFault.NOT_SERIAL: Reason(
+        code="InvalidCSR", text="CN is not the serial number that this charging station boots with"
+    ),
     RequestFault.TOO_MANY: Reason(code="Unspecified", text="too many requests within an hour; ask again later"),
     RequestFault.NO_AUTHORITY: Reason(code="NotEnabled", text="nobody here signs certificates of this type"),
 }
@@ -68,6 +72,7 @@ NEXT_STEPS: Mapping[RequestFault, str] = {
     RequestFault.WRONG_SIGNATURE: "if it happens again, the charge point's key store is broken",
     RequestFault.WRONG_ORGANISATION: "set it in the charge point: CpoName (1.6), SecurityCtrlr.OrganizationName (2.0.1)",
     RequestFault.WRONG_NAME: "the charge point has to ask for its own serial number or identity; see csms cp show",
+    RequestFault.NOT_SERIAL: "the charging station has to ask for its serial number: by another CN its next boot is refused",
     RequestFault.TOO_MANY: "see why it asks so often, or raise CSMS_CERTIFICATE_REQUESTS_PER_HOUR",
     RequestFault.NO_AUTHORITY: "csms certificate authority create, or set CSMS_EST_URL (V2G: CSMS_EST_V2G_URL)",
 }
@@ -138,12 +143,19 @@ def _weakness(key: object) -> RequestFault | None:
 
 
 def name_fault(
-    request: SigningRequest, *, identity: str, serial: str | None, organisation: str | None, is_taken: bool
+    request: SigningRequest,
+    *,
+    identity: str,
+    serial: str | None,
+    organisation: str | None,
+    is_taken: bool,
+    serial_only: bool = False,
 ) -> RequestFault | None:
     """Whether it may have the name that it asks for (A02, A00.FR.404-405): O is ours, CN its serial number or identity.
 
     A serial number is only what the charge point itself says it is: `is_taken` says that another one is registered by
-    it or says the same, and then it is nobody's. `organisation` None: any.
+    it or says the same, and then it is nobody's. `serial_only`: where a serial number is told, the identity will not do,
+    as the boot that follows would be turned away (2.0.1 B01.FR.11). `organisation` None: any.
     """
     if len(request.common_names) != 1 or not request.common_names[0].strip():
         return RequestFault.WRONG_NAME
@@ -151,6 +163,8 @@ def name_fault(
     is_serial = serial is not None and name == serial.casefold() and not is_taken
     if name != identity.casefold() and not is_serial:
         return RequestFault.WRONG_NAME
+    if serial_only and serial is not None and name != serial.casefold():
+        return RequestFault.NOT_SERIAL
     if organisation is not None and request.organisations != (organisation,):
         return RequestFault.WRONG_ORGANISATION
     return None

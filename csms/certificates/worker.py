@@ -26,6 +26,7 @@ from csms.protocol.blocks.certificate_facts import (
     CertificateStatusAsked,
     EvCertificateAsked,
 )
+from csms.protocol.vocabulary import Protocol
 from csms.settings import Settings
 
 WATCH_S = 3600.0
@@ -55,12 +56,16 @@ class Certificates:
         self._loaded_list = _digest(settings)
         self._key_trouble = ""
 
-    async def receive(self, charge_point: str, fact: CertificateFact, at: datetime) -> CertificateAnswer:
+    async def receive(
+        self, charge_point: str, fact: CertificateFact, protocol: Protocol, at: datetime
+    ) -> CertificateAnswer:
         """Decide; what was decided is committed when this returns."""
         match fact:
             case CertificateRequested():
                 async with self._pool.acquire() as connection:
-                    answer = await service.take_request(connection, charge_point, fact, self._rules, at=at)
+                    answer = await service.take_request(
+                        connection, charge_point, fact, self._rules, protocol=protocol, at=at
+                    )
                 if answer.accepted:
                     asyncio.get_running_loop().call_later(service.ANSWER_FIRST.total_seconds(), self._due.set)
                 return answer

@@ -25,7 +25,7 @@ from csms.certificates.worker import Certificates
 from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices
 from csms.protocol.blocks.certificate_facts import CertificatePurpose, CertificateRequested, SigningAnswer
-from csms.protocol.vocabulary import Booted, Command, Outcome
+from csms.protocol.vocabulary import Booted, Command, Outcome, Protocol
 from csms.settings import Settings, load_settings
 from csms.sites import service as sites
 
@@ -95,9 +95,14 @@ class Depot:
         self.reloads += 1
 
     async def ask(
-        self, fact: CertificateRequested, charge_point: str = "CP-1", *, at: datetime | None = None
+        self,
+        fact: CertificateRequested,
+        charge_point: str = "CP-1",
+        *,
+        at: datetime | None = None,
+        protocol: Protocol = Protocol.V16,
     ) -> SigningAnswer:
-        answer = await self.certificates.receive(charge_point, fact, at or datetime.now(UTC))
+        answer = await self.certificates.receive(charge_point, fact, protocol, at or datetime.now(UTC))
         assert isinstance(answer, SigningAnswer)
         return answer
 

@@ -27,7 +27,7 @@ from csms.protocol.blocks.certificate_facts import (
 )
 from csms.protocol.blocks.certificates import SendSignedCertificate
 from csms.protocol.blocks.firmware import ExtendedTriggerMessage
-from csms.protocol.vocabulary import Command, Outcome, TriggerMessage
+from csms.protocol.vocabulary import Command, Outcome, Protocol, TriggerMessage
 
 NOWHERE = "https://127.0.0.1:9"  # the discard port: nobody listens
 
@@ -100,6 +100,30 @@ async def test_the_serial_number_of_another_charge_point_is_no_name_to_get_a_cer
     serial = await room.ask(requested(csr("SN-9")))
 
     assert [own.accepted, identity.accepted, serial.accepted] == [True, False, False]
+
+
+async def test_the_organisation_is_the_one_that_the_door_wants(pool: asyncpg.Pool[Any], tmp_path: Path) -> None:
+    async with depot(pool, tmp_path, tls_client_organisation="Example Brand") as room:
+        await room.online()
+        of_the_root = await room.ask(requested(csr("CP-1")))
+        of_the_door = await room.ask(requested(csr("CP-1", organisation="Example Brand")))
+        await room.work()
+        [(_, command)] = room.sent
+
+    assert [of_the_root.accepted, of_the_door.accepted] == [False, True]
+    assert chain(command).subject.rfc4514_string() == "CN=CP-1,O=Example Brand"
+
+
+async def test_in_2_0_1_the_name_is_the_serial_number_where_one_was_told(room: Depot) -> None:
+    before = await room.ask(requested(csr("CP-1")), protocol=Protocol.V201)
+    await room.boots("CP-1", "SN-1")
+    identity = await room.ask(requested(csr("CP-1")), protocol=Protocol.V201)
+    serial = await room.ask(requested(csr("SN-1")), protocol=Protocol.V201)
+    old = await room.ask(requested(csr("CP-1")), protocol=Protocol.V16)
+
+    assert [each.accepted for each in (before, identity, serial, old)] == [True, False, True, True]
+    assert identity.reason is not None
+    assert "serial number" in identity.reason.text
 
 
 async def test_beyond_so_many_requests_an_hour_nothing_is_kept_but_one_alarm(
@@ -355,10 +379,13 @@ async def test_what_evs_and_charging_stations_ask_is_kept_with_what_they_were_to
     named = CertificateHash(algorithm=HashAlgorithm.SHA256, issuer_name="ab" * 32, issuer_key="cd" * 32, number="5a1f")
     now = datetime.now(UTC)
     ev = await room.certificates.receive(
-        "CP-1", EvCertificateAsked(schema_version="urn:iso:15118:2:2013:MsgDef", action="Install", exi="gJgB"), now
+        "CP-1",
+        EvCertificateAsked(schema_version="urn:iso:15118:2:2013:MsgDef", action="Install", exi="gJgB"),
+        Protocol.V201,
+        now,
     )
     status = await room.certificates.receive(
-        "CP-1", CertificateStatusAsked(certificate=named, url="http://169.254.169.254/latest"), now
+        "CP-1", CertificateStatusAsked(certificate=named, url="http://169.254.169.254/latest"), Protocol.V201, now
     )
     async with room.pool.acquire() as connection:
         rows = [dict(row) for row in await SQL.inquiries.fetch(connection, charge_point="CP-1", most=9)]

@@ -33,6 +33,7 @@ from csms.protocol.blocks.certificate_facts import (
     HashAlgorithm,
 )
 from csms.protocol.blocks.certificates import SendSignedCertificate
+from csms.protocol.vocabulary import Protocol
 from csms.settings import SettingsInvalid, load_settings
 
 
@@ -188,7 +189,7 @@ def hashed(certificate: x509.Certificate, issuer: x509.Certificate) -> Certifica
 
 async def status(room: Depot, certificate: CertificateHash, url: str) -> CertificateStatusAnswer:
     answer = await room.certificates.receive(
-        "CP-1", CertificateStatusAsked(certificate=certificate, url=url), datetime.now(UTC)
+        "CP-1", CertificateStatusAsked(certificate=certificate, url=url), Protocol.V201, datetime.now(UTC)
     )
     assert isinstance(answer, CertificateStatusAnswer)
     return answer
