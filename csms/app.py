@@ -37,6 +37,7 @@ from csms.protocol.blocks.credentials import ChangePassword
 from csms.protocol.quirks import Accommodation
 from csms.protocol.vocabulary import Command, Decision, Outcome
 from csms.quirks.log import QuirkLog
+from csms.quirks.service import SQL as QUIRKS
 from csms.quirks.service import tell_changes
 from csms.reception import Reception
 from csms.rollouts.runner import Runner
@@ -260,6 +261,7 @@ class Server:
             async with connection.transaction():
                 await SQL.lock_housekeeping.execute(connection)
                 await SQL.keep_frames.execute(connection, days=days)
+                await QUIRKS.forget_proofs.execute(connection, days=days)
                 await drop_frame_partitions(connection, days)
 
     async def _keep_house_regularly(self) -> None:

@@ -102,9 +102,10 @@ def heartbeat_missing(chart: Chart) -> Found | None:
         return None
     beats = {each.socket for each in chart.told("Heartbeat")}
     known_since = chart.messages[0].at
+    by_socket = _by_socket(chart)
     patience = timedelta(seconds=HEARTBEATS_MISSED * chart.heartbeat_interval_s)
     for socket in reversed(chart.sockets):
-        of_socket = _by_socket(chart).get(socket.id, [])
+        of_socket = by_socket.get(socket.id, [])
         lived = (socket.closed_at or chart.now) - max(socket.opened_at, known_since)
         if of_socket and socket.id not in beats and lived >= patience:
             return found(

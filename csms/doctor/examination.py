@@ -80,7 +80,7 @@ def _of_counted(entry: Entry, counted: Counted) -> Finding:
         count=counted.count,
         first_at=counted.first_at,
         last_at=counted.last_at,
-        frame=counted.frame,
+        frame=counted.frame or None,
     )
 
 

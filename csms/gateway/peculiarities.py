@@ -87,7 +87,10 @@ def as_proof(path: str, headers: Iterable[tuple[str, str]]) -> str:
     told = [
         (name, value) for name, value in headers if name.title().replace("Websocket", "WebSocket") in _SHOWN_HEADERS
     ]
-    lines = [f"GET {shown(path)} HTTP/1.1", *(f"{name}: {shown(value)}" for name, value in told[:_HEADERS_SHOWN_MAX])]
+    lines = [
+        f"GET {shown(path.partition('?')[0])} HTTP/1.1",
+        *(f"{name}: {shown(value)}" for name, value in told[:_HEADERS_SHOWN_MAX]),
+    ]
     return "\n".join(lines)
 
 

@@ -31,7 +31,8 @@ PROOF_LENGTH_MAX = 8 * 1024
 MODELS_MAX = 100
 """So many models have a time series of their own; all others are `other`."""
 MODEL_LENGTH_MAX = 40
-ADDRESSES_MAX = 1000
+ADDRESSES_MAX = 20
+"""So many addresses whose TLS handshakes failed are looked up at once; an attack may come from many more."""
 CHARGE_POINTS_OF_ADDRESS_MAX = 20
 UNKNOWN_MODEL = "unknown"
 OTHER_MODEL = "other"
@@ -76,7 +77,7 @@ class QuirkLog:
 
     def note_address(self, remote: str, why: str) -> None:
         """A TLS handshake from an address failed; whose it was is looked up when it is written."""
-        if len(self._addresses) < ADDRESSES_MAX:
+        if remote in self._addresses or len(self._addresses) < ADDRESSES_MAX:
             self._addresses[remote] = (why, datetime.now(UTC))
             self._wake.set()
 

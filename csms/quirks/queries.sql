@@ -14,14 +14,18 @@ SELECT s.charge_point, s.name, s.count, s.first_at, s.last_at, s.action, s.frame
        frame = CASE WHEN excluded.last_at >= quirk_seen.last_at THEN excluded.frame ELSE quirk_seen.frame END;
 
 -- name: charge_points_of_address
--- The charge points that came from an address last, of those that are not connected: whom a failed TLS handshake may concern.
-SELECT c.id
-  FROM charge_point c
- CROSS JOIN LATERAL (SELECT s.remote, s.closed_at FROM socket s WHERE s.charge_point = c.id
-                      ORDER BY s.opened_at DESC LIMIT 1) newest
- WHERE newest.remote = :remote::text AND newest.closed_at IS NOT NULL
- ORDER BY c.id
+-- The charge points that came from an address of late and are not connected: whom a failed TLS handshake may concern.
+SELECT DISTINCT l.charge_point AS id
+  FROM (SELECT s.charge_point FROM socket s
+         WHERE s.remote = :remote::text AND s.opened_at > now() - interval '90 days'
+         ORDER BY s.opened_at DESC LIMIT 200) l
+ WHERE NOT EXISTS (SELECT FROM socket o WHERE o.charge_point = l.charge_point AND o.closed_at IS NULL)
+ ORDER BY 1
  LIMIT :most::integer;
+
+-- name: forget_proofs
+-- Proofs that are older than frames may be; that it was seen stays known.
+UPDATE quirk_seen SET frame = '' WHERE last_at < now() - make_interval(days => :days::integer) AND frame <> '';
 
 -- name: seen
 -- What was seen of charge points, of one or of all.

@@ -42,6 +42,7 @@ CREATE INDEX quirk_choice_charge_point ON quirk_choice (charge_point, id);
 
 SELECT csms_append_only('quirk_choice');
 
--- The doctor asks for the last connections and the quarantine of one charge point.
+-- The doctor asks for the last connections and the quarantine of one charge point, and whose an address was.
 CREATE INDEX socket_opened ON socket (charge_point, opened_at DESC);
+CREATE INDEX socket_remote ON socket (remote, opened_at DESC);
 CREATE INDEX quarantine_charge_point ON quarantine (charge_point, id);

@@ -79,6 +79,16 @@ async def a_percent_encoded_identity(patient: Patient, _: Wire) -> None:
         await _beats(socket)
 
 
+async def test_a_proof_tells_neither_the_query_nor_the_credentials(world_of_all: World) -> None:
+    patient = Patient(world_of_all, await world_of_all.charge_point("QUERY"))
+    async with await _dial(patient, "/ocpp/query?token=s3cr3t-s3cr3t", ["ocpp1.6"]) as socket:
+        await _beats(socket)
+    await patient.require_named(["identity_case"], shows="GET /ocpp/query HTTP/1.1")
+    frame = (await patient.findings())["identity_case"].frame or ""
+    assert "s3cr3t" not in frame
+    assert "authorization" not in frame.casefold()
+
+
 @HABITS.shown_by(6, "identity_case", make=None)
 async def an_identity_in_lower_case(patient: Patient, _: Wire) -> None:
     async with await _dial(patient, f"/ocpp/{patient.key.id.lower()}", ["ocpp1.6"]) as socket:

@@ -135,3 +135,18 @@ async def test_a_count_survives_a_database_that_is_away(known: ChargePoint, pool
             return (await seen(pool)).get("unit_hz", (0, ""))[1] == "kept"
 
         await until(kept)
+
+
+async def test_a_proof_is_forgotten_with_the_frames_of_its_day(pool: asyncpg.Pool[Any], known: ChargePoint) -> None:
+    async with running(pool) as counted:
+        counted.note(known, ["unit_hz"], action=None, frame="old")
+        counted.note(known, ["padded_value"], action=None, frame="new")
+        await until(lambda: _written(counted))
+    async with pool.acquire() as connection:
+        await connection.execute(
+            "UPDATE quirk_seen SET first_at = now() - interval '9 days', last_at = now() - interval '8 days'"
+            " WHERE name = 'unit_hz'"
+        )
+        await service.SQL.forget_proofs.execute(connection, days=7)
+
+    assert await seen(pool) == {"unit_hz": (1, ""), "padded_value": (1, "new")}
