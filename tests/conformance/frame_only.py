@@ -14,6 +14,7 @@ _ONE_DISPLAY = "which of several displays: messages are known by their id, which
 _AC_OR_DC = "an EV charges by AC or by DC: where both are told, the figures of AC count"
 _VENDOR = "whose error code vendorErrorCode is: the charge point's vendor is known from its boot"
 _CABLE = "how the vehicle is connected: no figure of a bill comes of it, and it tells events apart (RULES.md 3)"
+_NO_CONTRACT = "Plug & Charge: a driver is authorised by the token, the contract's certificate is not looked at (C07)"
 _TARIFF_FIELDS = (
     "salesTariff.id",
     "salesTariff.salesTariffDescription",
@@ -40,7 +41,15 @@ _TOKEN = _each(_EXTRA_IDS, ["idToken.additionalInfo[].additionalIdToken", "idTok
 
 FRAME_ONLY: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
     (Protocol.V16, "StatusNotification"): {"vendorId": _VENDOR},
-    (Protocol.V201, "Authorize"): _TOKEN,
+    (Protocol.V201, "Authorize"): {
+        **_TOKEN,
+        "certificate": _NO_CONTRACT,
+        **_each(
+            _NO_CONTRACT,
+            ["hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber", "responderURL"],
+            "iso15118CertificateHashData[].",
+        ),
+    },
     (Protocol.V201, "NotifyChargingLimit"): _schedule("chargingSchedule[]"),
     (Protocol.V201, "NotifyCustomerInformation"): {"generatedAt": _MADE_AT},
     (Protocol.V201, "NotifyDisplayMessages"): _each(
@@ -59,34 +68,6 @@ FRAME_ONLY: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
         **_each(_CABLE, ["numberOfPhasesUsed", "cableMaxCurrent", "transactionInfo.timeSpentCharging"]),
     },
 }
-
-_NO_CHARACTERISTICS = (
-    "what a variable may hold: the frames of a report are kept, settings are read as value and mutability"
-)
-_NO_CONTRACT = "Plug & Charge: the certificate decides nothing here yet"
-
-UNSETTLED: Mapping[tuple[Protocol, str], Mapping[str, str]] = {
-    (Protocol.V201, "Authorize"): _each(
-        _NO_CONTRACT,
-        [
-            "certificate",
-            "iso15118CertificateHashData[].hashAlgorithm",
-            "iso15118CertificateHashData[].issuerNameHash",
-            "iso15118CertificateHashData[].issuerKeyHash",
-            "iso15118CertificateHashData[].serialNumber",
-            "iso15118CertificateHashData[].responderURL",
-        ],
-    ),
-    (Protocol.V201, "NotifyReport"): {
-        **_each(_NO_CHARACTERISTICS, ["type", "persistent", "constant"], "reportData[].variableAttribute[]."),
-        **_each(
-            _NO_CHARACTERISTICS,
-            ["unit", "dataType", "minLimit", "maxLimit", "valuesList", "supportsMonitoring"],
-            "reportData[].variableCharacteristics.",
-        ),
-    },
-}
-"""Fields of which it is open whether something is to be made of them."""
 
 ELSEWHERE: Mapping[str, str] = {
     "Authorize": "a question: it is answered, and of what was asked only the frame stays",
