@@ -11,8 +11,7 @@ from csms.charge_points.asking import require_server
 from csms.cli.context import connect, default_actor
 from csms.files.service import require_endpoint
 from csms.rollouts import service
-from csms.rollouts.choosing import SHARE, WAVES, WINDOW, choice_of, who_options
-from csms.rollouts.plan import Plan
+from csms.rollouts.choosing import SHARE, WAVES, WINDOW, asking_options, choice_of, plan_of, who_options
 from csms.rollouts.rollout import Kind
 from csms.rollouts.watching import finish, watch
 
@@ -67,14 +66,8 @@ def rollout() -> None:
     help="So many failures in a wave stop it.",
 )  # fmt: skip
 @click.option("--window", type=WINDOW, metavar="22:00-05:00", help="Ask only then, by the clock of each site.")
-@click.option("--retries", type=click.IntRange(0, 20), default=2, show_default=True, help="How often one that has failed is asked again.")  # fmt: skip
-@click.option("--retry-wait", "retry_wait_s", type=click.IntRange(0, 86_400), default=300, show_default=True, metavar="SECONDS")  # fmt: skip
-@click.option("--parallel", type=click.IntRange(1, 1000), default=50, show_default=True, help="So many at a time.")
-@click.option("--silence", "silence_s", type=click.IntRange(1, WEEK_S), default=3600, show_default=True, metavar="SECONDS", help="So long may one that is online and was asked say nothing.")  # fmt: skip
+@asking_options(parallel=50, silence_s=3600, proof_s=300)
 @click.option("--offline", "offline_s", type=click.IntRange(0, WEEK_S), default=3600, show_default=True, metavar="SECONDS", help="So long do offline ones hold up the next wave; they are done once they are back.")  # fmt: skip
-@click.option("--proof", "proof_s", type=click.IntRange(0, 86_400), default=300, show_default=True, metavar="SECONDS", help="So long after Installed the boot that proves it is awaited.")  # fmt: skip
-@click.option("--transfer-retries", type=click.IntRange(0, 100), default=3, show_default=True, help="How often a charge point tries to fetch by itself.")  # fmt: skip
-@click.option("--transfer-interval", "transfer_interval_s", type=click.IntRange(0, 86_400), default=60, show_default=True, metavar="SECONDS")  # fmt: skip
 @click.option(
     "--even-charging", is_flag=True, help="Do not wait for sessions to end; charge points then do as they like."
 )
@@ -97,12 +90,9 @@ async def create(context: click.Context, /, output: Output, **given: Any) -> Non
       csms firmware rollout create --image 1 --cp CP-001 --cp CP-002 --wait
     """
     choice = choice_of(given["named"], given["site"], given["model"], everywhere=given["everywhere"])
-    plan = Plan(
-        waves=given["waves"], stop_at=given["stop_at"], window=given["window"], attempts_max=given["retries"] + 1,
-        retry_wait_s=given["retry_wait_s"], parallel=given["parallel"], silence_s=given["silence_s"],
-        offline_s=given["offline_s"], proof_s=given["proof_s"], wait_for_sessions=not given["even_charging"],
-        even_if_current=given["even_current"], transfer_retries=given["transfer_retries"],
-        transfer_interval_s=given["transfer_interval_s"],
+    plan = plan_of(
+        given, waves=given["waves"], stop_at=given["stop_at"], window=given["window"], offline_s=given["offline_s"],
+        wait_for_sessions=not given["even_charging"], even_if_current=given["even_current"],
     )  # fmt: skip
     async with connect(context) as connection:
         chosen = await service.choose(connection, choice, plan, image=given["image"])

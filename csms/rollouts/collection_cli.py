@@ -16,8 +16,7 @@ from csms.files.address import clean_name
 from csms.files.service import require_endpoint
 from csms.protocol.blocks.firmware import LogKind
 from csms.rollouts import service
-from csms.rollouts.choosing import choice_of, who_options
-from csms.rollouts.plan import Plan
+from csms.rollouts.choosing import asking_options, choice_of, plan_of, who_options
 from csms.rollouts.rollout import Kind
 from csms.rollouts.store import LogWish
 from csms.rollouts.watching import finish, watch
@@ -32,11 +31,7 @@ FILE_COLUMNS = ("charge_point", "state", "reason", "file", "name", "size_bytes",
 @click.option("--kind", type=click.Choice([str(each) for each in LogKind]), default="diagnostics", show_default=True)
 @click.option("--since", type=INSTANT, help="The oldest entry wanted.")
 @click.option("--until", type=INSTANT, help="The newest entry wanted.")
-@click.option("--retries", type=click.IntRange(0, 20), default=2, show_default=True, help="How often one that has failed is asked again.")  # fmt: skip
-@click.option("--retry-wait", "retry_wait_s", type=click.IntRange(0, 86_400), default=300, show_default=True, metavar="SECONDS")  # fmt: skip
-@click.option("--parallel", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at a time.")
-@click.option("--silence", "silence_s", type=click.IntRange(1, 7 * 86_400), default=1800, show_default=True, metavar="SECONDS", help="So long may one that is online and was asked say nothing.")  # fmt: skip
-@click.option("--proof", "proof_s", type=click.IntRange(0, 86_400), default=60, show_default=True, metavar="SECONDS", help="So long after Uploaded the file is awaited.")  # fmt: skip
+@asking_options(parallel=20, silence_s=1800, proof_s=60)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Directory for the files; they are in csms file list anyway.")  # fmt: skip
 @click.option("--no-wait", is_flag=True, help="Only begin; take the files later with --resume.")
 @click.option("--patience", "patience_s", type=click.FloatRange(1, 7 * 86_400), default=3600, show_default=True, metavar="SECONDS", help="How long to wait; the collection goes on all the same.")  # fmt: skip
@@ -77,10 +72,7 @@ async def _begin(connection: Any, given: dict[str, Any]) -> int:
     if since is not None and until is not None and until < since:
         raise click.BadParameter("it lies before --since", param_hint="--until")
     choice = choice_of(given["named"], given["site"], given["model"], everywhere=given["everywhere"])
-    plan = Plan(
-        attempts_max=given["retries"] + 1, retry_wait_s=given["retry_wait_s"], parallel=given["parallel"],
-        silence_s=given["silence_s"], proof_s=given["proof_s"], wait_for_sessions=False,
-    )  # fmt: skip
+    plan = plan_of(given, wait_for_sessions=False)
     chosen = await service.choose(connection, choice, plan, image=None)
     await require_server(connection)
     await require_endpoint(connection)

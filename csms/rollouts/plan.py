@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, time
+from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,11 +51,14 @@ def waves(text: str) -> tuple[Share, ...]:
     """`5,20,100%`: how many have been asked, all in all, when each wave is through. The last one is everybody.
 
     Raises:
-        PlanInvalid: it does not end with 100%, or has too many.
+        PlanInvalid: it does not end with 100%, does not grow, or has too many.
     """
     found = tuple(share(each) for each in text.split(","))
     if found[-1] != Share(EVERYBODY, is_percent=True):
         raise PlanInvalid("the last wave is 100%: everybody that was chosen")
+    for numbers in ([each.number for each in found if each.is_percent is kind] for kind in (True, False)):
+        if numbers != sorted(numbers):
+            raise PlanInvalid(f"waves count everybody so far, so they grow: not {', '.join(map(str, numbers))}")
     if len(found) > WAVES_MAX:
         raise PlanInvalid(f"at most {WAVES_MAX} waves")
     return found
@@ -63,13 +67,9 @@ def waves(text: str) -> tuple[Share, ...]:
 def wave_of_each(total: int, plan: Sequence[Share]) -> list[int]:
     """The wave of each of so many charge points, in their order; waves that add nobody are left out.
 
-    Raises:
-        PlanInvalid: a wave ends before the one that it follows.
+    20% of a small fleet may be less than the 5 before: such a wave adds nobody.
     """
-    ends = [each.of(total) for each in plan]
-    if ends != sorted(ends):
-        raise PlanInvalid(f"waves count everybody so far, of {total} that is {', '.join(map(str, ends))}")
-    steps = sorted(set(ends))
+    steps = sorted(set(accumulate((each.of(total) for each in plan), max)))
     return [next(n for n, end in enumerate(steps, 1) if place < end) for place in range(total)]
 
 

@@ -12,7 +12,7 @@ import asyncpg
 from billing import AlreadyDone, NotFound, Refused
 from csms.charge_points import service as charge_points
 from csms.firmware import images
-from csms.rollouts.plan import Plan, PlanInvalid, plan_to_json, wave_of_each
+from csms.rollouts.plan import Plan, plan_to_json, wave_of_each
 from csms.rollouts.rollout import Change, Kind, State
 from csms.rollouts.store import KINDS, SQL, LogWish, keep_events, log_to_json
 
@@ -42,7 +42,7 @@ async def choose(connection: Any, choice: Choice, plan: Plan, *, image: int | No
 
     Raises:
         NotFound: a charge point that was named, or anybody at all.
-        Refused: one that was named cannot be in it, or the waves fit nobody.
+        Refused: one that was named cannot be in it.
     """
     for name in choice.named:
         await charge_points.get(connection, name)
@@ -58,10 +58,7 @@ async def choose(connection: Any, choice: Choice, plan: Plan, *, image: int | No
         raise NotFound(
             "no charge point to ask", "see csms cp list", details={"left_out": left_out} if left_out else None
         )
-    try:
-        waves = wave_of_each(len(names), plan.waves)
-    except PlanInvalid as invalid:
-        raise Refused(str(invalid), "give waves that grow, such as 5,20,100%") from None
+    waves = wave_of_each(len(names), plan.waves)
     return Chosen(members=tuple(zip(names, waves, strict=True)), left_out=tuple(left_out.items()))
 
 

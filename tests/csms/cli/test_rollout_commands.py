@@ -284,7 +284,9 @@ async def test_logs_of_a_fleet_are_collected_byte_by_byte(depot: Depot, tmp_path
     async with depot.fleet(*names, upload=how) as fleet:
         fleet[names[0]].transfers.faults.append("UploadFailed")
         chosen = [word for name in names for word in ("--cp", name)]
-        said = await shop.csms("log", "collect", *chosen, "--retry-wait", "0", "--out", tmp_path / "logs", "-o", "json")
+        said = await shop.csms(
+            "log", "collect", *chosen, "--transfer-interval", "0", "--out", tmp_path / "logs", "-o", "json"
+        )
         collection = (await shop.data("log", "list"))[0]
         again = await shop.data("log", "collect", "--resume", collection["id"], "--out", tmp_path / "other")
         sent = {name: station.transfers.sent[-1] for name, station in fleet.items()}
@@ -312,7 +314,7 @@ async def test_a_log_that_is_too_large_and_one_that_nobody_sends_are_told_apart(
     ):
         small["L2-C"].transfers.faults.append("NoDiagnostics")
         said = await depot.shop.csms(
-            "log", "collect", "--cp", "L2-A", "--cp", "L2-B", "--cp", "L2-C", "--retries", "0", "--proof", "1",
+            "log", "collect", "--cp", "L2-A", "--cp", "L2-B", "--cp", "L2-C", "--retries", "0", "--proof", "1", "--transfer-retries", "0",
             "-o", "json",
         )  # fmt: skip
         [failed] = [each for each in said.json if each["charge_point"] == "L2-B"]
