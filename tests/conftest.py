@@ -15,9 +15,11 @@ import asyncpg
 import pytest
 import structlog
 
-from csms.database.embedded import EmbeddedPostgres
-from csms.database.migrate import migrate
-from csms.database.pool import open_pool
+pytest.register_assert_rewrite("tests.world")  # whoever imports it first
+
+from csms.database.embedded import EmbeddedPostgres  # noqa: E402 - after the line that explains assertions
+from csms.database.migrate import migrate  # noqa: E402
+from csms.database.pool import open_pool  # noqa: E402
 
 LONG = os.environ.get("CSMS_TEST_LONG") == "1"
 
