@@ -51,10 +51,11 @@ UPDATE template_use
  WHERE charge_point = :charge_point::text AND template = :template::text AND version = :version::integer;
 
 -- name: find_use
--- What became of a version of a template in a charge point.
-SELECT outcome, detail, began_at, attempted_at, completed_at
-  FROM template_use
- WHERE charge_point = :charge_point::text AND template = :template::text AND version = :version::integer;
+-- What became of a version of a template in a charge point, and whether that has booted since.
+SELECT u.outcome, u.detail, u.began_at, u.attempted_at, u.completed_at,
+       coalesce(c.booted_at > u.completed_at, false) AS rebooted
+  FROM template_use u JOIN charge_point c ON c.id = u.charge_point
+ WHERE u.charge_point = :charge_point::text AND u.template = :template::text AND u.version = :version::integer;
 
 -- name: list_uses
 -- Where a version of a template was given to.

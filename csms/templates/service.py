@@ -170,11 +170,16 @@ async def foresee(
 
 
 async def completed(connection: Any, charge_point: str, stored: Stored) -> Given | None:
-    """What became of this version, if the charge point has answered to all of it; None where it has not."""
+    """What became of this version, if the charge point has answered to all of it; None where it has not.
+
+    Nor where it wanted a reboot and has had one: then somebody must look whether that has helped.
+    """
     use = await SQL.find_use.fetchrow(
         connection, charge_point=charge_point, template=stored.name, version=stored.version
     )
     if use is None or use["completed_at"] is None:
+        return None
+    if use["outcome"] == Result.REBOOT_REQUIRED and use["rebooted"]:
         return None
     settings = await _answers(connection, charge_point, stored)
     return Given(charge_point=charge_point, result=Result(use["outcome"]), settings=settings, before=True)

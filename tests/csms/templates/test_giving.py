@@ -134,6 +134,25 @@ async def test_a_refusal_is_asked_about_again_only_when_that_is_wanted(connectio
     assert given.result is Result.APPLIED
 
 
+async def test_a_reboot_that_was_wanted_is_looked_after(connection: Any) -> None:
+    [name] = names(Protocol.V16, 1)
+    box = Wallbox(protocol=Protocol.V16, values={name: "1"}, after_reboot=frozenset({name}))
+    stored = await kept(connection, Protocol.V16, {name: "5"})
+    await give(connection, box, stored)
+    before = await service.completed(connection, ID, stored)
+    box.values[name] = "5"
+    await connection.execute("UPDATE charge_point SET booted_at = now() + interval '1 second'")
+    after = await service.completed(connection, ID, stored)
+
+    given = await give(connection, box, stored)
+
+    assert before is not None
+    assert before.result is Result.REBOOT_REQUIRED
+    assert after is None
+    assert given.result is Result.APPLIED
+    assert box.sets == [name]
+
+
 async def test_two_at_once_do_not_get_in_each_others_way(connection: Any, pool: asyncpg.Pool[Any]) -> None:
     [name] = names(Protocol.V16, 1)
     box = Wallbox(protocol=Protocol.V16, values={name: "1"})
