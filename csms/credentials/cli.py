@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,7 +103,9 @@ async def rotate(
             chosen = await _chosen(connection, id_, site, dry_run=dry_run)
         stream = output.stream(COLUMNS)
         results: list[Mapping[str, Any]] = []
-        with progress_bar("passwords", len(chosen)) as advance:
+        # On a terminal the lines that come are the progress, and a bar would run into them.
+        bar = nullcontext(_no_bar) if sys.stdout.isatty() else progress_bar("passwords", len(chosen))
+        with bar as advance:
 
             async def work(connection: Any, row: Mapping[str, Any]) -> None:
                 result = await _rotated(connection, row, choice)
@@ -111,6 +114,10 @@ async def rotate(
 
             await for_each(pool, chosen, work, parallel=min(parallel, len(chosen)), advance=advance)
     _finish(context, output, results, single=id_ is not None)
+
+
+def _no_bar() -> None:
+    pass
 
 
 async def _key(context: click.Context, connection: Any) -> bytes:
@@ -153,7 +160,7 @@ def _require_password_use(id_: str, profile: int) -> None:
     if profile == HAS_CERTIFICATE:
         raise CliError(
             f"{id_} has security profile 3: its certificate is its credential, no password opens its door",
-            "renew the certificate instead: csms cert --help", ExitCode.REFUSED,
+            "renew the certificate instead: csms certificate --help", ExitCode.REFUSED,
         )  # fmt: skip
 
 

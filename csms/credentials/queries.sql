@@ -1,6 +1,6 @@
 -- name: lock_charge_point
 -- Changes of the credentials of one charge point come one after the other.
-SELECT id FROM charge_point WHERE id = :charge_point::text FOR UPDATE;
+SELECT id FROM charge_point WHERE id = :charge_point::text FOR NO KEY UPDATE;
 
 -- name: count_waiting
 -- How many passwords it may hold beside the present one, for all we know.
