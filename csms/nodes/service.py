@@ -139,12 +139,17 @@ class Node:
                 async with AsyncExitStack() as stack:
                     connection = await asyncpg.connect(self._dsn)
                     stack.push_async_callback(connection.close, timeout=1)
-                    await connection.add_listener(COMMANDS, lambda *_: self._wake.set())
+                    await connection.add_listener(COMMANDS, self._on_command)
                     await connection.add_listener(f"csms_node_{self.id.hex}", self._on_superseded)
                     await self._serve(connection)
             except* (*UNAVAILABLE, asyncpg.PostgresError) as lost:
                 log.warning("node_lost_database", error=str(lost.exceptions[0]))
             await asyncio.sleep(1)
+
+    def _on_command(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        """Whoever does not hold the charge point has nothing to take; it may come here, and then the next look finds it."""
+        if str(payload) in set(self._held()):
+            self._wake.set()
 
     def _on_superseded(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         socket, charge_point = str(payload).split(" ", 1)
