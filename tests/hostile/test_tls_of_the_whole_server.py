@@ -98,8 +98,7 @@ async def registered(dsn: str, server: ServerProcess, profiles: dict[str, int]) 
         for identity, profile in profiles.items():
             choices = Choices(site="harbour", security_profile=profile, template=False)
             _, password = await charge_points.create(connection, identity, choices, key=key)
-            assert password is not None
-            passwords[identity] = password
+            passwords[identity] = password or ""  # profile 3 has none
     return passwords
 
 
