@@ -9,11 +9,14 @@ from typing import Any
 
 from billing import AlreadyDone, Refused
 from csms.site_limits.books import SQL, Books, Known, Timing, newest_limit, read_books
-from csms.site_limits.exposure import Reach
+from csms.site_limits.exposure import Reach, Slot
 from csms.site_limits.grid import SiteLimit, problems
 from csms.site_limits.plan import Plan
 from csms.site_limits.planner import plan_of
+from csms.site_limits.profiles import cannot
+from csms.site_limits.profiles import set_limit as set_profile
 from csms.site_limits.wiring import ROTATION_LINES, Via, Wiring
+from csms.smart_charging.installed import Installed
 
 EVSES_MAX = 100
 
@@ -100,6 +103,21 @@ async def show(connection: Any, site: str, timing: Timing) -> tuple[list[dict[st
         raise Refused(f"site {site} has no limit", f"set one: csms site limit set {site} --amps ...")
     plan = plan_of(books, timing, now=now)
     return rows_of(books, plan, now), summary_of(books, plan, now)
+
+
+async def profiles_of(connection: Any, site: str, charge_point: str, timing: Timing) -> list[Installed]:
+    """The profiles by which a charge point holds its share, by what it has accepted."""
+    books = await read_books(connection, site, timing, now=datetime.now(UTC))
+    found = []
+    for known in books.evses:
+        place = known.place
+        for slot, told in ((Slot.BASE, place.base), (Slot.TX, place.tx)):
+            held = told.accepted
+            if place.charge_point != charge_point or held is None or held.amps is None or cannot(known.target):
+                continue
+            command = set_profile(known.target, slot, held.amps)
+            found.append(Installed(evse=command.evse, profile=command.profile, at=held.answered_at))
+    return found
 
 
 async def summaries(connection: Any, timing: Timing) -> list[dict[str, Any]]:

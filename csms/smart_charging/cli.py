@@ -15,7 +15,7 @@ from csms.charge_points import service as charge_points
 from csms.charge_points.asking import finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.device_settings import settings_of as settings_in
-from csms.cli.context import connect, default_actor
+from csms.cli.context import connect, default_actor, settings_of
 from csms.protocol.blocks.charging_profile import ChargingProfile, Purpose, RateUnit
 from csms.protocol.blocks.charging_profile_rules import Abilities, Problem, problems
 from csms.protocol.blocks.smart_charging import (
@@ -28,6 +28,8 @@ from csms.protocol.repair import INTEGER_MAX
 from csms.protocol.schedules import schedule_to_json
 from csms.protocol.vocabulary import Command, GetSettings, Outcome, Protocol
 from csms.sessions import listing
+from csms.site_limits import service as site_limits
+from csms.site_limits.planner import timing_of
 from csms.smart_charging import service
 from csms.smart_charging.abilities import NAMES, abilities_of
 from csms.smart_charging.installed import Installed
@@ -272,7 +274,8 @@ def _period_rows(outcome: Outcome) -> list[dict[str, object]]:
 @click.pass_context
 @async_command
 async def list_(context: click.Context, id_: str, timeout_s: float, output: Output) -> None:
-    """List the profiles of a charge point. 2.0.1 is asked; 1.6 has no such question: what it has accepted from us.
+    """List the profiles of a charge point. 2.0.1 is asked; 1.6 has no such question: what it has accepted from us,
+    for a site's limit as well.
 
     \b
     Examples:
@@ -283,8 +286,10 @@ async def list_(context: click.Context, id_: str, timeout_s: float, output: Outp
         known = await charge_points.get(connection, id_)
         (listed,) = await charge_points.list_charge_points(connection, identity=known.id)
         if listed["protocol"] in {None, Protocol.V16}:
-            rows = [_shown(each) for each in await service.accepted_profiles(connection, known.id)]
-            output.rows(rows, columns=LIST_COLUMNS)
+            timing = timing_of(settings_of(context))
+            held = await service.accepted_profiles(connection, known.id)
+            held += await site_limits.profiles_of(connection, known.site, known.id, timing)
+            output.rows([_shown(each) for each in held], columns=LIST_COLUMNS)
             return
         await _report(context, connection, known, timeout_s, output)
 

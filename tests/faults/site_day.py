@@ -120,6 +120,7 @@ class Bay:
     stays: list[Stay] = field(default_factory=list)
     befell: set[str] = field(default_factory=set)
     troubled: bool = False
+    reboot_due: bool = False
 
     async def live(self) -> None:
         """Vehicles one after the other until the day is over."""
@@ -130,7 +131,13 @@ class Bay:
     async def _pass(self, span: timedelta) -> None:
         until = min(self.station.clock.now + span, self.end)
         while self.station.clock.now < until:
-            await self.station.advance(TICK)
+            await self._tick()
+
+    async def _tick(self) -> None:
+        await self.station.advance(TICK)
+        if self.reboot_due:
+            self.reboot_due = False
+            await self.station.reboot()
 
     async def _stay(self) -> None:
         station = self.station
@@ -150,7 +157,7 @@ class Bay:
         nothing_since = now
         while station.clock.now < until and station.evses[1].transaction is not None:
             stored_wh = battery.stored_wh
-            await station.advance(TICK)
+            await self._tick()
             stay.disturbed = stay.disturbed or self.troubled
             stay.is_full = battery.stored_wh >= battery.capacity_wh
             if battery.stored_wh > stored_wh or stay.is_full:
@@ -173,12 +180,13 @@ class Bay:
                 await self._sleep(TROUBLE_MAX * self.chance.random())
                 await self.station.online_again()
             elif what == "reboot":
-                await self.station.reboot()
+                self.reboot_due = True  # it does one thing after the other itself
             else:
                 self.link.mood = Mood(what)
                 await self._sleep(TROUBLE_MAX * self.chance.random())
                 self.link.mood = Mood.OBEYS
                 await self._sleep(TROUBLE_MAX / 3)  # what failed is tried again in a while
+            await self._sleep(TICK * 3)  # long enough that whoever stays there notices
             self.troubled = False
 
     async def _sleep(self, span: timedelta) -> None:

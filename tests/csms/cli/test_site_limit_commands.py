@@ -138,6 +138,7 @@ async def test_what_does_not_follow_is_named_and_what_operators_undo_is_told_aga
         await accepted(shop, "depot", {"CP-3": 0, "CP-4": 0, "CP-5": None})
         await charge(one)
         await accepted(shop, "depot", {"CP-3": 28, "CP-4": 0, "CP-5": None})
+        ours = await shop.data("profile", "list", "CP-3")
         undone = await shop.csms("profile", "clear", "CP-3", "--evse", 1)
         await accepted(shop, "depot", {"CP-3": 28, "CP-4": 0, "CP-5": None})
         await until(lambda: _holds(one, 2))
@@ -153,6 +154,7 @@ async def test_what_does_not_follow_is_named_and_what_operators_undo_is_told_aga
         wrong = await shop.csms("site", "limit", "set", "depot", "--amps", 10, "--reserve", "soon")
         nothing = await shop.csms("site", "limit", "evse", "CP-4", 1)
 
+    assert [(row["purpose"], row["limits"]) for row in ours] == [("tx_default", "0 s: 0 A"), ("tx", "0 s: 28 A")]
     assert undone.code == 0
     assert silent["CP-3"]["counted"] == 28
     assert silent["CP-4"]["allowed"] == 0  # 32 A and 28 A may flow elsewhere

@@ -16,10 +16,13 @@ from csms.site_limits.grid import SiteLimit
 HUNDRED = SiteLimit(amps=100)
 COUNT = 6
 TURN = timedelta(minutes=15)
-ACTS = st.sampled_from(["plug", "unplug", "offline", "online", "tell", "wait"])
+ACTS = st.sampled_from(["plug", "plug", "unplug", "offline", "online"])
 EVENTS = st.lists(
-    st.tuples(ACTS, st.integers(0, COUNT - 1), st.sampled_from(list(Answer)), st.integers(1, 1200)), max_size=80
+    st.tuples(ACTS, st.integers(0, COUNT - 1), st.sampled_from(list(Answer)), st.integers(0, 1200)),
+    min_size=10,
+    max_size=50,
 )
+"""Something happens at an EVSE, limits are told and this becomes of them, and so many seconds pass."""
 LINES = st.sampled_from([ALL, frozenset({1}), frozenset({2}), frozenset({3})])
 
 
@@ -29,14 +32,11 @@ def shares(site: Site) -> list[int]:
 
 def happen(site: Site, events: list[tuple[str, int, Answer, int]]) -> None:
     for act, n, answer, seconds in events:
-        if act == "tell":
-            for order in site.plan().orders:
-                site.carry_out(order, answer)
-        elif act == "wait":
-            site.now += timedelta(seconds=seconds)
-        else:
-            getattr(site, act)(n)
+        getattr(site, act)(n)
         site.look()
+        for order in site.plan().orders:
+            site.carry_out(order, answer)
+        site.now += timedelta(seconds=seconds)
 
 
 @settings(deadline=None, max_examples=150)
