@@ -18,7 +18,7 @@ from csms.protocol.blocks.certificates import SendSignedCertificate
 from csms.protocol.vocabulary import Command, Outcome
 from csms.settings import Settings
 
-BATCH = 50
+BATCH = 16
 AT_ONCE = 8
 TRIES_MAX = 8
 """So often a certificate is sent to a charge point that does not answer; then the operator is asked."""

@@ -39,13 +39,13 @@ UPDATE certificate_work w
    AND r.id < :request::bigint AND w.state IN ('due', 'issued');
 
 -- name: take_due
--- Requests to have signed now; whoever takes them has so long for it.
+-- A request to have signed now; whoever takes it has so long for it.
 UPDATE certificate_work w
    SET due_at = now() + :lease::interval, tries = w.tries + 1
   FROM (SELECT k.request
           FROM certificate_work k JOIN certificate_request q ON q.id = k.request
          WHERE k.state = 'due' AND k.due_at <= now() AND q.purpose = ANY (:purposes::text[])
-         ORDER BY k.due_at LIMIT :most::integer
+         ORDER BY k.due_at LIMIT 1
            FOR UPDATE OF k SKIP LOCKED) taken
   JOIN certificate_request r ON r.id = taken.request
  WHERE w.request = taken.request

@@ -21,8 +21,9 @@ from csms.certificates.store import SQL
 from csms.protocol.blocks.certificate_facts import CertificatePurpose
 from csms.settings import Settings
 
-BATCH = 20
-LEASE_GRACE = timedelta(seconds=60)
+AT_ONCE_MAX = 100
+"""So many in a row; then what else there is to do has its turn."""
+LEASE_GRACE = timedelta(seconds=30)
 RETRY_MAX = timedelta(hours=1)
 TIMES_MAX = 10
 """Doublings of the pause between two tries."""
@@ -85,24 +86,27 @@ class Signing:
         self._settings = settings
 
     async def sign_due(self, by: Signers) -> int:
-        """Have what is due signed; how many now have their certificate."""
-        lease = timedelta(seconds=2 * self._settings.est_timeout_s * BATCH) + LEASE_GRACE
-        async with self._pool.acquire() as connection:
-            rows = await SQL.take_due.fetch(connection, lease=lease, most=BATCH, purposes=by.purposes)
-            metrics.WAITING.set(await SQL.waiting.fetchval(connection))
-        made = 0
-        away: dict[CertificatePurpose, Unreachable] = {}
-        for row in rows:
-            purpose = CertificatePurpose(row["purpose"])
-            if purpose in away:  # the others need not wait for it as well
-                await self._postpone(row, away[purpose])
-                continue
+        """Have what is due signed, one after the other; how many now have their certificate.
+
+        Where an authority is away the others that wait for it are left alone until the next time.
+        """
+        made, purposes = 0, list(by.purposes)
+        for _ in range(AT_ONCE_MAX):
+            row = await self._take(purposes)
+            if row is None:
+                break
             try:
-                made += await self._sign(row, by.by_purpose[purpose])
+                made += await self._sign(row, by.by_purpose[CertificatePurpose(row["purpose"])])
             except Unreachable as trouble:
-                away[purpose] = trouble
+                purposes.remove(row["purpose"])
                 await self._postpone(row, trouble)
         return made
+
+    async def _take(self, purposes: list[str]) -> asyncpg.Record | None:
+        lease = timedelta(seconds=2 * self._settings.est_timeout_s) + LEASE_GRACE
+        async with self._pool.acquire() as connection:
+            metrics.WAITING.set(await SQL.waiting.fetchval(connection))
+            return await SQL.take_due.fetchrow(connection, lease=lease, purposes=purposes)
 
     async def _sign(self, row: asyncpg.Record, signer: Authority | EstServer) -> bool:
         request = read_request(row["csr"])

@@ -13,9 +13,9 @@ import structlog
 
 from billing import Refused
 from csms.certificates import files, ocsp, revocations, service
-from csms.certificates.delivery import Delivery, Send
+from csms.certificates.delivery import BATCH, Delivery, Send
 from csms.certificates.service import SigningRules
-from csms.certificates.signing import Signers, Signing, est_servers, signers
+from csms.certificates.signing import AT_ONCE_MAX, Signers, Signing, est_servers, signers
 from csms.certificates.watch import Watch
 from csms.database.pool import is_unavailable
 from csms.protocol.blocks.certificate_facts import (
@@ -104,8 +104,11 @@ class Certificates:
     async def _sign(self) -> None:
         by = await self._signers()
         await self._renew_list(by)
-        if await self._signing.sign_due(by):
+        made = await self._signing.sign_due(by)
+        if made:
             self._made.set()
+        if made == AT_ONCE_MAX:
+            self._due.set()
 
     async def _signers(self) -> Signers:
         async with self._pool.acquire() as connection:
@@ -132,7 +135,8 @@ class Certificates:
             self._reload()
 
     async def _deliver(self) -> None:
-        await self._delivery.deliver_due()
+        if await self._delivery.deliver_due() == BATCH:
+            self._made.set()
 
     async def _look(self) -> None:
         await self._watch.look(now=datetime.now(UTC))
