@@ -163,17 +163,22 @@ class Server:
             )
             await self.node.enter(ocpp_url=running.ocpp_url, http_url=running.http_url)
             node = outer.create_task(self.node.run())
-            rollouts = outer.create_task(self._roll_out(files_url))
+            runner = self._runner(files_url)
+            rollouts = None if runner is None else outer.create_task(runner.run())
             started(running)
             await self._stop.wait()
             log.info("draining")
-            rollouts.cancel()
+            if runner is not None:
+                runner.stop()
             if self.files is not None:
                 self.files.stop()
             self.node.stop_taking()
             await self.gateway.drain()
             await gateway
             await self.node.settled(within_s=self._settings.close_timeout_s)
+            if rollouts is not None:
+                await asyncio.wait({rollouts}, timeout=self._settings.close_timeout_s)
+                rollouts.cancel()
             self.http.should_exit = True
             await http
             node.cancel()
@@ -192,10 +197,11 @@ class Server:
         await self.files.listening()
         return self.files.public_url
 
-    async def _roll_out(self, files_url: str | None) -> None:
+    def _runner(self, files_url: str | None) -> Runner | None:
         """Only nodes that hand out files can ask charge points to fetch or send some."""
-        if files_url is not None:
-            await Runner(self._pool, self._settings, node=self.node.id, send=self._send, base=files_url).run()
+        if files_url is None:
+            return None
+        return Runner(self._pool, self._settings, node=self.node.id, send=self._send, base=files_url)
 
     def _held(self) -> list[str]:
         return list(self.gateway.connected())

@@ -31,6 +31,7 @@ IDLE_S = 60.0
 LOOK_AT_CERTIFICATES_S = 30.0
 TIDY_S = 3600.0
 BACKLOG = 512
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 log = structlog.get_logger()
 
@@ -68,6 +69,11 @@ class FileServer(uvicorn.Server):
                 next_step="only for charge points that know no better, in a network that nobody else is in, or behind "
                 "a proxy that encrypts; else give certificates and leave out --files-plain",
             )  # fmt: skip
+        if self._settings.files_url is None and self._settings.files_host in WILDCARDS:
+            log.warning(
+                "files_url_not_set", url=self.public_url,
+                next_step="charge points elsewhere do not find files there: set --files-url to what they can reach",
+            )  # fmt: skip
         self._is_listening.set()
         async with asyncio.TaskGroup() as tasks:
             chores = [tasks.create_task(self._watch_certificates()), tasks.create_task(self._tidy())]
@@ -96,7 +102,7 @@ class FileServer(uvicorn.Server):
             return self._settings.files_url.rstrip("/")
         assert self._listening is not None, "listening() comes first"
         host, port = self._listening.getsockname()[:2]
-        host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host in WILDCARDS else host
         return f"{'http' if self._tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _context(self, *_: object) -> ssl.SSLContext:

@@ -59,18 +59,20 @@ class Runner:
         self._send = send
         self._base = base
         self._wake = asyncio.Event()
+        self._stopping = False
 
     async def run(self) -> None:
-        """Look at what is open again and again, forever; what is asked then is answered meanwhile."""
+        """Look at what is open again and again until `stop`; then those that were asked may still answer."""
         async with asyncio.TaskGroup() as asking:
-            while True:
-                try:
-                    for ask in await self.sweep():
-                        asking.create_task(self._ask(ask))
-                except Exception as error:
-                    if not is_unavailable(error):
-                        log.exception("rollout_failed")
+            while not self._stopping:
+                for ask in await self.sweep():
+                    asking.create_task(self._ask(ask))
                 await self._pause()
+
+    def stop(self) -> None:
+        """Ask nobody else; `run` returns when those that were asked have answered."""
+        self._stopping = True
+        self._wake.set()
 
     async def _pause(self) -> None:
         try:
@@ -81,16 +83,32 @@ class Runner:
         self._wake.clear()
 
     async def sweep(self) -> list[_Ask]:
-        """Decide about every roll-out that is not through; whom to ask now."""
-        async with self._pool.acquire() as connection:
-            await FILES.set_files_url.execute(connection, node=self._node, url=self._base)
-            open_ = [row["rollout"] for row in await SQL.open_rollouts.fetch(connection)]
+        """Decide about every roll-out that is not through; whom to ask now.
+
+        What goes wrong with one leaves the others alone: who is to be asked by a decision that was kept, is asked.
+        """
         asks: list[_Ask] = []
-        for rollout in open_:
-            async with self._pool.acquire() as connection, connection.transaction():
-                if await SQL.lock_rollout.fetchval(connection, rollout=rollout):
-                    asks += await self._advance(connection, rollout)
+        for rollout in await self._open():
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    decided = []
+                    if await SQL.lock_rollout.fetchval(connection, rollout=rollout):
+                        decided = await self._advance(connection, rollout)
+                asks += decided
+            except Exception as error:
+                if not is_unavailable(error):
+                    log.exception("rollout_failed", rollout=rollout)
         return asks
+
+    async def _open(self) -> list[int]:
+        try:
+            async with self._pool.acquire() as connection:
+                await FILES.set_files_url.execute(connection, node=self._node, url=self._base)
+                return [row["rollout"] for row in await SQL.open_rollouts.fetch(connection)]
+        except Exception as error:
+            if not is_unavailable(error):
+                log.exception("rollout_failed")
+            return []
 
     async def _advance(self, connection: Any, rollout: int) -> list[_Ask]:
         now = datetime.now(UTC)

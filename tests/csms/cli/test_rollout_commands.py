@@ -6,9 +6,11 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import io
 import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from csms.files import service as files
 from simulators.charge_point import SimulatedChargePoint
 from simulators.charge_point.firmware import INTERRUPTED, log_content
 from tests.conftest import directory_for_everybody
@@ -68,26 +71,29 @@ class Depot:
 
     async def until_it(self, rollout: dict[str, Any], state: str) -> None:
         """Look often without a process each time."""
+        await self._until("SELECT state = $2 FROM rollout WHERE id = $1", rollout["id"], state)
 
-        async def look() -> bool:
-            async with self.shop.connection() as connection:
-                return bool(
-                    await connection.fetchval("SELECT state = $2 FROM rollout WHERE id = $1", rollout["id"], state)
-                )
+    async def until_member(self, rollout: dict[str, Any], name: str, state: str, *, reason: str | None = None) -> None:
+        await self._until(
+            """
+            SELECT state = $3 AND ($4::text IS NULL OR reason = $4)
+              FROM rollout_member WHERE rollout = $1 AND charge_point = $2
+            """,
+            rollout["id"], name, state, reason,
+        )  # fmt: skip
 
-        await until(look)
+    async def until_offline(self, name: str) -> None:
+        await self._until("SELECT count(*) = 0 FROM socket WHERE charge_point = $1 AND closed_at IS NULL", name)
 
-    async def until_member(self, rollout: dict[str, Any], name: str, state: str) -> None:
-        async def look() -> bool:
-            async with self.shop.connection() as connection:
-                return bool(
-                    await connection.fetchval(
-                        "SELECT state = $3 FROM rollout_member WHERE rollout = $1 AND charge_point = $2",
-                        rollout["id"], name, state,
-                    )
-                )  # fmt: skip
+    async def _until(self, query: str, *given: object) -> None:
+        async with self.shop.connection() as connection:
+            await until(lambda: connection.fetchval(query, *given))
 
-        await until(look)
+    async def kept(self) -> str:
+        """What is kept of traffic, commands and requests."""
+        async with self.shop.connection() as connection:
+            tables = ("frame", "command", "transfer_request", "transfer_status", "rollout_event", "file_grant")
+            return "\n".join([str(row) for table in tables for row in await connection.fetch(f"SELECT * FROM {table}")])
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +129,7 @@ async def test_firmware_goes_to_a_fleet_and_arrives_byte_by_byte(depot: Depot, t
         )  # fmt: skip
         [story, other] = [await shop.data("firmware", "rollout", "show", done.json["id"], name) for name in names]
         traced = await shop.csms("cp", "trace", "R1-A", "-o", "json")
+        kept = await depot.kept()
         again = await depot.rollout(image, *names)
         await depot.until_it(again, "done")
         skipped = await depot.shown(again)
@@ -147,6 +154,9 @@ async def test_firmware_goes_to_a_fleet_and_arrives_byte_by_byte(depot: Depot, t
     assert {"Downloading", "DownloadFailed", "Downloaded", "Installing"} <= {each["reason"] for each in story["steps"]}
     assert (shown["sha256"], shown["fetched_by"]) == (hashlib.sha256(CONTENT).hexdigest(), 2)
     assert "/files/(hidden)/pump-3.1.0.bin" in traced.out
+    for station in fleet.values():
+        token = station.transfers.downloads[0].url.split("/")[4]
+        assert token not in kept + shop.log_path.read_text()
     assert standings(skipped) == dict.fromkeys(names, "skipped")
 
 
@@ -176,6 +186,27 @@ async def test_signed_firmware_is_checked_by_the_charge_point(depot: Depot, tmp_
     assert {(each["state"], each["reason"], each["asked"]) for each in shown["members"]} == {
         ("failed", "InvalidSignature", 1)
     }
+
+
+async def test_a_local_controller_checks_the_sum_of_what_it_really_fetched(depot: Depot) -> None:
+    async with depot.fleet("P1-16", "P1-LC") as fleet, depot.shop.connection() as connection:
+        urls = []
+        for _ in range(2):
+            async with connection.transaction():
+                file = await files.add(connection, io.BytesIO(CONTENT), name="p.bin", kind="other", actor="tester")
+                url, token = files.new_address(depot.shop.ready["files_url"], "p.bin")
+                given = {"charge_point": "P1-LC", "file": file, "request": None, "lifetime": timedelta(hours=1)}
+                await files.let_fetch(connection, token, **given)
+                urls.append(url)
+        sums = [hashlib.md5(each, usedforsecurity=False).hexdigest() for each in (CONTENT, b"other")]
+        right, wrong = [
+            await depot.shop.csms("firmware", "publish", "P1-LC", "--url", url, "--checksum", sum_, "--wait", "-o", "json")
+            for url, sum_ in zip(urls, sums, strict=True)
+        ]  # fmt: skip
+
+    assert bytes(fleet["P1-LC"].transfers.downloads[1].content) == CONTENT
+    assert (right.code, right.json["state"]) == (0, "done")
+    assert (wrong.code, wrong.json["failed"]) == (1, "InvalidChecksum")
 
 
 async def test_failures_of_a_wave_stop_a_rollout_until_somebody_says_go_on(depot: Depot, tmp_path: Path) -> None:
@@ -224,8 +255,7 @@ async def test_a_rollout_can_be_paused_taken_up_again_and_given_up(depot: Depot,
         await fleet["R4-A"].plug()
         await fleet["R4-A"].start(token=TOKEN)
         rollout = await depot.rollout(image, *names)
-        await depot.until_member(rollout, "R4-A", "waiting")
-        await until_reason(depot, rollout, "R4-A", "a session is under way")
+        await depot.until_member(rollout, "R4-A", "waiting", reason="a session is under way")
         paused = await shop.data("firmware", "rollout", "pause", rollout["id"])
         await fleet["R4-A"].stop()
         await fleet["R4-A"].unplug()
@@ -244,21 +274,13 @@ async def test_a_rollout_can_be_paused_taken_up_again_and_given_up(depot: Depot,
     assert (withdrawn["withdrawn_at"] is not None, gone.code) == (True, 5)
 
 
-async def until_reason(depot: Depot, rollout: dict[str, Any], name: str, reason: str) -> None:
-    async def look() -> bool:
-        shown = await depot.shop.data("firmware", "rollout", "show", rollout["id"], name)
-        return bool(shown["reason"] == reason)
-
-    await until(look)
-
-
 async def test_those_that_are_offline_hold_nobody_up_and_get_it_when_they_are_back(
     depot: Depot, tmp_path: Path
 ) -> None:
     image = await depot.image(tmp_path, "3.5.0")
     async with depot.fleet("R5-A", "R5-B", "R5-C") as fleet:
         await fleet["R5-B"].offline()
-        await until_offline(depot, "R5-B")
+        await depot.until_offline("R5-B")
         rollout = await depot.rollout(image, *fleet, options=("--wave", "2,100%"))
         await depot.until_member(rollout, "R5-C", "done")
         meanwhile = await depot.shown(rollout)
@@ -269,13 +291,6 @@ async def test_those_that_are_offline_hold_nobody_up_and_get_it_when_they_are_ba
     assert standings(meanwhile)["R5-B"] == "waiting"
     assert [each["reason"] for each in meanwhile["members"] if each["charge_point"] == "R5-B"] == ["it is offline"]
     assert set(standings(shown).values()) == {"done"}
-
-
-async def until_offline(depot: Depot, name: str) -> None:
-    async def look() -> bool:
-        return not (await depot.shop.data("cp", "show", name))["online"]
-
-    await until(look)
 
 
 @pytest.mark.parametrize("how", ["put", "form"])
