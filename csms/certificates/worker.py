@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -128,11 +129,22 @@ class Certificates:
         if by.authorities:
             async with self._pool.acquire() as connection:
                 if await revocations.refresh(connection, path, by.authorities, now=datetime.now(UTC)):
-                    log.info("revocation_list_written", file=str(path))
+                    self._tell_written(path)
         digest = _digest(self._settings)
         if digest != self._loaded_list:
             self._loaded_list = digest
             self._reload()
+
+    def _tell_written(self, path: Path) -> None:
+        used = self._settings.tls_client_crl
+        if self._settings.tls_client_ca is None or (used is not None and used.absolute() == path.absolute()):
+            log.info("revocation_list_written", file=str(path))
+            return
+        log.warning(
+            "revocation_list_not_used",
+            file=str(path),
+            next_step=f"start csms serve with --tls-client-crl {path}: until then revoked certificates are let in",
+        )
 
     async def _deliver(self) -> None:
         if await self._delivery.deliver_due() == BATCH:

@@ -12,6 +12,7 @@ import pytest
 from certificates_room import Depot, csr, depot, make_authority, requested
 from cryptography import x509
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from billing import Refused
 from csms.certificates import files
@@ -370,6 +371,24 @@ async def test_a_revoked_certificate_stands_in_the_list_that_the_listener_reads(
     assert list(first) == []
     assert [f"{each.serial_number:X}" for each in second] == [row["number"]]
     assert room.reloads == loaded + 1
+
+
+@pytest.mark.parametrize(
+    ("given", "event"),
+    [
+        ({}, "revocation_list_written"),
+        ({"tls_client_ca": "authority.pem", "tls_client_crl": "authority.crl"}, "revocation_list_written"),
+        ({"tls_client_ca": "authority.pem", "tls_client_crl": "others.crl"}, "revocation_list_not_used"),
+        ({"tls_client_ca": "authority.pem"}, "revocation_list_not_used"),
+    ],
+    ids=["no TLS", "used", "another one used", "none used"],
+)
+async def test_a_list_that_the_listener_does_not_read_is_told(room: Depot, given: dict[str, str], event: str) -> None:
+    node = room.restarted(**{name: room.settings.data_dir / file for name, file in given.items()})
+    with capture_logs() as logged:
+        await node._sign()
+
+    assert [line["event"] for line in logged if line["event"].startswith("revocation_list")] == [event]
 
 
 # --- what charging stations have us find out -----------------------------------------------------------------------------
