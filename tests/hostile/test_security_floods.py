@@ -26,9 +26,12 @@ AT = "2026-03-01T12:{:02d}:{:02d}Z"
 
 
 async def events(dsn: str, where: str) -> list[tuple[str, int]]:
+    """How often of each type; ours have a row for each hour."""
     async with connect_once(dsn) as connection:
-        rows = await connection.fetch(f"SELECT type, count FROM security_event WHERE {where} ORDER BY number")
-    return [(row["type"], row["count"]) for row in rows]
+        rows = await connection.fetch(
+            f"SELECT type, sum(count) AS count FROM security_event WHERE {where} GROUP BY type ORDER BY min(number)"
+        )
+    return [(row["type"], int(row["count"])) for row in rows]
 
 
 def a_security_event(number: int) -> dict[str, Any]:

@@ -207,8 +207,8 @@ async def test_a_burst_of_wrong_passwords_is_one_event_of_ours(shop: Installatio
 
     async def noted() -> list[Any] | None:
         found: list[Any] = await shop.data("security", "list", "--cp", "SEC-BURST", "--critical")
-        return found if found and found[0]["count"] == 15 else None
+        return found if sum(each["count"] for each in found) == 15 else None
 
-    [event] = await until(noted)
+    event = (await until(noted))[0]  # of an hour that ended just now there is another one
 
     assert (event["source"], event["type"], event["remote"]) == ("csms", "FailedAuthenticationBurst", "127.0.0.1")
