@@ -26,6 +26,8 @@ FROM_CHARGE_POINT = {
         "LogStatusNotification",
         "MeterValues",
         "SecurityEventNotification",
+        "SignCertificate",
+        "SignedFirmwareStatusNotification",
         "StartTransaction",
         "StatusNotification",
         "StopTransaction",
@@ -33,14 +35,27 @@ FROM_CHARGE_POINT = {
     "ocpp2.0.1": (
         "Authorize",
         "BootNotification",
+        "ClearedChargingLimit",
         "DataTransfer",
         "FirmwareStatusNotification",
+        "Get15118EVCertificate",
+        "GetCertificateStatus",
         "Heartbeat",
         "LogStatusNotification",
         "MeterValues",
+        "NotifyChargingLimit",
+        "NotifyCustomerInformation",
+        "NotifyDisplayMessages",
+        "NotifyEVChargingNeeds",
+        "NotifyEVChargingSchedule",
         "NotifyEvent",
+        "NotifyMonitoringReport",
         "NotifyReport",
+        "PublishFirmwareStatusNotification",
+        "ReportChargingProfiles",
+        "ReservationStatusUpdate",
         "SecurityEventNotification",
+        "SignCertificate",
         "StatusNotification",
         "TransactionEvent",
     ),
@@ -96,7 +111,9 @@ def _value(part: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
             made: Any = _object(part, root, full=False, depth=depth + 1)
         case "array":
             made = [_value(part["items"], root, depth + 1) for _ in range(part.get("minItems", 1))]
-        case "integer" | "number":
+        case "integer":
+            made = int(part.get("minimum", 1))  # 2.1 writes the limits of integers as 0.0
+        case "number":
             made = part.get("minimum", 1)
         case "boolean":
             made = False

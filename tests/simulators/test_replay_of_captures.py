@@ -199,3 +199,4 @@ OUTBOUND = {
         "UpdateFirmware",
     ],
 }
+OUTBOUND["ocpp2.1"] = OUTBOUND["ocpp2.0.1"]
