@@ -45,10 +45,13 @@ class Deviations:
             self._kept.add(key)
 
     def mended_call(self, socket: SocketInfo, broken: frames.Broken, text: str) -> dict[str, Any] | None:
-        """The payload of a call that is no transaction message and only lacks brackets or has commas too many."""
+        """The payload of a call that is no transaction message and only has commas too many.
+
+        One that ends too early may have lost anything: it is refused, and the charge point sends it again.
+        """
         if broken.action is None or broken.fault is not frames.Fault.NOT_RPC:
             return None
-        match self._mended(socket, text, Seen.MESSAGE_MENDED):
+        match self._mended(socket, text, Seen.MESSAGE_MENDED, may_close=False):
             case [frames.CALL, _, str(action), dict(payload)] if action == broken.action:
                 self.note(socket, [Seen.MESSAGE_MENDED], action, text)
                 return payload
@@ -57,18 +60,18 @@ class Deviations:
 
     def mended_answer(self, socket: SocketInfo, text: str) -> str | None:
         """An answer as JSON that was none, where it has one meaning only."""
-        match self._mended(socket, text, Seen.ANSWER_MENDED):
+        match self._mended(socket, text, Seen.ANSWER_MENDED, may_close=True):
             case [frames.CALL_RESULT, str(message_id), dict(payload)]:
                 self.note(socket, [Seen.ANSWER_MENDED], None, text)
                 return frames.encode_result(message_id, payload)
             case _:
                 return None
 
-    def _mended(self, socket: SocketInfo, text: str, name: Seen) -> Any:
+    def _mended(self, socket: SocketInfo, text: str, name: Seen, *, may_close: bool) -> Any:
         charge_point = socket.charge_point
         if unrepaired({name}, strict=charge_point.strict, switched_off=charge_point.switched_off):
             return None
-        return mend(text)
+        return mend(text, may_close=may_close)
 
 
 def _content_key(frame: frames.Call | frames.Broken, text: str) -> bytes:

@@ -112,10 +112,10 @@ _CLOSERS = {"[": "]", "{": "}"}
 _OPENERS = frozenset(_CLOSERS)
 
 
-def mend(text: str) -> Any:
+def mend(text: str, *, may_close: bool = True) -> Any:
     """The JSON value of a text that only has stray commas or lacks its closing brackets; None where that is not all.
 
-    Unlike `salvage` it never guesses: a text that ends within a word, a number or a field is not mended, as nobody knows
+    `may_close` False: a text that ends too early is not mended. Unlike `salvage` it never guesses: a text that ends within a word, a number or a field is not mended, as nobody knows
     how it went on.
     """
     kept: list[str] = []
@@ -129,7 +129,8 @@ def mend(text: str) -> Any:
             return None
     if text[at:].strip() or not kept or len(text) > TEXT_LENGTH_MAX:
         return None
-    if open_ and (kept[-1] not in _OPENERS | {"]", "}"} and not _CLOSED_TEXT.fullmatch(kept[-1])):
+    is_whole = kept[-1] in _OPENERS | {"]", "}"} or _CLOSED_TEXT.fullmatch(kept[-1]) is not None
+    if open_ and not (may_close and is_whole):
         return None
     kept.extend(_CLOSERS[mark] for mark in reversed(open_))
     try:

@@ -113,7 +113,8 @@ def _wrong_credentials(
     for name in ("NO-SUCH-CP", "", "x" * 49, "a:b", "..", "a/b", "\u0000", "x\r\ny", "' OR 1=1 --", "%"):
         request = replace(good, path=f"{base.rstrip('/')}/{quote(name, safe='')}", authorization=basic(name, password))
         yield f"identity {name[:20]!r}", request
-    for path in ("/", f"{base}/../{identity}", f"{base}/%ff%fe", f"//{identity}", "/metrics", f"{base}/{'x' * 5000}"):
+    yield "path '/' without a password", replace(good, path="/", authorization=None)
+    for path in (f"{base}/../{identity}", f"{base}/%ff%fe", f"//{identity}", "/metrics", f"{base}/{'x' * 5000}"):
         yield f"path {path[:30]!r}", replace(good, path=path)
 
 

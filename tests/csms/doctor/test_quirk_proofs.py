@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from csms.protocol.redaction import REDACTED
 from csms.quirks.log import proof_of
 
@@ -23,3 +25,11 @@ def test_a_broken_frame_with_a_secret_is_shown_mended_and_without_it() -> None:
 
 def test_a_broken_frame_that_nobody_can_read_and_that_may_hold_a_secret_is_hidden() -> None:
     assert proof_of('[3,"g",{"password": ') == REDACTED
+
+
+@pytest.mark.parametrize("value", ["9" * 40, '"\\ud800"', "1e999", '"\\u0000"'])
+def test_values_that_json_writers_do_not_like_are_no_trouble(value: str) -> None:
+    shown = proof_of(f'[3,"g",{{"key":{value},}}')
+
+    assert value.strip('"') not in shown
+    assert REDACTED in shown

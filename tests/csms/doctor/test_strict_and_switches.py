@@ -138,14 +138,17 @@ async def test_json_that_is_not_to_be_mended_is_refused_and_kept(world_of_all: W
     async with patient.on() as opened:
         stop = '[2,"s","StopTransaction",{"transactionId":,"meterStop":9}]'
         assert (await say(opened, stop, id_="s")).error == "GenericError"
-        assert (await say(opened, '[2,"h","Heartbeat",{}', id_="h")).error == "GenericError"
+        assert (await say(opened, '[2,"h","Heartbeat",{,}]', id_="h")).error == "GenericError"
     assert await patient.quarantined() == [stop]
 
 
-async def test_a_message_without_its_last_bracket_is_answered(world_of_all: World) -> None:
+async def test_a_message_with_commas_too_many_is_answered_and_one_that_ends_too_early_is_not(
+    world_of_all: World,
+) -> None:
     patient = await _patient(world_of_all)
     async with patient.on() as opened:
-        assert "currentTime" in await patient.tell(opened, '[2,"h","Heartbeat",{}', "h")
+        assert (await say(opened, '[2,"h","Heartbeat",{}', id_="h")).error == "GenericError"
+        assert "currentTime" in await patient.tell(opened, '[2,"i","Heartbeat",{,}]', "i")
         assert (
             await patient.tell(opened, '[2,"t","StatusNotification",' + json.dumps(_status())[:-1] + ",}]", "t") == {}
         )
