@@ -288,6 +288,8 @@ async def _report(station: SimulatedChargePoint, settings: Settings, request_id:
     """NotifyMonitoringReport in parts of ItemsPerMessage, ``tbc`` on all but the last (N02)."""
     size = settings.number(ITEMS, 4)
     parts = [chosen[at : at + size] for at in range(0, len(chosen), size)]
+    # required by 2.1, and in 2.0.1 a field that nobody knows
+    kind = {"event_notification_type": "CustomMonitor"} if station.build.protocol == "ocpp2.1" else {}
     for seq_no, part in enumerate(parts):
         await station.ask(
             call.NotifyMonitoringReport(
@@ -295,7 +297,7 @@ async def _report(station: SimulatedChargePoint, settings: Settings, request_id:
                 seq_no=seq_no,
                 generated_at=stamp(station.clock.shown),
                 tbc=seq_no < len(parts) - 1,
-                monitor=[{**each.place, "variable_monitoring": [_described(each)]} for each in part],
+                monitor=[{**each.place, "variable_monitoring": [_described(each) | kind]} for each in part],
             )
         )
 
