@@ -14,6 +14,7 @@ import structlog
 from conftest import opened
 from files_room import Room, path_of, token_of
 
+from billing import Refused
 from csms.files import server as file_server
 from csms.files import service
 from csms.settings import SettingsInvalid, load_settings
@@ -356,3 +357,14 @@ async def test_logs_are_let_go_of_when_they_have_been_kept_long_enough(room: Roo
         kept = await connection.fetch("SELECT DISTINCT file FROM file_part ORDER BY file")
 
     assert [row["file"] for row in kept] == [2, 3]
+
+
+async def test_without_a_server_that_hands_out_files_nobody_is_asked_to_fetch_any(pool: asyncpg.Pool[Any]) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("INSERT INTO node (id, pid, host) VALUES (gen_random_uuid(), 1, 'here')")
+        with pytest.raises(Refused) as refused:
+            await service.require_endpoint(connection)
+        await connection.execute("UPDATE node SET files_url = 'https://files.example:9444'")
+
+        assert "--files-url" in refused.value.next_step
+        assert await service.require_endpoint(connection) == "https://files.example:9444"
