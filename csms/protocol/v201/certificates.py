@@ -43,8 +43,8 @@ ROOT_USES = {
 }
 USES = {**ROOT_USES, CertificateUse.V2G_CHAIN: "V2GCertificateChain"}
 _USES = {word: use for use, word in USES.items()}
-_URL_LENGTH_MAX = 512
-_EXI_LENGTH_MAX = 5600
+_URL_LENGTH_MAX = 2000  # as 2.1 has it; 512 in 2.0.1
+_EXI_LENGTH_MAX = 11_000  # as 2.1 has it; 5600 in 2.0.1. A cut one would be another message
 _WORD_LENGTH_MAX = 50
 
 

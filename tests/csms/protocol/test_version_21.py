@@ -13,6 +13,7 @@ import pytest
 from ocpp_payloads import CHARGE_POINT, RECEIVED_AT, STRICT, VALID, changed
 
 from csms.charge_points.charge_point import ChargePoint
+from csms.protocol.blocks.certificate_facts import EvCertificateAsked
 from csms.protocol.blocks.charging_profile import ChargingNeedsReported
 from csms.protocol.blocks.monitoring import SetNetworkProfile
 from csms.protocol.blocks.reservation_facts import ReservationReported
@@ -187,6 +188,15 @@ def test_what_an_ev_needs_has_decimals_in_2_1() -> None:
         current_max_a=Decimal("16.5"),
         voltage_max_v=230,
     )
+
+
+def test_what_may_be_longer_in_2_1_is_not_cut() -> None:
+    asked = {"iso15118SchemaVersion": "urn:iso:15118:2:2013:MsgDef", "action": "Install", "exiRequest": "A" * 11_000}
+    assert is_valid(V21, "Get15118EVCertificate", asked)
+    fact = read(asked, "Get15118EVCertificate", by=STRICT)
+
+    assert isinstance(fact, EvCertificateAsked)
+    assert len(fact.exi) == 11_000
 
 
 def test_a_used_reservation_without_a_transaction_has_ended() -> None:
