@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from billing import Unavailable
 from csms.database.pool import is_unavailable
 from csms.files import metrics, service
 from csms.files.address import asked, clean_name
@@ -49,9 +50,9 @@ class Endpoint:
             await self._serve(exchange)
         except BrokenOff:
             await exchange.give_up()
-        except CopyDamaged:
-            log.exception("file_damaged")
-            await exchange.give_up()
+        except (CopyDamaged, Unavailable) as missing:
+            log.error("file_content_missing", problem=str(missing))  # noqa: TRY400 - the text says all of it
+            await self._try_later(exchange)
         except Exception as error:
             if not is_unavailable(error):
                 log.exception("file_request_failed", method=exchange.method)
@@ -112,20 +113,26 @@ class Endpoint:
         part = span.length < size
         if part:
             headers["content-range"] = f"bytes {span.first}-{span.end - 1}/{size}"
-        await exchange.head(206 if part else 200, headers)
+        status = HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK
         if exchange.method == "HEAD":
+            await exchange.head(status, headers)
             await exchange.body(b"", more=False)
             return
-        blocks = self._copies.read(grant.file, sum_, size=size, first=span.first, end=span.end)
-        await self._send(exchange, grant, span, blocks)
+        async with aclosing(self._copies.read(grant.file, sum_, size=size, first=span.first, end=span.end)) as blocks:
+            begin = await anext(blocks)  # before the answer begins: what is not here is told, and not cut off
+            await exchange.head(status, headers)
+            await self._send(exchange, grant, span, begin, blocks)
 
-    async def _send(self, exchange: Exchange, grant: Grant, span: Span, blocks: AsyncGenerator[bytes]) -> None:
+    async def _send(
+        self, exchange: Exchange, grant: Grant, span: Span, begin: bytes, blocks: AsyncGenerator[bytes]
+    ) -> None:
         began_at, sent, outcome = datetime.now(UTC), 0, "sent"
         try:
-            async with aclosing(blocks):
-                async for block in blocks:
-                    await exchange.body(block, more=sent + len(block) < span.length)
-                    sent += len(block)
+            block: bytes | None = begin
+            while block is not None:
+                await exchange.body(block, more=sent + len(block) < span.length)
+                sent += len(block)
+                block = await anext(blocks, None)
         except BrokenOff as broken:
             outcome = f"broken off: {broken}"
             raise

@@ -21,6 +21,8 @@ import trustme
 
 from csms.files import service
 from csms.files.server import FileServer
+from csms.settings import load_settings
+from csms.sites import service as sites
 
 HOUR = timedelta(hours=1)
 
@@ -128,6 +130,37 @@ class Room:
             while block := connection.recv(65536):
                 came += block
             return came
+
+
+@contextlib.asynccontextmanager
+async def opened(pool: asyncpg.Pool[Any], home: Path, **given: Any) -> AsyncIterator[Room]:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("localhost", "127.0.0.1")
+    certificate, key, trust = home / "files.pem", home / "files.key", home / "ca.pem"
+    leaf.cert_chain_pems[0].write_to_path(certificate)
+    leaf.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(trust)
+    settings = load_settings(
+        {},
+        **{
+            "data_dir": home, "files_host": "127.0.0.1", "files_port": 0, "files_cert": (certificate,),
+            "files_key": (key,), **given,
+        },
+    )  # fmt: skip
+    async with pool.acquire() as connection:
+        await sites.create(
+            connection, "harbour", name="Harbour", country="DE", time_zone="Europe/Berlin", currency="EUR"
+        )
+        await connection.execute("INSERT INTO charge_point (id, site) VALUES ('CP-1', 'harbour')")
+    server = FileServer(settings, pool)
+    running = asyncio.create_task(server.run_until_stopped())
+    await server.listening()
+    try:
+        yield Room(pool=pool, server=server, trust=trust, home=home, authority=authority)
+    finally:
+        server.stop()
+        async with asyncio.timeout(20):
+            await running
 
 
 def path_of(url: str) -> str:
