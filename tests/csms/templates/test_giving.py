@@ -11,6 +11,7 @@ from wallbox import Wallbox
 
 from billing import AlreadyDone
 from csms.charge_points.device_settings import DeviceSettings
+from csms.charge_points.set_up import apply_template
 from csms.protocol.vocabulary import Protocol
 from csms.templates import service
 from csms.templates.plan import Drift, Result
@@ -223,3 +224,23 @@ async def test_what_a_template_takes_from_a_charge_point_is_what_others_can_be_s
     made = service.from_settings(Protocol.V21, await service.known_settings(connection, ID), None)
 
     assert made.for_protocol(Protocol.V201) == {"OCPPCommCtrlr.HeartbeatInterval": "300"}
+
+
+async def test_the_metering_template_goes_in_the_same_way(connection: Any, pool: asyncpg.Pool[Any]) -> None:
+    box = Wallbox(
+        protocol=Protocol.V16, at_once=2, read_only=frozenset({"MeterValueSampleInterval"}),
+        values={"MeterValueSampleInterval": "900", "TransactionMessageAttempts": "3", "WebSocketPingInterval": "60"},
+    )  # fmt: skip
+    await connection.execute("INSERT INTO device_setting VALUES ('CP-1', 'GetConfigurationMaxKeys', '2', NULL, now())")
+
+    await apply_template(pool, ID, Protocol.V16, box.send)
+
+    rows = await connection.fetch("SELECT name, wanted, status FROM template_result ORDER BY name")
+    known = await service.known_settings(connection, ID)
+    assert [size for _, size in box.calls] == [2, 2, 1]
+    assert [tuple(row) for row in rows] == [
+        ("MeterValueSampleInterval", "60", "Rejected"),
+        ("TransactionMessageAttempts", "10", "Accepted"),
+    ]
+    assert known["metervaluesampleinterval"].value == "900"
+    assert known["transactionmessageattempts"].value == "10"
