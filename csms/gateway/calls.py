@@ -22,8 +22,10 @@ from csms.protocol.blocks.firmware import (
 from csms.protocol.blocks.monitoring import GetMonitoringReport, GetReport
 from csms.protocol.blocks.smart_charging import GetChargingProfiles
 from csms.protocol.conversation import Answered, Conversation, Refused, TimedOut, TooManyCalls
+from csms.protocol.outcomes import INVALID_ANSWER
 from csms.protocol.redaction import without_credentials
 from csms.protocol.translator import Translator
+from csms.protocol.validation import Fault, refusal, refuse, violations
 from csms.protocol.vocabulary import Command, GetFullReport, Outcome, TriggerMessage
 
 NOT_SUPPORTED_CODES = frozenset({"NotImplemented", "NotSupported"})
@@ -117,7 +119,21 @@ class Calls:
             event = await self._call(*written, timeout_s)
         except TooManyCalls as refused:
             return Outcome(accepted=False, status="timeout", detail=str(refused))
-        return self._outcome(translator, command, event)
+        outcome = self._outcome(translator, command, event)
+        if isinstance(event, Answered) and outcome.status == INVALID_ANSWER:
+            await self._dispute(translator, event)
+        return outcome
+
+    async def _dispute(self, translator: Translator, event: Answered) -> None:
+        """OCPP 2.1 Part 4 section 4.2: who cannot use a result says so."""
+        found = violations(translator.protocol, event.action, event.payload, response=True)
+        problem = (
+            refusal(translator.protocol, found)
+            if found
+            else refuse(translator.protocol, Fault.PROPERTY, "it does not say what was asked for")
+        )
+        self._conversation.dispute(event, problem.code, problem.description)
+        await self._flush()
 
     async def _hold(self, timeout_s: float) -> None:
         """Wallbox models loop when called before their boot is answered; one that never boots is called a bit later."""

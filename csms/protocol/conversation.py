@@ -7,7 +7,7 @@ directions may cross (1.6-J 4.1.1): a CALL of ours never waits for a CALL of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from csms.protocol import frames
@@ -25,11 +25,12 @@ class CallReceived:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Our call `ticket` has its answer."""
+    """Our call `ticket`, which went out as `id`, has its answer."""
 
     ticket: int
     action: str
     payload: Any
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,12 @@ class Conversation:
         """Whether it has not been sent yet."""
         return any(call.ticket == ticket for call in self._waiting)
 
+    def dispute(self, answered: Answered, code: str, description: str) -> None:
+        """Say that an answer could not be used, where the version has a word for that (2.1)."""
+        if self._has_sends:
+            text = frames.encode_result_error(answered.id, code, description)
+            self._to_send.append(Written(text, answered.action))
+
     def withdraw(self, ticket: int) -> None:
         """Nobody waits for `ticket` any more. If it was sent it keeps its slot until its answer or deadline."""
         self._waiting = [call for call in self._waiting if call.ticket != ticket]
@@ -252,7 +259,7 @@ class Conversation:
         self._in_flight = None
         match frame:
             case frames.CallResult():
-                self._events.append(Answered(call.ticket, call.action, frame.payload))
+                self._events.append(Answered(call.ticket, call.action, frame.payload, call.id))
             case frames.CallError():
                 self._events.append(Refused(call.ticket, call.action, frame.code, frame.description))
         self._send_next(now)

@@ -296,6 +296,10 @@ def encode_error(message_id: str, code: str, description: str = "") -> str:
     return _encode([CALL_ERROR, message_id, code, description[:DESCRIPTION_LENGTH_MAX], {}])
 
 
+def encode_result_error(message_id: str, code: str, description: str = "") -> str:
+    return _encode([CALL_RESULT_ERROR, message_id, code, description[:DESCRIPTION_LENGTH_MAX], {}])
+
+
 def _encode(message: list[Any]) -> str:
     try:
         return orjson.dumps(message, default=_exactly).decode()

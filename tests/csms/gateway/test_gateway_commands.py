@@ -50,6 +50,36 @@ async def test_what_a_charge_point_answers_becomes_an_outcome(
         assert (outcome.accepted, outcome.status) == (accepted, status)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "disputes"),
+    [
+        ("ocpp1.6", []),
+        ("ocpp2.0.1", []),
+        ("ocpp2.1", [[5, "OccurrenceConstraintViolation", "status is required", {}]]),
+    ],
+)
+async def test_a_result_that_nobody_can_use_is_disputed_where_the_version_has_words_for_it(
+    protocol: str, disputes: list[Any]
+) -> None:
+    async with (
+        running() as room,
+        room.station(offered=[protocol]) as station,
+        asyncio.TaskGroup() as tasks,
+    ):
+        asking = tasks.create_task(room.gateway.command("CP-1", Reset()))
+        asked = await station.receive()
+        await station.send(json.dumps([3, asked[1], {}]))
+        outcome = await asking
+        heard = []
+        await station.send(json.dumps([2, "beat", "Heartbeat", {}]))
+        while (message := await station.receive())[0] != 3:
+            heard.append(message)
+
+    assert (outcome.accepted, outcome.status) == (False, "invalid_answer")
+    assert [[message[0], *message[2:]] for message in heard] == disputes
+    assert all(message[1] == asked[1] for message in heard)
+
+
 async def test_a_command_that_the_version_has_no_message_for_is_not_supported() -> None:
     async with running() as room, room.station():
         assert (await room.gateway.command("CP-1", AskTransactionStatus())).status == "not_supported"
