@@ -130,7 +130,7 @@ class Server:
                 inner.create_task(each)
                 for each in (
                     self.health.run(), self.frames.run(), self.security.run(), self.certificates.run(), self.quirks.run(), self.sessions.run(),
-                    self.billing.run(), tell_changes(self._pool, self.gateway.update),
+                    self.billing.run(), tell_changes(self._pool, self.gateway.update, concerns=self.gateway.holds),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
                     self.site_limits.run(),

@@ -66,8 +66,8 @@ UPDATE charge_point
  WHERE id = :charge_point::text;
 
 -- name: changed_since
--- Charge points that operators changed after an instant by this database's clock, and that clock.
-SELECT id, now() AS at FROM charge_point WHERE changed_at > :since::timestamptz;
+-- Charge points that operators changed after an instant by this database's clock.
+SELECT id, changed_at FROM charge_point WHERE changed_at > :since::timestamptz;
 
 -- name: now
 -- The clock of this database.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -153,26 +154,39 @@ async def show(connection: Any, name: str) -> dict[str, Any]:
     }
 
 
-async def tell_changes(pool: asyncpg.Pool[Any], update: Callable[[ChargePoint], None]) -> None:
-    """Give `update` every charge point that an operator has changed, on whatever node, forever."""
-    since: datetime | None = None
+async def tell_changes(
+    pool: asyncpg.Pool[Any], update: Callable[[ChargePoint], None], *, concerns: Callable[[str], bool]
+) -> None:
+    """Give `update` every charge point that an operator has changed, on whatever node, forever.
+
+    `concerns`: whether a charge point is of interest here.
+    """
+    changes = _Changes()
     while True:
         try:
-            since = await _tell_changes(pool, update, since)
+            async with pool.acquire() as connection:
+                for id_ in await changes.new(connection):
+                    known = await charge_points.find(connection, id_) if concerns(id_) else None
+                    if known is not None:
+                        update(known)
         except Exception as error:
             if not is_unavailable(error):
                 log.exception("changes_not_told")
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _tell_changes(
-    pool: asyncpg.Pool[Any], update: Callable[[ChargePoint], None], since: datetime | None
-) -> datetime:
-    async with pool.acquire() as connection:
+@dataclass(slots=True)
+class _Changes:
+    """What has changed since the last look; looks overlap, and each change is told once."""
+
+    since: datetime | None = None
+    told: dict[str, datetime] = field(default_factory=dict)
+
+    async def new(self, connection: Any) -> list[str]:
         now: datetime = await SQL.now.fetchval(connection)
-        if since is not None:
-            for row in await SQL.changed_since.fetch(connection, since=since - OVERLAP):
-                known = await charge_points.find(connection, row["id"])
-                if known is not None:
-                    update(known)
-    return now
+        rows = await SQL.changed_since.fetch(connection, since=(self.since or now) - OVERLAP)
+        fresh = {row["id"]: row["changed_at"] for row in rows}
+        is_first = self.since is None  # sockets that open from now on know all that
+        new = [id_ for id_, at in fresh.items() if self.told.get(id_) != at and not is_first]
+        self.since, self.told = now, fresh
+        return new

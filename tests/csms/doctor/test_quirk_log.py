@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ import pytest
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.service import Choices
+from csms.protocol.vocabulary import Booted
 from csms.quirks import log as quirk_log
 from csms.quirks import service
 from csms.quirks.log import MODELS_MAX, OTHER_MODEL, QUIRKS, UNKNOWN_MODEL, QuirkLog
@@ -150,3 +152,38 @@ async def test_a_proof_is_forgotten_with_the_frames_of_its_day(pool: asyncpg.Poo
         await service.SQL.forget_proofs.execute(connection, days=7)
 
     assert await seen(pool) == {"unit_hz": (1, ""), "padded_value": (1, "new")}
+
+
+async def test_each_change_of_an_operator_is_told_once_to_nodes_that_it_concerns(
+    pool: asyncpg.Pool[Any], known: ChargePoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LOOK_EVERY_S", 0.02)
+    here: list[ChargePoint] = []
+    elsewhere: list[ChargePoint] = []
+    tasks = [
+        asyncio.create_task(service.tell_changes(pool, here.append, concerns=lambda id_: id_ == known.id)),
+        asyncio.create_task(service.tell_changes(pool, elsewhere.append, concerns=lambda _: False)),
+    ]
+    async with pool.acquire() as connection:
+        await asyncio.sleep(0.1)
+        await service.choose(connection, "CP", "unit_hz", service.Choice.OFF, actor="operator")
+        await until(lambda: _told(here, 1))
+        await charge_points.record_boot(
+            connection, "CP", Booted(vendor="V", model="M"), at=datetime.now(UTC)
+        )  # which is no operator's change
+        await charge_points.change(connection, "CP", Choices(strict=True), key=b"k")
+        await until(lambda: _told(here, 2))
+        await asyncio.sleep(0.2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+    assert [(each.switched_off, each.strict, each.vendor) for each in here] == [
+        (frozenset({"unit_hz"}), False, None),
+        (frozenset({"unit_hz"}), True, "V"),
+    ]
+    assert elsewhere == []
+
+
+async def _told(updates: list[ChargePoint], count: int) -> bool:
+    return len(updates) >= count
