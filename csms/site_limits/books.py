@@ -126,7 +126,8 @@ async def read_books(
     running = {row["id"] for row in vehicles.values()}
     evses = []
     for charge_point in charge_points:
-        numbers = _evses(charge_point, wirings)
+        used = {*vehicles, *((row["charge_point"], row["evse"]) for row in steps), *wirings}
+        numbers = _evses(charge_point, used)
         for evse in numbers:
             wiring = _wiring(wirings.get((charge_point["id"], evse)))
             if wiring.absent:
@@ -175,9 +176,9 @@ def _of(row: Record, key: Key) -> bool:
     return (row["charge_point"], row["evse"]) == key
 
 
-def _evses(charge_point: Record, wirings: Mapping[Key, Record]) -> list[int]:
-    """Those that it told of, and those that an operator named; one that has told nothing has one."""
-    named = {evse for name, evse in wirings if name == charge_point["id"]}
+def _evses(charge_point: Record, used: Collection[Key]) -> list[int]:
+    """Those that it told of, and those with a session, a limit or an operator's word; one that has told nothing has one."""
+    named = {evse for name, evse in used if name == charge_point["id"]}
     count = (charge_point["wires"].get(_CONNECTORS) or "").strip()
     counted = range(1, int(count) + 1) if count.isascii() and count.isdecimal() and len(count) <= _DIGITS_MAX else ()
     return sorted({*charge_point["evses"], *named, *counted}) or [1]

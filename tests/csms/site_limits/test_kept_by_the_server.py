@@ -91,6 +91,9 @@ async def test_the_evses_of_one_charge_point_share_like_those_of_several(
         await granted(database, {("CP-1", 1): 32, ("CP-1", 2): 0})
         await charge(station, 2)
         await granted(database, {("CP-1", 1): 20, ("CP-1", 2): 20})
+        async with connect_once(database, as_owner=True) as owner:
+            await owner.execute("DELETE FROM connector")  # as if it had never told a status
+        await granted(database, {("CP-1", 1): 20, ("CP-1", 2): 20})
         await station.stop(1)
         await granted(database, {("CP-1", 1): 0, ("CP-1", 2): 32})
 
