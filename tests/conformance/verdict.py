@@ -60,6 +60,8 @@ def _of_sense(protocol: Protocol, action: str, payload: Any, strict: bool) -> fr
     """The codes for what the schema allows, and nobody can do anything with."""
     if _is_doubtful(payload):
         return frozenset({_TYPE, _PROPERTY})
+    if any(isinstance(each, str) and not each.strip() for each in _values(payload)):
+        return frozenset({_PROPERTY})  # the schemas let names and hashes be empty
     earlier = EARLIER.get(protocol)
     known = earlier is None or (owed(protocol, action) and fits(earlier, action, payload))
     return frozenset() if known and not strict else frozenset({_PROPERTY})
