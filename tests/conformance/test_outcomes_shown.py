@@ -75,7 +75,7 @@ ELSEWHERE = {
 }
 """Command lines that need something to be there before."""
 SCRIPT = (
-    "certificate install", "cp reset", "display set", "firmware update", "local-list send", "log get", "monitor level",
+    "certificate install", "display set", "firmware update", "local-list send", "log get", "monitor level",
     "profile clear", "reservation create",
 )  # fmt: skip
 """One of each group, through the console script."""
@@ -195,7 +195,7 @@ async def test_the_console_script_says_what_a_charge_point_made_of_it(
         assert asker.station is not None
         await asker.world.token("CARD-0001")
         asker.station.answer = lambda action, _: {**refusals, **ALLOWED}.get(action, Refuse("NotSupported"))
-        refused = {path: await _script(database, f"{path} {LINES[path]} -o json") for path in SCRIPT}
+        refused = await asyncio.gather(*(_script(database, f"{path} {LINES[path]} -o json") for path in SCRIPT))
         asker.reply = Keep_silent()
         asker.station.answer = lambda *_: asker.reply
         silent = await _script(database, "cp reset CP-1 --timeout 1")
@@ -203,10 +203,10 @@ async def test_the_console_script_says_what_a_charge_point_made_of_it(
         cut = await _script(database, "cp reset CP-1 --timeout 5")
         gone = await _script(database, "cp reset CP-1 --timeout 1")
 
-    asked = {action for action, _ in asker.station.asked if action in refusals}
+    asked = {action for action, _ in asker.station.asked if action in refusals} - {"Reset"}
     assert len(asked) == len(SCRIPT)
     words = {_words(protocol, action)[0][1] for action in asked}
-    for said in refused.values():
+    for said in refused:
         assert said.code == ExitCode.REFUSED, said
         assert any(word in said.out for word in words), said
         assert ": ".join(REASON) in said.out, said
