@@ -59,7 +59,8 @@ def in_a_line(told: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(str(value[name]) for name in ("value", "unit", "measurand") if name in value)
+        sample = " ".join(str(value[name]) for name in ("value", "unit", "measurand") if name in value)
+        return sample or str(dict(value))
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "; ".join(_short(each) for each in value)
     return str(value)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from billing import ExitCode
 from csms.protocol.redaction import REDACTED
 from csms.protocol.vocabulary import Protocol
 from tests.conformance.asking import asking
@@ -101,8 +102,12 @@ async def test_each_field_that_is_sent_is_kept_and_shown(database: str, data_hom
         rows = (await _tables(asker.world.connection)).casefold()
         found = await asker.world.sessions()
         sessions = [f"session {verb} {each['id']}" for each in found for verb in ("show", "facts")]
+        table, both = await commands.run("session facts --cp CP-1"), await commands.run("session facts 1 --cp CP-1")
         shown = "\n".join([await commands.output(line) for line in (*SHOWN_BY, *sessions)]).casefold()
 
+    assert table.out.startswith("at\tkind\tevse\tconnector\ttold")
+    assert {line.split("\t")[1] for line in table.out.splitlines()[1:]} >= {"boot", "reading", "status", "vendor_data"}
+    assert both.code == ExitCode.USAGE
     wrong = []
     for action, payload in messages.items():
         for leaf in leaves(protocol, action):
