@@ -49,6 +49,16 @@ class OnlineSpan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """What the charge point kept for this session's driver, who used it: from its Accepted to the agreed end, or until we
+    took it back, by our clock.
+    """
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
     """The session before or after on the same EVSE, as far as rules look at it. `heard_at`: when we first heard of it.
 
@@ -85,4 +95,5 @@ class Surroundings:
     queue_empty: bool = False
     still_ongoing: bool | None = None
     clock_offset_s: Decimal | None = None
+    reserved: Reserved | None = None
     held_by_ingest: frozenset[str] = frozenset()

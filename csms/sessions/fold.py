@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from csms.protocol.vocabulary import ChargingEvent, ChargingState, EventKind
 from csms.sessions import completeness, ending, review, timeline
-from csms.sessions.facts import Neighbour, StoredEvent, StoredReading, Surroundings
+from csms.sessions.facts import Neighbour, Reserved, StoredEvent, StoredReading, Surroundings
 from csms.sessions.metering import Frame, Metering, measure
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.power import PowerLimit
@@ -267,6 +267,18 @@ def _corrected(at: datetime | None, around: Surroundings, policy: ReviewPolicy) 
     return later(at, -timedelta(seconds=int(offset)))
 
 
+def _reserved(priced_from: datetime | None, around: Surroundings, policy: ReviewPolicy) -> Reserved | None:
+    """What was kept before `priced_from`, as the charge point's clock showed it: a reservation ends when charging starts."""
+    kept, offset = around.reserved, usable(around.clock_offset_s)
+    if kept is None or priced_from is None:
+        return None
+    ahead = (
+        timedelta() if offset is None or abs(offset) <= policy.clock_offset_s_max else timedelta(seconds=int(offset))
+    )
+    since, until = later(kept.since, ahead), min(later(kept.until, ahead), priced_from)
+    return Reserved(since=since, until=until) if since < until else None
+
+
 def _is_live(facts: _Facts, around: Surroundings, policy: ReviewPolicy) -> bool:
     """Whether the newest fact came as it happened; else the charge point is telling what it had queued."""
     told = [(each.event.at, each.received_at) for each in facts.events]
@@ -315,8 +327,7 @@ def _session(
     states = timeline.states(facts.events, around, started_at=started_at, ended_at=end.at)
     over = None if end.at is None else timeline.stay(stop, around, started_at=started_at, ended_at=end.at)
     stay = over or timeline.Stay()
-    told = [each.event.at for each in facts.events]
-    instants = [*told, *([] if metering.last_at is None else [metering.last_at]), *(change.at for change in states)]
+    instants = [*(each.event.at for each in facts.events), *(change.at for change in states)]
     return Session(
         id=session_id,
         time_zone=time_zone,
@@ -341,10 +352,11 @@ def _session(
         states=states,
         idle_from=stay.idle_from,
         idle_until=stay.idle_until,
+        reserved=_reserved(priced.at, around, policy),
         complete_at=end.judgement.at,
         completeness=end.judgement.why,
         awaiting_events=end.judgement.awaiting,
-        last_fact_at=max(instants),
+        last_fact_at=max(instants if metering.last_at is None else [*instants, metering.last_at]),
         is_live=_is_live(facts, around, policy),
         dropped=None,
         findings=(),
@@ -445,4 +457,6 @@ def _inputs_hash(facts: _Facts, session: Session) -> bytes:
     parts += [f"state {change.at.isoformat()} {change.activity}" for change in session.states]
     decided = (session.ended_at, session.end_source, session.priced_from, session.tariff_at, session.energy_wh)
     parts.append(f"decided {' '.join(str(each) for each in decided)}")
+    if session.reserved is not None:
+        parts.append(f"reserved {session.reserved.since.isoformat()} {session.reserved.until.isoformat()}")
     return hashlib.sha256("\n".join(parts).encode()).digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
@@ -35,7 +35,7 @@ def as_of(session: Session, around: Surroundings, *, now: datetime) -> datetime 
 def usage(session: Session, *, as_of: datetime, parking: frozenset[Activity] = PARKING) -> Usage:
     """The session up to `as_of`, cut at every register reading and every change of state.
 
-    The periods tile the time from `priced_from` without gap or overlap, and their energies add up to the session's
+    A reservation that was used stands first. The other periods tile the time from `priced_from` without gap or overlap, and their energies add up to the session's
     energy at `as_of` exactly; what flowed before `priced_from` stands in the first. Where the state changes between two
     readings the energy is interpolated. Time of which no register tells has no energy.
     """
@@ -45,7 +45,13 @@ def usage(session: Session, *, as_of: datetime, parking: frozenset[Activity] = P
     end = as_of if session.ended_at is None else min(as_of, session.ended_at)
     cuts = _cuts(session, start, max(start, end))
     periods = _periods(session, cuts, horizon=end, parking=parking)
-    return Usage(time_zone=session.time_zone, periods=tuple(periods))
+    return Usage(time_zone=session.time_zone, periods=(*_reserved(session), *periods))
+
+
+def _reserved(session: Session) -> Iterator[Period]:
+    """What was kept for the driver comes before the session, and is billed with it."""
+    if session.reserved is not None:
+        yield Period(kind=PeriodKind.RESERVATION, start=session.reserved.since, end=session.reserved.until)
 
 
 def energy_wh_of(usage: Usage) -> Decimal:

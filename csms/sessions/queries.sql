@@ -229,6 +229,28 @@ SELECT w.session AS of_session, k.opened_at, k.closed_at
     AS w (session, charge_point, since)
   JOIN socket k ON k.charge_point = w.charge_point AND (k.closed_at IS NULL OR k.closed_at >= w.since);
 
+-- name: reservations_of_sessions
+-- What was kept for the drivers of these sessions: of each the first reservation that it used and that the charge point had
+-- accepted, for its token or for the group of its token. A reservation that several sessions name is the first one's.
+SELECT DISTINCT ON (e.session)
+       e.session AS of_session, a.at AS since,
+       least(r.until, (SELECT min(c.at) FROM reservation_answer c
+                        WHERE c.reservation = r.id AND c.question = 'cancel' AND c.accepted)) AS until
+  FROM charging_event e
+  JOIN reservation r ON r.charge_point = e.charge_point AND r.id = e.reservation
+  JOIN reservation_answer a ON a.reservation = r.id AND a.question = 'reserve' AND a.accepted
+  JOIN LATERAL (SELECT upper(p.token) AS uid, p.received_at FROM charging_event p
+                 WHERE p.session = e.session AND p.kind <> 'ended' AND p.token IS NOT NULL
+                 ORDER BY p.at, p.id LIMIT 1) payer ON true
+ WHERE e.session = ANY (:sessions::integer[]) AND e.kind <> 'ended'
+   AND (payer.uid = r.token
+        OR r.group_id = (SELECT t.group_id FROM token_event t
+                          WHERE t.uid = payer.uid AND t.kind = 'issued' AND t.at <= payer.received_at
+                          ORDER BY t.at DESC, t.id DESC LIMIT 1))
+   AND NOT EXISTS (SELECT FROM charging_event u
+                    WHERE u.charge_point = e.charge_point AND u.reservation = r.id AND u.session < e.session)
+ ORDER BY e.session, r.id;
+
 -- name: neighbours_of_sessions
 -- The sessions just before and after on the same EVSE, by starts that can be true. Ids are given in the order of arrival:
 -- what we heard of first follows nobody, whatever its clock says. Of one with the same start, whether it has a stop or

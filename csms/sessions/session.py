@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from csms.sessions.facts import Reserved
+
 
 class EndSource(StrEnum):
     """How the end of a session became known (RULES.md 13)."""
@@ -106,6 +108,7 @@ class Session:
     `complete_at` may lie ahead: at that instant the facts will count as complete if nothing else is heard.
     `awaiting_events`: Ended is here, events before it are not; the charge point may be asked (RULES.md 14 c).
     `idle_from`, `idle_until` bound what is proven of the stay after the stop (RULES.md 18; `idle_until` None: it goes on).
+    `reserved` is what was kept for the driver before `priced_from`, by the charge point's clock.
     `inputs_hash` is the same for the same facts in any order and number.
     """
 
@@ -132,6 +135,7 @@ class Session:
     states: tuple[StateChange, ...]
     idle_from: datetime | None
     idle_until: datetime | None
+    reserved: Reserved | None
     complete_at: datetime | None
     completeness: Completeness | None
     awaiting_events: bool

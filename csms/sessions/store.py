@@ -19,6 +19,7 @@ from csms.sessions import clock
 from csms.sessions.facts import (
     Neighbour,
     OnlineSpan,
+    Reserved,
     StoredEvent,
     StoredReading,
     StoredStatus,
@@ -67,6 +68,7 @@ class SessionFacts:
     queue_empty: bool = False
     still_ongoing: bool | None = None
     occurrence: int = 0
+    reserved: Reserved | None = None
     releases: list[Release] = field(default_factory=list)
 
     @property
@@ -114,6 +116,7 @@ class SessionFacts:
             queue_empty=self.queue_empty,
             still_ongoing=self.still_ongoing,
             clock_offset_s=clock.offset_s(self.stamps),
+            reserved=self.reserved,
             held_by_ingest=frozenset({"start_ambiguous"} if self.occurrence else ()),
         )
 
@@ -266,6 +269,8 @@ async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts],
         facts = found[row["session"]]
         facts.queue_empty = facts.queue_empty or row["messages_in_queue"] is False
         facts.still_ongoing = row["ongoing"]
+    for row in await SQL.reservations_of_sessions.fetch(connection, sessions=list(found)):
+        found[row["of_session"]].reserved = Reserved(since=row["since"], until=row["until"])
 
 
 def _neighbour(row: Record) -> Neighbour:

@@ -8,10 +8,11 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from cli_room import TOKEN, Installation, Said, until
+from cli_room import TOKEN, Installation, Said, tariff_document, until
 from ocpp.v201 import call as call201
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -73,6 +74,36 @@ async def test_a_reserved_evse_is_for_its_token_and_the_session_uses_the_reserva
     assert words(used) == ["requested", "reserve: Accepted", f"used by {TOKEN}"]
     assert (late.code, late.error["message"]) == (5, f"reservation {number} is used: there is nothing to cancel")
     assert station.truth.sessions[0].token == TOKEN
+
+
+@PROTOCOLS
+async def test_a_reservation_that_was_used_is_billed_with_its_session(shop: Installation, protocol: str) -> None:
+    name, tariff = f"RES-BILL-{protocol}", f"RESERVED-{protocol[4]}"
+    document = tariff_document(tariff)
+    fee = {
+        "price_components": [{"type": "FLAT", "price": "2", "vat": "19", "step_size": 1}],
+        "restrictions": {"reservation": "RESERVATION"},
+    }
+    document["elements"].append(fee)
+    await shop.data("tariff", "create", "-", stdin=json.dumps(document).encode())
+    async with shop.simulated(name, protocol) as station:
+        await shop.data("tariff", "assign", tariff, "--cp", name, "--from", "2020-01-01")
+        made = await create(shop, name, "--evse", 1)
+        await station.clock.advance(timedelta(minutes=1))  # its clock stood still meanwhile
+        await station.plug()
+        await station.start(token=TOKEN)
+        await station.charge(energy_wh=Decimal(200), duration=timedelta(seconds=36))
+        await station.stop()
+        await station.unplug()
+    session = await shop.await_session(name, "rated")
+    bills = await shop.data("bill", "list", "--session", session["id"])
+    explained = await shop.csms("session", "explain", session["id"])
+
+    assert made.json["outcome"] == "Accepted"
+    assert [each["total_excl_tax"] for each in bills if each["kind"] == "final"] == [
+        "2.10"
+    ]  # 0.2 kWh at 0.49, and the fee
+    assert "reservation" in explained.out
 
 
 @PROTOCOLS

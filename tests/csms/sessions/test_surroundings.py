@@ -10,11 +10,13 @@ from uuid import UUID
 
 import pytest
 
+from billing import PeriodKind
 from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Reading, ReadingsReported, Sample, StatusReported
 from csms.sessions.arrival import Arrival, StorableFact
 from csms.sessions.ingest import Ingest
+from csms.sessions.periods import usage
 from csms.sessions.review import Release
 from csms.sessions.service import Sessions
 from csms.sessions.session import Session
@@ -337,3 +339,65 @@ async def test_a_release_is_read_with_what_had_been_found(room: Room) -> None:
     assert (await room.facts(session)).releases == [
         Release(holds=frozenset({"late"}), evidence=frozenset({("late", "by a year")}), was_closed=False)
     ]
+
+
+# --- what was kept for the driver ------------------------------------------------------------------------------------
+
+
+async def _keep(room: Room, since: float, until: float, *, card: str = "DEMO-1", group: str | None = None) -> int:
+    """A reservation that the charge point accepted; its id."""
+    number = await room.pool.fetchval(
+        "INSERT INTO reservation (charge_point, evse, token, group_id, until, actor) VALUES ($1, 1, $2, $3, $4, 'a')"
+        " RETURNING id",
+        CP, card, group, at(until),
+    )  # fmt: skip
+    await _answer(room, number, "reserve", since)
+    return int(number)
+
+
+async def _answer(room: Room, number: int, question: str, minutes: float) -> None:
+    await room.pool.execute(
+        "INSERT INTO reservation_answer (reservation, question, accepted, status, actor, at)"
+        " VALUES ($1, $2, true, 'Accepted', 'a', $3)",
+        number, question, at(minutes),
+    )  # fmt: skip
+
+
+def _reserved(session: Session) -> list[tuple[datetime, datetime]]:
+    periods = usage(session, as_of=NOW).periods
+    return [(each.start, each.end) for each in periods if each.kind is PeriodKind.RESERVATION]
+
+
+async def test_what_was_kept_for_a_driver_who_came_is_billed_with_the_session(room: Room) -> None:
+    number = await _keep(room, 10, 60)
+    session = await room.starts(30, reservation=number)
+
+    folded = await room.fold(session)
+
+    assert _reserved(folded) == [(at(10), at(30))]
+    assert usage(folded, as_of=NOW).periods[0].kind is PeriodKind.RESERVATION
+    await _answer(room, number, "cancel", 20)
+    assert folded.inputs_hash != (await room.fold(session)).inputs_hash
+
+
+async def test_a_reservation_that_was_over_before_the_start_is_billed_to_its_end(room: Room) -> None:
+    over = await room.fold(await room.starts(30, reservation=await _keep(room, 10, 20)))
+    number = await _keep(room, 40, 90)
+    await _answer(room, number, "cancel", 45)
+    taken_back = await room.fold(await room.starts(50, reservation=number))
+
+    assert (_reserved(over), _reserved(taken_back)) == ([(at(10), at(20))], [(at(40), at(45))])
+
+
+async def test_nobody_pays_for_what_was_kept_for_another_or_was_never_accepted(room: Room) -> None:
+    of_another = await room.fold(await room.starts(30, reservation=await _keep(room, 10, 60, card="ELSE")))
+    unknown = await room.fold(await room.starts(40, reservation=4711))
+    number = await _keep(room, 10, 90, group="FLEET")
+    await room.pool.execute(
+        "INSERT INTO token_event (uid, kind, group_id, at) VALUES ('DEMO-2', 'issued', 'FLEET', $1)", BEGIN
+    )
+    of_the_group = await room.fold(await room.starts(50, token="demo-2", reservation=number))
+    named_again = await room.fold(await room.starts(70, token="demo-2", reservation=number))
+
+    found = [_reserved(each) for each in (of_another, unknown, of_the_group, named_again)]
+    assert found == [[], [], [(at(10), at(50))], []]
