@@ -44,9 +44,8 @@ ALTER TABLE security_event
     ADD COLUMN critical  boolean NOT NULL DEFAULT false,
     ADD COLUMN remote    text,
     ADD COLUMN count     bigint NOT NULL DEFAULT 1 CHECK (count > 0),
-    ADD COLUMN last_at   timestamptz;
+    ADD COLUMN last_at   timestamptz NOT NULL DEFAULT now();
 UPDATE security_event SET last_at = received_at;
-ALTER TABLE security_event ALTER COLUMN last_at SET NOT NULL;
 UPDATE security_event SET source = 'csms', critical = true
  WHERE type = 'ForeignTransaction' AND tech_info LIKE '% stops of transactions of other charge points%';
 UPDATE security_event SET critical = true
