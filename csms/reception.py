@@ -23,6 +23,7 @@ from csms.database.group_commit import GroupCommit
 from csms.database.pool import is_unavailable
 from csms.displays import service as displays
 from csms.gateway.application import SocketInfo
+from csms.gateway.client_certificate import CertificateRecord
 from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
 from csms.protocol.blocks.certificate_facts import (
@@ -151,6 +152,12 @@ class Reception:
         try:
             async with self._pool.acquire() as connection:
                 return await charge_points.find(connection, identity)
+        except Exception as error:
+            raise _as_unavailable(error) from error
+
+    async def on_record(self, issuer: bytes, number: int) -> CertificateRecord | None:
+        try:
+            return await self._certificates.on_record(issuer, number)
         except Exception as error:
             raise _as_unavailable(error) from error
 

@@ -1,6 +1,6 @@
 -- name: lock_charge_point
 -- One request of a charge point at a time, whichever node it came to.
-SELECT serial FROM charge_point WHERE id = :charge_point::text FOR NO KEY UPDATE;
+SELECT serial, serial_registered FROM charge_point WHERE id = :charge_point::text FOR NO KEY UPDATE;
 
 -- name: requests_since
 -- How many requests of a charge point were kept since an instant.
@@ -15,9 +15,23 @@ SELECT r.id
  ORDER BY r.id DESC LIMIT 1;
 
 -- name: name_is_taken
--- Whether another charge point is registered by this name, or says that it is its serial number.
-SELECT EXISTS (SELECT FROM charge_point
-                WHERE id <> :charge_point::text AND (lower(id) = lower(:name::text) OR lower(serial) = lower(:name::text)));
+-- Whether another charge point has this name: as its identity, as the serial number registered for it, or, unless the
+-- name is registered for this one, because it has told it for longer. Plain names only: they are compared in ASCII.
+SELECT EXISTS (SELECT FROM charge_point me, charge_point o
+                WHERE me.id = :charge_point::text AND o.id <> me.id
+                  AND (lower(o.id COLLATE "C") = lower(:name::text COLLATE "C")
+                       OR lower(o.serial_registered COLLATE "C") = lower(:name::text COLLATE "C")
+                       OR me.serial_registered IS NULL AND o.serial_registered IS NULL
+                          AND lower(o.serial COLLATE "C") = lower(:name::text COLLATE "C")
+                          AND (coalesce(o.serial_since, '-infinity'), o.id)
+                              < (coalesce(me.serial_since, 'infinity'), me.id)));
+
+-- name: on_record
+-- For whom a certificate was made, and whether it is revoked; a number stands once with each issuer.
+SELECT c.charge_point, v.certificate IS NOT NULL AS is_revoked
+  FROM certificate c LEFT JOIN certificate_revocation v ON v.certificate = c.id
+ WHERE c.number = :number::text AND c.issuer_der = :issuer_der::bytea
+ ORDER BY is_revoked DESC, c.id LIMIT 1;
 
 -- name: insert_request
 -- What a charge point asked for, and how it is answered.

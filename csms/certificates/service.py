@@ -9,6 +9,7 @@ from typing import Any
 
 from csms.certificates import metrics, store
 from csms.certificates.alarms import Alarm, AlarmKind, raise_alarm
+from csms.certificates.issued import number_text
 from csms.certificates.signing_request import (
     NEXT_STEPS,
     RequestFault,
@@ -19,6 +20,7 @@ from csms.certificates.signing_request import (
     signing_fault,
 )
 from csms.certificates.store import SQL
+from csms.gateway.client_certificate import CertificateRecord, is_plain_name
 from csms.protocol.blocks.certificate_facts import (
     CertificateHash,
     CertificatePurpose,
@@ -65,7 +67,7 @@ async def take_request(
     """
     key = hashlib.sha256((fact.csr or f"{fact.length} characters").encode()).digest()
     async with connection.transaction():
-        serial = await SQL.lock_charge_point.fetchval(connection, charge_point=charge_point)
+        known = await SQL.lock_charge_point.fetchrow(connection, charge_point=charge_point)
         repeat = await SQL.open_repeat.fetchval(
             connection, charge_point=charge_point, purpose=str(fact.purpose), key=key
         )
@@ -76,6 +78,7 @@ async def take_request(
         if too_many >= rules.requests_per_hour:
             fault: RequestFault | None = RequestFault.TOO_MANY
         else:
+            serial = known["serial_registered"] or known["serial"]
             asker = _Asker(identity=charge_point, serial=serial, protocol=protocol)
             fault = await _fault(connection, asker, fact, rules)
         if fault is not RequestFault.TOO_MANY:
@@ -95,7 +98,7 @@ async def take_request(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asker:
-    """`serial`: as its last boot told it."""
+    """`serial`: as the operator registered it, else as its last boot told it."""
 
     identity: str
     serial: str | None
@@ -128,6 +131,8 @@ async def _fault(
 
 async def _is_taken(connection: Any, charge_point: str, request: SigningRequest) -> bool:
     name = next(iter(request.common_names), "")
+    if not is_plain_name(name):
+        return True
     taken: bool = await SQL.name_is_taken.fetchval(connection, charge_point=charge_point, name=name)
     return taken
 
@@ -145,6 +150,12 @@ async def _tell_fault(connection: Any, charge_point: str, fault: RequestFault, *
             next_step=NEXT_STEPS[fault],
         ),
     )
+
+
+async def on_record(connection: Any, issuer: bytes, number: int) -> CertificateRecord | None:
+    """What is known of a certificate that was made through us; None: it was made elsewhere."""
+    row = await SQL.on_record.fetchrow(connection, issuer_der=issuer, number=number_text(number))
+    return None if row is None else CertificateRecord(charge_point=row["charge_point"], is_revoked=row["is_revoked"])
 
 
 # --- what charging stations have us find out -------------------------------------------------------------------------------

@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from csms.gateway.client_certificate import EC_BITS_MIN, RSA_BITS_MIN
+from csms.gateway.client_certificate import EC_BITS_MIN, RSA_BITS_MIN, is_plain_name, is_same_name
 from csms.protocol.blocks.certificate_facts import Reason
 
 RSA_BITS_MAX = 8192
 """A longer key only costs: whoever connects by it has us compute with it."""
+COMMON_NAME_LENGTH_MAX = 64
+"""RFC 5280 appendix A: ub-common-name. No authority can sign a longer one."""
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 
 
@@ -54,7 +56,8 @@ _REASONS: Mapping[RequestFault, Reason] = {  # words of 2.0.1's appendix 5
     RequestFault.WRONG_SIGNATURE: Reason(code="InvalidCSR", text="the signature is not by the key in the csr"),
     RequestFault.WRONG_ORGANISATION: Reason(code="InvalidCSR", text="O is not the name of this operator"),
     RequestFault.WRONG_NAME: Reason(
-        code="InvalidCSR", text="CN is neither the serial number nor the identity of this charging station"
+        code="InvalidCSR",
+        text="CN is neither the serial number nor the identity of this charging station, in 64 ASCII characters",
     ),
     RequestFault.NOT_SERIAL: Reason(
         code="InvalidCSR", text="CN is not the serial number that this charging station boots with"
@@ -71,7 +74,8 @@ NEXT_STEPS: Mapping[RequestFault, str] = {
     RequestFault.WEAK_SIGNATURE: "the charge point has to sign it by SHA-256",
     RequestFault.WRONG_SIGNATURE: "if it happens again, the charge point's key store is broken",
     RequestFault.WRONG_ORGANISATION: "set it in the charge point: CpoName (1.6), SecurityCtrlr.OrganizationName (2.0.1)",
-    RequestFault.WRONG_NAME: "the charge point has to ask for its own serial number or identity; see csms cp show",
+    RequestFault.WRONG_NAME: "the charge point has to ask for its own serial number or identity (csms cp show); where another "
+    "one tells the same number, say whose it is: csms cp set CP --serial NUMBER",
     RequestFault.NOT_SERIAL: "the charging station has to ask for its serial number: by another CN its next boot is refused",
     RequestFault.TOO_MANY: "see why it asks so often, or raise CSMS_CERTIFICATE_REQUESTS_PER_HOUR",
     RequestFault.NO_AUTHORITY: "csms certificate authority create, or set CSMS_EST_URL (V2G: CSMS_EST_V2G_URL)",
@@ -153,17 +157,20 @@ def name_fault(
 ) -> RequestFault | None:
     """Whether it may have the name that it asks for (A02, A00.FR.404-405): O is ours, CN its serial number or identity.
 
-    A serial number is only what the charge point itself says it is: `is_taken` says that another one is registered by
-    it or says the same, and then it is nobody's. `serial_only`: where a serial number is told, the identity will not do,
-    as the boot that follows would be turned away (2.0.1 B01.FR.11). `organisation` None: any.
+    CN is plain ASCII, so that nobody can read it as another's. `serial` is the one that the operator registered, else
+    the one that the charge point tells: `is_taken` says that it is another one's rather, and then it is no name for this
+    one. `serial_only`: where a serial number is told, the identity will not do, as the boot that follows would be turned
+    away (2.0.1 B01.FR.11). `organisation` None: any.
     """
-    if len(request.common_names) != 1 or not request.common_names[0].strip():
+    if len(request.common_names) != 1:
         return RequestFault.WRONG_NAME
-    name = request.common_names[0].casefold()
-    is_serial = serial is not None and name == serial.casefold() and not is_taken
-    if name != identity.casefold() and not is_serial:
+    [name] = request.common_names
+    if len(name) > COMMON_NAME_LENGTH_MAX or not is_plain_name(name):
         return RequestFault.WRONG_NAME
-    if serial_only and serial is not None and name != serial.casefold():
+    is_serial = is_same_name(name, serial)
+    if not is_same_name(name, identity) and (not is_serial or is_taken):
+        return RequestFault.WRONG_NAME
+    if serial_only and serial is not None and not is_serial:
         return RequestFault.NOT_SERIAL
     if organisation is not None and request.organisations != (organisation,):
         return RequestFault.WRONG_ORGANISATION

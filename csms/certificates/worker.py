@@ -19,6 +19,7 @@ from csms.certificates.service import SigningRules
 from csms.certificates.signing import AT_ONCE_MAX, Signers, Signing, est_servers, signers
 from csms.certificates.watch import Watch
 from csms.database.pool import is_unavailable
+from csms.gateway.client_certificate import CertificateRecord
 from csms.protocol.blocks.certificate_facts import (
     CertificateAnswer,
     CertificateFact,
@@ -78,6 +79,11 @@ class Certificates:
                 async with self._pool.acquire() as connection:
                     await service.keep_status(connection, charge_point, fact, status, at=at)
                 return status
+
+    async def on_record(self, issuer: bytes, number: int) -> CertificateRecord | None:
+        """What is known of a certificate that was made through us; None: it was made elsewhere."""
+        async with self._pool.acquire() as connection:
+            return await service.on_record(connection, issuer, number)
 
     async def _status(self, fact: CertificateStatusAsked) -> CertificateStatusAnswer:
         """No connection to the database is held meanwhile: the responder may take its time."""

@@ -16,6 +16,9 @@ IDENTITY_LENGTH_MAX = 48  # OCPP 2.0.1 Part 4, 3.1.1
 PASSWORD_LENGTH_MIN = 16  # OCPP 2.0.1 A00.FR.205; a fast keyed hash is safe only for long random passwords
 PASSWORD_LENGTH_MAX = 40
 
+BY_CERTIFICATE = 3
+"""The security profile with certificates of charge points."""
+
 
 class Current(StrEnum):
     AC = "AC"
@@ -52,7 +55,8 @@ class ChargePoint:
     `switched_on`, `switched_off`: quirks of which an operator said so (csms cp quirks set).
     `idle_after_stop`: the stay after the transaction's end is rated too, at most `idle_cap_s` of it.
     `security_profile_wanted` is taken beside `security_profile`, which it is to replace. `serial` is what the charge
-    point told at its last boot, `serial_registered` what the operator gave.
+    point told at its last boot, `serial_registered` what the operator gave. `serial_is_anothers`: another charge point
+    is called by the told one, or is registered with it; asked only where certificates are the proof (profile 3).
     """
 
     id: str
@@ -78,9 +82,15 @@ class ChargePoint:
     model: str | None = None
     serial: str | None = None
     serial_registered: str | None = None
+    serial_is_anothers: bool = False
     firmware: str | None = None
     booted_at: datetime | None = None
     created_at: datetime | None = None
+
+    @property
+    def comes_by_certificate(self) -> bool:
+        """Whether a certificate can be its proof: it has profile 3, or is to get it."""
+        return BY_CERTIFICATE in {self.security_profile, self.security_profile_wanted}
 
 
 def password_hash(password: bytes, *, salt: bytes, key: bytes) -> bytes:

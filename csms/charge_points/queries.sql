@@ -8,7 +8,14 @@ SELECT value FROM installation WHERE name = 'password_key';
 
 -- name: find_charge_point
 -- The charge point of an identity, in whatever case it was written, with the passwords that it may hold besides.
-SELECT c.*, w.changes, w.salts, w.hashes
+-- Whether another has its told serial number is asked only where certificates are the proof; names are compared in ASCII.
+SELECT c.*, w.changes, w.salts, w.hashes,
+       CASE WHEN 3 IN (c.security_profile, c.security_profile_wanted) THEN
+            EXISTS (SELECT FROM charge_point o
+                     WHERE o.id <> c.id
+                       AND (lower(o.id COLLATE "C") = lower(c.serial COLLATE "C")
+                            OR lower(o.serial_registered COLLATE "C") = lower(c.serial COLLATE "C")))
+       END AS serial_is_anothers
   FROM charge_point c
   LEFT JOIN LATERAL (SELECT array_agg(p.id ORDER BY p.id) AS changes, array_agg(p.salt ORDER BY p.id) AS salts,
                             array_agg(p.hash ORDER BY p.id) AS hashes
@@ -58,7 +65,9 @@ UPDATE password_change SET state = 'superseded', settled_at = now(), salt = NULL
 -- What the charge point says it is.
 UPDATE charge_point
    SET vendor = :vendor::text, model = :model::text, serial = :serial::text, firmware = :firmware::text,
-       booted_at = :at::timestamptz
+       booted_at = :at::timestamptz,
+       serial_since = CASE WHEN lower(serial COLLATE "C") IS DISTINCT FROM lower(:serial::text COLLATE "C")
+                           THEN :at::timestamptz ELSE serial_since END
  WHERE id = :id::text;
 
 -- name: note_boot

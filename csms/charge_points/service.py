@@ -272,6 +272,7 @@ def _charge_point(row: Record) -> ChargePoint:
         model=row["model"],
         serial=row["serial"],
         serial_registered=row["serial_registered"],
+        serial_is_anothers=bool(row["serial_is_anothers"]),
         firmware=row["firmware"],
         booted_at=row["booted_at"],
         created_at=row["created_at"],

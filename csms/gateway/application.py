@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from csms.charge_points.charge_point import ChargePoint, Proof
+from csms.gateway.client_certificate import CertificateRecord
 from csms.protocol import vocabulary
 from csms.security.event import OwnKind
 
@@ -30,6 +31,9 @@ class SocketInfo:
 class Application(Protocol):
     async def find(self, identity: str) -> ChargePoint | None:
         """The charge point that `identity` names, in any case; its `id` is the registered spelling."""
+
+    async def on_record(self, issuer: bytes, number: int) -> CertificateRecord | None:
+        """For whom we had a certificate made, by its issuer's name in DER and its number; None: it was made elsewhere."""
 
     async def receive(self, socket: SocketInfo, fact: vocabulary.Fact, frame: str) -> vocabulary.Decision:
         """Decide, and return once everything that the answer stands for is committed.

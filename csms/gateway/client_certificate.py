@@ -36,6 +36,14 @@ class ClientCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRecord:
+    """What our own books say of a certificate that was made through us: for which charge point, and whether it still counts."""
+
+    charge_point: str
+    is_revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRules:
     """What this installation demands. `revoked`: numbers of revoked certificates by the issuer's name in DER."""
 
@@ -90,13 +98,34 @@ def _texts(name: x509.Name, kind: x509.ObjectIdentifier) -> tuple[str, ...]:
     return tuple(str(each.value) for each in name.get_attributes_for_oid(kind))
 
 
+def is_plain_name(text: str) -> bool:
+    """Whether it can stand for a charge point in a certificate: printable ASCII.
+
+    Elsewhere two spellings may or may not be one name, depending on who folds them: U+017F becomes an s for some.
+    """
+    return bool(text.strip()) and text.isascii() and text.isprintable()
+
+
+def is_same_name(one: str | None, other: str | None) -> bool:
+    """Whether two names of charge points are one, in whatever case; what is no plain name is nobody's."""
+    if one is None or other is None or not (is_plain_name(one) and is_plain_name(other)):
+        return False
+    return one.lower() == other.lower()
+
+
 def certificate_fault(  # noqa: PLR0911 - one answer for each thing that can be wrong
-    certificate: ClientCertificate, charge_point: ChargePoint, rules: CertificateRules, *, now: datetime
+    certificate: ClientCertificate,
+    charge_point: ChargePoint,
+    rules: CertificateRules,
+    *,
+    now: datetime,
+    record: CertificateRecord | None = None,
 ) -> CertificateFault | None:
     """Why `certificate` does not speak for `charge_point`; None: it does.
 
     A00.FR.404: O is the operator's name. A00.FR.405: CN is the unique serial number of the charge point; operators
-    write the identity there as well. Validity is judged again because a resumed TLS session is not.
+    write the identity there as well. Validity is judged again because a resumed TLS session is not. `record`: where the
+    certificate was made through us, it speaks for nobody else than whom it was made for, whatever its CN.
     """
     if now < certificate.valid_from:
         return CertificateFault.NOT_YET_VALID
@@ -104,19 +133,24 @@ def certificate_fault(  # noqa: PLR0911 - one answer for each thing that can be 
         return CertificateFault.EXPIRED
     if certificate.key_bits < (RSA_BITS_MIN if certificate.is_rsa else EC_BITS_MIN):
         return CertificateFault.WEAK_KEY
-    if certificate.number in rules.revoked.get(certificate.issuer, frozenset()):
+    is_listed = certificate.number in rules.revoked.get(certificate.issuer, frozenset())
+    if is_listed or (record is not None and record.is_revoked):
         return CertificateFault.REVOKED
     if rules.organisation is not None and certificate.organisations != (rules.organisation,):
         return CertificateFault.WRONG_ORGANISATION
-    if not _names(certificate, charge_point):
+    if not _names(certificate, charge_point) or (record is not None and record.charge_point != charge_point.id):
         return CertificateFault.WRONG_NAME
     return None
 
 
 def _names(certificate: ClientCertificate, charge_point: ChargePoint) -> bool:
-    """Exactly one CN: with two of them nobody could say whose certificate it is."""
-    if len(certificate.common_names) != 1 or not certificate.common_names[0]:
+    """Exactly one CN: with two of them nobody could say whose certificate it is.
+
+    A serial number that the operator registered counts before one that was told, and a told one that is the name of
+    another charge point not at all.
+    """
+    if len(certificate.common_names) != 1:
         return False
-    name = certificate.common_names[0].casefold()
-    serial = charge_point.serial_registered or charge_point.serial
-    return name == charge_point.id.casefold() or (serial is not None and name == serial.casefold())
+    told = None if charge_point.serial_is_anothers else charge_point.serial
+    [name] = certificate.common_names
+    return is_same_name(name, charge_point.id) or is_same_name(name, charge_point.serial_registered or told)

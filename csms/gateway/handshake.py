@@ -15,9 +15,11 @@ from csms.charge_points.charge_point import IDENTITY_LENGTH_MAX, ChargePoint, Pr
 from csms.gateway.client_certificate import (
     NEXT_STEPS,
     CertificateFault,
+    CertificateRecord,
     CertificateRules,
     ClientCertificate,
     certificate_fault,
+    is_same_name,
 )
 from csms.protocol.vocabulary import Protocol
 from csms.security.event import OwnKind
@@ -62,12 +64,14 @@ class Admitted:
 class Encrypted:
     """The peer came by TLS. `rules` None: certificates are not asked for, so there is none. `at`: when it came.
 
-    `by_proxy`: TLS ended at a trusted proxy in front of us, which shows us no certificate.
+    `record`: what our books say of the certificate. `by_proxy`: TLS ended at a trusted proxy in front of us, which shows
+    us no certificate.
     """
 
     at: datetime
     certificate: ClientCertificate | CertificateFault | None = None
     rules: CertificateRules | None = None
+    record: CertificateRecord | None = None
     by_proxy: bool = False
 
 
@@ -219,7 +223,7 @@ def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted
         case CertificateFault() as fault:
             return _bad_certificate(fault)
         case ClientCertificate() as certificate:
-            fault_or_none = certificate_fault(certificate, charge_point, tls.rules, now=tls.at)
+            fault_or_none = certificate_fault(certificate, charge_point, tls.rules, now=tls.at, record=tls.record)
             if fault_or_none is not None:
                 return _bad_certificate(fault_or_none)
             return Admitted(
@@ -257,9 +261,9 @@ def contradicts_certificate(admitted: Admitted, serial: str | None, protocol: Pr
     and in 1.6, which has no such rule; where the CN was taken for the serial number it must go on being it.
     """
     name = admitted.certificate_name
-    if name is None or (serial is not None and serial.casefold() == name.casefold()):
+    if name is None or is_same_name(serial, name):
         return False
-    is_identity = name.casefold() == admitted.charge_point.id.casefold()
+    is_identity = is_same_name(name, admitted.charge_point.id)
     return not is_identity or (serial is not None and protocol is not Protocol.V16)
 
 

@@ -26,7 +26,7 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.database.errors import DatabaseUnavailable
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth
-from csms.gateway.client_certificate import read_certificate
+from csms.gateway.client_certificate import ClientCertificate, read_certificate
 from csms.gateway.damper import Damper
 from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, identity_of, shown
 from csms.gateway.peculiarities import (
@@ -264,18 +264,23 @@ class Listener:
         )
         return connection
 
-    def _encrypted(self, websocket: ChargePointSocket) -> Encrypted | None:
+    async def _encrypted(self, websocket: ChargePointSocket, charge_point: ChargePoint | None) -> Encrypted | None:
+        """How it came; where its certificate is to be the proof, with what our books say of that."""
         tls = websocket.transport.get_extra_info("ssl_object")
         if tls is None:
             by_proxy = websocket.proxied is not None and websocket.proxied.tls
             return Encrypted(at=datetime.now(UTC), by_proxy=True) if by_proxy else None
         assert self._tls is not None, "only the TLS port makes TLS sockets"
-        der = tls.getpeercert(binary_form=True)
-        return Encrypted(
-            at=datetime.now(UTC),
-            certificate=None if der is None else read_certificate(der),
-            rules=self._tls.rules,
-        )
+        der, rules = tls.getpeercert(binary_form=True), self._tls.rules
+        certificate = None if der is None else read_certificate(der)
+        record = None
+        if (
+            isinstance(certificate, ClientCertificate)
+            and charge_point is not None
+            and charge_point.comes_by_certificate
+        ):
+            record = await self._application.on_record(certificate.issuer, certificate.number)
+        return Encrypted(at=datetime.now(UTC), certificate=certificate, rules=rules, record=record)
 
     # --- one socket ---
 
@@ -328,15 +333,21 @@ class Listener:
             identity = named
         try:
             charge_point = await self._application.find(identity)
+            tls = await self._encrypted(websocket, charge_point)
         except DatabaseUnavailable:
             return self._unavailable(websocket, "database_unavailable")
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is ours, and the charge point must come back
             self._log_failure(failure, identity)
             return self._unavailable(websocket, "internal")
-        return self._admit(websocket, request, identity, charge_point)
+        return self._admit(websocket, request, identity, charge_point, tls)
 
     def _admit(
-        self, websocket: ChargePointSocket, request: Request, identity: str, charge_point: ChargePoint | None
+        self,
+        websocket: ChargePointSocket,
+        request: Request,
+        identity: str,
+        charge_point: ChargePoint | None,
+        tls: Encrypted | None,
     ) -> Response | None:
         origin = request.headers.get_all("Origin")
         verdict = admit(
@@ -345,7 +356,7 @@ class Listener:
             origin=origin,
             public_hosts=self._settings.public_hosts,
             password_key=self._password_key,
-            tls=self._encrypted(websocket),
+            tls=tls,
         )
         if isinstance(verdict, Rejected):
             return self._reject(websocket, verdict, identity, charge_point)

@@ -148,6 +148,10 @@ class Depot:
         async with self.pool.acquire() as connection:
             await charge_points.record_boot(connection, charge_point, booted, at=datetime.now(UTC))
 
+    async def registers(self, charge_point: str, serial: str) -> None:
+        """An operator says which serial number it has."""
+        await self.pool.execute("UPDATE charge_point SET serial_registered = $2 WHERE id = $1", charge_point, serial)
+
 
 async def make_authority(pool: asyncpg.Pool[Any], settings: Settings, *, days: int = 3650) -> x509.Certificate:
     """As `csms certificate authority create` does."""

@@ -19,6 +19,8 @@ from csms.certificates import files
 from csms.certificates.est import EstServer
 from csms.certificates.store import SQL
 from csms.certificates.watch import ending
+from csms.charge_points import service as charge_points
+from csms.gateway.client_certificate import CertificateRecord
 from csms.protocol.blocks.certificate_facts import (
     CertificateHash,
     CertificatePurpose,
@@ -101,6 +103,70 @@ async def test_the_serial_number_of_another_charge_point_is_no_name_to_get_a_cer
     serial = await room.ask(requested(csr("SN-9")))
 
     assert [own.accepted, identity.accepted, serial.accepted] == [True, False, False]
+
+
+async def test_a_name_that_only_some_fold_to_another_s_is_nobodys(room: Depot) -> None:
+    await room.boots("CP-2", "station-7")
+    await room.boots("CP-1", "\u017fTATION-7")  # a long s: casefold() makes station-7 of it, lower() does not
+
+    assert not (await room.ask(requested(csr("\u017fTATION-7")))).accepted
+
+
+async def test_a_registered_serial_number_is_its_charge_point_s_whoever_tells_it(room: Depot) -> None:
+    await room.registers("CP-2", "SN-2")
+    await room.boots("CP-1", "sn-2")  # before CP-2 has ever booted
+    stolen = await room.ask(requested(csr("sn-2")))
+    owner_before_its_boot = await room.ask(requested(csr("SN-2")), "CP-2")
+    await room.registers("CP-1", "SN-1")
+    told_against_its_own = await room.ask(requested(csr("sn-2")))
+    registered = await room.ask(requested(csr("SN-1")))
+    against_its_own_in_2 = await room.ask(requested(csr("sn-2")), protocol=Protocol.V201)
+
+    assert [stolen.accepted, told_against_its_own.accepted, against_its_own_in_2.accepted] == [False, False, False]
+    assert [owner_before_its_boot.accepted, registered.accepted] == [True, True]
+
+
+async def test_nobody_can_take_a_name_from_who_had_it_before(room: Depot) -> None:
+    await room.boots("CP-2", "SN-2")
+    await room.boots("CP-1", "SN-2")
+    later = await room.ask(requested(csr("SN-2")))
+    earlier = await room.ask(requested(csr("SN-2")), "CP-2")
+    await room.boots("CP-2", "CP-1")
+    identity = await room.ask(requested(csr("CP-1")))
+    await room.boots("CP-2", "SN-2")  # it has told another in between, and is the later one now
+    await room.registers("CP-2", "SN-2")
+    registered = await room.ask(requested(csr("SN-2")), "CP-2")
+
+    assert [later.accepted, earlier.accepted, identity.accepted, registered.accepted] == [False, True, True, True]
+
+
+async def test_the_door_learns_whose_a_certificate_is_and_that_a_told_number_is_anothers(room: Depot) -> None:
+    await room.online()
+    await room.ask(requested(csr("CP-1")))
+    await room.work()
+    [(_, command)] = room.sent
+    made = chain(command)
+    issuer, number = made.issuer.public_bytes(), made.serial_number
+    before = await room.certificates.on_record(issuer, number)
+    newest = (await room.rows())[0]
+    await room.pool.execute(
+        "INSERT INTO certificate_revocation (certificate, reason, actor) VALUES ($1, 'superseded', 'operator')",
+        newest["certificate"],
+    )
+    after = await room.certificates.on_record(issuer, number)
+    await room.pool.execute("UPDATE charge_point SET security_profile = 3")
+    anothers = []
+    for told in ("SN-1", "cp-2", "sn-2"):
+        await room.registers("CP-2", "SN-2")
+        await room.boots("CP-1", told)
+        async with room.pool.acquire() as connection:
+            anothers.append((await charge_points.get(connection, "CP-1")).serial_is_anothers)
+
+    assert before == CertificateRecord(charge_point="CP-1")
+    assert after == CertificateRecord(charge_point="CP-1", is_revoked=True)
+    assert await room.certificates.on_record(issuer, number + 1) is None
+    assert await room.certificates.on_record(b"another", number) is None
+    assert anothers == [False, True, True]
 
 
 async def test_the_organisation_is_the_one_that_the_door_wants(pool: asyncpg.Pool[Any], tmp_path: Path) -> None:

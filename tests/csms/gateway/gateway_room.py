@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from csms.charge_points.charge_point import ChargePoint, password_hash
 from csms.gateway.application import SocketInfo
+from csms.gateway.client_certificate import CertificateRecord
 from csms.gateway.gateway import Gateway
 from csms.protocol import vocabulary
 from csms.protocol.vocabulary import Registration, TokenStatus, TokenVerdict
@@ -58,6 +59,7 @@ class InMemoryApplication:
     deviations: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     unheard_of: list[tuple[str, str]] = field(default_factory=list)
     noted: list[tuple[OwnKind, str, str, str]] = field(default_factory=list)
+    records: dict[tuple[bytes, int], CertificateRecord] = field(default_factory=dict)
     failure: Exception | None = None
     quarantine_failure: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +77,9 @@ class InMemoryApplication:
 
     async def find(self, identity: str) -> ChargePoint | None:
         return self.charge_points.get(identity.casefold())
+
+    async def on_record(self, issuer: bytes, number: int) -> CertificateRecord | None:
+        return self.records.get((issuer, number))
 
     async def receive(self, socket: SocketInfo, fact: vocabulary.Fact, frame: str) -> vocabulary.Decision:
         if not isinstance(fact, vocabulary.HeartbeatReceived):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from gateway_room import Running, a_charge_point, eventually, running
 from hypothesis import given
@@ -21,6 +22,7 @@ from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from csms.gateway.client_certificate import (
     CertificateFault,
+    CertificateRecord,
     CertificateRules,
     ClientCertificate,
     certificate_fault,
@@ -181,6 +183,32 @@ async def test_a_certificate_revoked_while_we_run_is_refused_after_the_list_is_r
         await refused(room, trusting(authority, stolen))
 
 
+async def test_our_books_decide_for_whom_a_certificate_of_ours_speaks(authority: Authority, clients: Authority) -> None:
+    """Without any list of revoked certificates, on whichever node it comes in."""
+    leaf = clients.signed("SN-1")
+    parsed = x509.load_pem_x509_certificate(leaf.certificate.read_bytes())
+    key = (parsed.issuer.public_bytes(), parsed.serial_number)
+    settings = tls_settings(authority.server(rsa_key=False), tls_client_ca=clients.file)
+    async with running(a_charge_point("CP-1", password=None, security_profile=3, serial="SN-1"), **settings) as room:
+        context = authority.client(leaf)
+        statuses: list[int] = []
+        for record in (
+            None,
+            CertificateRecord(charge_point="CP-1"),
+            CertificateRecord(charge_point="CP-2"),
+            CertificateRecord(charge_point="CP-1", is_revoked=True),
+        ):
+            room.application.records = {} if record is None else {key: record}
+            try:
+                async with wss(room, context, password=None) as station:
+                    await station.heartbeat()
+                    statuses.append(101)
+            except InvalidStatus as answer:
+                statuses.append(answer.response.status_code)
+
+    assert statuses == [101, 101, 403, 403]
+
+
 async def test_a_resumed_session_is_judged_again(authority: Authority, clients: Authority) -> None:
     """Resumption skips the certificate's verification in TLS; the list read again must hold all the same."""
     stolen = clients.signed()
@@ -298,11 +326,47 @@ def test_each_thing_that_can_be_wrong_has_its_name(given: dict[str, Any], fault:
 @given(name=st.text(max_size=60), serial=st.none() | st.text(max_size=25))
 def test_only_the_identity_or_the_registered_serial_number_is_a_name(name: str, serial: str | None) -> None:
     charge_point = a_charge_point("CP-1", serial=serial)
-    ours = name != "" and name.casefold() in {"cp-1", (serial or "cp-1").casefold()}
+    is_plain = name.isascii() and name.isprintable() and name.strip() != ""
+    ours = is_plain and name.lower() in {"cp-1", (serial or "cp-1").lower()}
 
     fault = certificate_fault(a_certificate(common_names=(name,)), charge_point, RULES, now=NOW)
 
     assert (fault is None) is ours
+
+
+@pytest.mark.parametrize(
+    ("about", "name", "fault"),
+    [
+        ({"serial": "\u017fTATION-7"}, "station-7", CertificateFault.WRONG_NAME),
+        ({"serial": "station-7"}, "\u017fTATION-7", CertificateFault.WRONG_NAME),
+        ({"serial": "SN-7"}, "sn-7", None),
+        ({"serial": "SN-7", "serial_is_anothers": True}, "SN-7", CertificateFault.WRONG_NAME),
+        ({"serial": "SN-7", "serial_is_anothers": True, "serial_registered": "SN-7"}, "SN-7", None),
+        ({"serial": "SN-8", "serial_registered": "SN-7"}, "SN-8", CertificateFault.WRONG_NAME),
+    ],
+)
+def test_a_serial_number_is_a_name_only_where_it_is_nobody_else_s(
+    about: dict[str, Any], name: str, fault: CertificateFault | None
+) -> None:
+    charge_point = a_charge_point("CP-1", **about)
+
+    assert certificate_fault(a_certificate(common_names=(name,)), charge_point, RULES, now=NOW) is fault
+
+
+@pytest.mark.parametrize(
+    ("record", "fault"),
+    [
+        (CertificateRecord(charge_point="CP-1"), None),
+        (CertificateRecord(charge_point="CP-2"), CertificateFault.WRONG_NAME),
+        (CertificateRecord(charge_point="CP-1", is_revoked=True), CertificateFault.REVOKED),
+    ],
+)
+def test_a_certificate_of_ours_speaks_for_whom_it_was_made_until_it_is_revoked(
+    record: CertificateRecord, fault: CertificateFault | None
+) -> None:
+    charge_point = a_charge_point("CP-1")
+
+    assert certificate_fault(a_certificate(), charge_point, RULES, now=NOW, record=record) is fault
 
 
 @given(st.binary(max_size=300))
