@@ -239,8 +239,18 @@ class Server:
         """To the socket here, or through Postgres to the node that holds it."""
         if self.gateway.holds(charge_point):
             return await self.gateway.command(charge_point, command)
-        async with self._to_others, connect_once(self._dsn) as connection:
-            return await ask(connection, charge_point, command, actor="system", timeout_s=self._settings.call_timeout_s)
+        timeout_s = self._settings.call_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._to_others.acquire()
+        except TimeoutError:
+            detail = "too many commands wait for their way to other nodes"
+            return Outcome(accepted=False, status="offline", detail=detail, unsent=True)
+        try:
+            async with connect_once(self._dsn) as connection:
+                return await ask(connection, charge_point, command, actor="system", timeout_s=timeout_s)
+        finally:
+            self._to_others.release()
 
     async def _deliver(self, charge_point: str, command: Command, timeout_s: float) -> Outcome:
         """A command from the database, on the socket here."""

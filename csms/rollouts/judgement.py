@@ -46,6 +46,8 @@ class Seen:
     """What is known of a charge point now. `transfer`: what came of the newest request; `received_at`: its file."""
 
     online: bool
+    rejected: bool = False
+    """Its registration is: it may be connected, and is sent nothing (OCPP 2.0.1 B03.FR.03)."""
     busy: bool = False
     time_zone: str = "UTC"
     vendor: str | None = None
@@ -66,9 +68,20 @@ def _plain(version: str) -> str:
 
 
 def judge(  # noqa: PLR0911 - one for each state of a transfer
-    seen: Seen, plan: Plan, *, is_firmware: bool, version: str | None, now: datetime, answer_within_s: float
+    seen: Seen,
+    plan: Plan,
+    *,
+    is_firmware: bool,
+    version: str | None,
+    now: datetime,
+    answer_within_s: float,
+    known_within_s: float,
 ) -> tuple[Verdict, str | None]:
-    """What has come of it, and why we think so."""
+    """What has come of it, and why we think so.
+
+    `answer_within_s`: so long after an answer stayed away it may be under way still. `known_within_s`: so long after it
+    was entered nobody may be at asking any more; whoever was has died, and may have asked.
+    """
     transfer = seen.transfer
     assert transfer is not None, "only who was asked is judged"
     assert transfer.request is not None, "only who was asked is judged"
@@ -86,8 +99,7 @@ def judge(  # noqa: PLR0911 - one for each state of a transfer
         case State.SUPERSEDED:
             return Verdict.ATTEMPT_FAILED, "a newer request took its place"
         case State.ASKED | State.UNSOLICITED:
-            lost = now - transfer.request.asked_at >= timedelta(seconds=answer_within_s)
-            return (Verdict.NOT_REACHED, "the server was stopped meanwhile") if lost else (Verdict.WAIT, None)
+            return _unknown(now - transfer.request.asked_at, known_within_s)
         case State.UNANSWERED:
             return _silent(seen, plan, now=now, most_s=answer_within_s)
         case State.ACCEPTED | State.RUNNING:
@@ -95,6 +107,13 @@ def judge(  # noqa: PLR0911 - one for each state of a transfer
             if verdict is Verdict.WAIT:
                 return Verdict.UNDER_WAY, transfer.steps[-1].status if transfer.steps else transfer.request.answer
             return verdict, reason
+
+
+def _unknown(since: timedelta, known_within_s: float) -> tuple[Verdict, str | None]:
+    """Nobody has entered yet what came of asking."""
+    if since < timedelta(seconds=known_within_s):
+        return Verdict.WAIT, None
+    return Verdict.ATTEMPT_FAILED, "the server was stopped meanwhile: whether it was asked is not known"
 
 
 def _proof(seen: Seen, version: str | None, asked_at: datetime) -> str | None:

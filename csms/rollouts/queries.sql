@@ -59,7 +59,7 @@ SELECT r.id, r.kind, r.image, i.version, r.state, r.reason, r.wave, r.actor, r.c
 
 -- name: members
 -- Who is in it, with what is known of each that is not through.
-SELECT m.*, c.vendor, c.model, c.firmware, c.booted_at, z.time_zone, q.asked_at AS request_asked_at,
+SELECT m.*, c.vendor, c.model, c.firmware, c.booted_at, c.registration, z.time_zone, q.asked_at AS request_asked_at,
        k.protocol AS spoken,
        CASE WHEN m.state IN ('waiting', 'asked', 'running')
             THEN EXISTS (SELECT FROM session s

@@ -46,6 +46,14 @@ class Standing(StrEnum):
 
 ANSWER_SLACK_S = 5.0
 """So much longer than a charge point may take to answer, its answer may take to be known here."""
+NOT_REACHED_PAUSE_S = 5.0
+"""Between two attempts to reach one at least, whatever the plan says: each makes a request and an address."""
+UNANSWERED_CALLS = 2
+"""Where another node asks, we give up waiting after one time-out; there the call may still wait for its turn, and then for
+its answer."""
+ASKING_CALLS = 9
+"""It is sent within one time-out or not at all, and by two messages at most. Each may wait for a way to its node, for the
+boot, for the call before it, and for its answer: one time-out each."""
 OVER = frozenset({Standing.DONE, Standing.FAILED, Standing.SKIPPED, Standing.WITHDRAWN})
 UNDER_WAY = frozenset({Standing.ASKED, Standing.RUNNING})
 
@@ -124,11 +132,14 @@ def _judged(  # noqa: PLR0911 - one for each verdict
         return member
     verdict, reason = judge(
         member.seen, rollout.plan, is_firmware=rollout.kind is Kind.FIRMWARE, version=rollout.version, now=now,
-        answer_within_s=rollout.call_timeout_s + ANSWER_SLACK_S,
+        answer_within_s=UNANSWERED_CALLS * rollout.call_timeout_s + ANSWER_SLACK_S,
+        known_within_s=ASKING_CALLS * rollout.call_timeout_s + ANSWER_SLACK_S,
     )  # fmt: skip
     match verdict:
         case Verdict.WAIT:
             return member
+        case Verdict.UNDER_WAY if member.standing is Standing.RUNNING:
+            return replace(member, reason=reason)  # its own words are kept as they come
         case Verdict.UNDER_WAY:
             return _step(member, changes, Standing.RUNNING, "accepted", reason, now=now)
         case Verdict.DONE:
@@ -137,12 +148,17 @@ def _judged(  # noqa: PLR0911 - one for each verdict
             return _step(member, changes, Standing.SKIPPED, "skipped", reason, now=now)
         case Verdict.NOT_REACHED:
             back = Standing.WITHDRAWN if rollout.state is State.ABORTED else Standing.WAITING
-            return _step(member, changes, back, "not_reached", reason, now=now)
+            later = replace(member, not_before=now + timedelta(seconds=_pause_s(rollout)))
+            return _step(later, changes, back, "not_reached", reason, now=now)
         case Verdict.FAILED_FOR_GOOD:
             failed = replace(member, failures=member.failures + 1)
             return _step(failed, changes, Standing.FAILED, "failed", reason, now=now)
         case Verdict.ATTEMPT_FAILED:
             return _attempt_failed(rollout, member, changes, reason, now=now)
+
+
+def _pause_s(rollout: Rollout) -> float:
+    return max(rollout.plan.retry_wait_s, NOT_REACHED_PAUSE_S)
 
 
 def _has_come_round(member: Member) -> bool:
@@ -203,8 +219,12 @@ def _is_through(rollout: Rollout, wave: Sequence[Member], *, now: datetime) -> b
         return True
     if now - rollout.wave_at < timedelta(seconds=rollout.plan.offline_s):
         return False
-    away = all(each.standing is Standing.WAITING and not each.seen.online for each in open_)
+    away = all(each.standing is Standing.WAITING and not _can_be_asked(each.seen) for each in open_)
     return away and any(each.standing is Standing.DONE for each in wave)
+
+
+def _can_be_asked(seen: Seen) -> bool:
+    return seen.online and not seen.rejected
 
 
 def summary(members: Iterable[Member]) -> str:
@@ -258,6 +278,8 @@ def _nothing_to_do(rollout: Rollout, member: Member) -> str | None:
 def _waits_for(rollout: Rollout, member: Member, *, now: datetime) -> str | None:
     """Why it is not asked now, in words that stay the same while it waits."""
     seen, plan = member.seen, rollout.plan
+    if seen.rejected:
+        return "its registration is Rejected"
     if not seen.online:
         return "it is offline"
     if plan.window is not None and not plan.window.holds(now, seen.time_zone):

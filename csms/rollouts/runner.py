@@ -47,6 +47,8 @@ class _Ask:
     charge_point: str
     request: int
     attempts: Sequence[Attempt]
+    until: float
+    """By the loop's clock: later it is not sent any more, so that everybody knows when nobody is at it."""
 
 
 class Runner:
@@ -128,8 +130,11 @@ class Runner:
 
     async def _ask(self, ask: _Ask) -> None:
         """Send, and enter the answer. What cannot be entered now shows as no answer, and is asked again."""
+        first = ask.attempts[0].command(ask.request)
 
         async def send(command: Command) -> Outcome:
+            if command == first and asyncio.get_running_loop().time() > ask.until:
+                raise Undelivered("offline")
             try:
                 outcome = await self._send(ask.charge_point, command)
             except ValueError as wrong:  # a command that cannot be written in this version of OCPP
@@ -199,7 +204,8 @@ class _Opening:
                 self._connection, token, charge_point=name, request=request,
                 bytes_max=self._settings.files_upload_bytes_max, lifetime=lifetime,
             )  # fmt: skip
-        return _Ask(name, request, attempts)
+        until = asyncio.get_running_loop().time() + self._settings.call_timeout_s
+        return _Ask(name, request, attempts, until)
 
     async def _update(self, charge_point: ChargePoint, protocol: Protocol, url: str) -> list[Attempt]:
         assert self._view.image is not None, "a roll-out of firmware has an image"

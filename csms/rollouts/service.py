@@ -13,7 +13,7 @@ from billing import AlreadyDone, NotFound, Refused
 from csms.charge_points import service as charge_points
 from csms.firmware import images
 from csms.rollouts.plan import Plan, plan_to_json, wave_of_each
-from csms.rollouts.rollout import Change, Kind, State
+from csms.rollouts.rollout import OVER, Change, Kind, Standing, State
 from csms.rollouts.store import KINDS, SQL, LogWish, keep_events, log_to_json
 
 OPEN = frozenset({State.RUNNING, State.PAUSED, State.STOPPED})
@@ -145,7 +145,7 @@ def _standing(row: Any) -> dict[str, Any]:
         "asked": row["asked"],
         "failures": row["failures"],
         "firmware": row["firmware"],
-        "online": row["spoken"] is not None,
+        "online": None if Standing(row["state"]) in OVER else row["spoken"] is not None,
         "next_try_at": row["not_before"],
         "changed_at": row["changed_at"],
     }

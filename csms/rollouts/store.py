@@ -86,8 +86,8 @@ def _member(row: Record, transfer: Transfer | None) -> Member:
         asked=row["asked"], failures=row["failures"], not_before=row["not_before"], changed_at=row["changed_at"],
         forgiven=row["forgiven"],
         seen=Seen(
-            online=row["spoken"] is not None, busy=row["busy"], time_zone=row["time_zone"], vendor=row["vendor"],
-            model=row["model"], firmware=row["firmware"], booted_at=row["booted_at"], transfer=transfer,
+            online=row["spoken"] is not None, rejected=row["registration"] == "Rejected", busy=row["busy"],
+            time_zone=row["time_zone"], vendor=row["vendor"], model=row["model"], firmware=row["firmware"], booted_at=row["booted_at"], transfer=transfer,
             received_at=row["received_at"], received=received,
         ),
     )  # fmt: skip

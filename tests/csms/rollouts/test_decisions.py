@@ -62,7 +62,9 @@ def transfer(*statuses: str, accepted: bool | None = True, answer: str | None = 
 
 
 def verdict(seen: Seen, *, plan: Plan | None = None, firmware: bool = True, now: datetime = NOW) -> Verdict:
-    found, _ = judge(seen, plan or Plan(), is_firmware=firmware, version="2.0", now=now, answer_within_s=35.0)
+    found, _ = judge(
+        seen, plan or Plan(), is_firmware=firmware, version="2.0", now=now, answer_within_s=65.0, known_within_s=275.0
+    )
     return found
 
 
@@ -94,7 +96,7 @@ def booted(version: str, *, after: float = 300) -> dict[str, Any]:
         (transfer(accepted=False, answer="not_supported"), {}, Verdict.FAILED_FOR_GOOD),
         (transfer(accepted=False, answer="RevokedCertificate"), {}, Verdict.FAILED_FOR_GOOD),
         (transfer(accepted=False, answer="offline"), {}, Verdict.NOT_REACHED),
-        (transfer(accepted=None, answer=None), {}, Verdict.NOT_REACHED),  # whoever asked died
+        (transfer(accepted=None, answer=None), {}, Verdict.ATTEMPT_FAILED),  # whoever asked died, and may have asked
         (transfer(accepted=None, answer="timeout"), {}, Verdict.ATTEMPT_FAILED),
         (transfer("Downloading", accepted=None, answer="timeout"), {}, Verdict.UNDER_WAY),
     ],
@@ -193,6 +195,36 @@ def test_a_failed_one_is_asked_again_after_a_while_and_not_for_ever() -> None:
     assert (waiting.asks, waiting.members[0].reason, waiting.changes) == ((), "DownloadFailed", ())
     assert again.asks == ("CP-1",)
     assert (last.standing, last.failures) == (Standing.FAILED, 2)
+
+
+@pytest.mark.parametrize("retry_wait_s", [0, 600])
+def test_one_that_is_not_reached_is_not_asked_again_at_once(retry_wait_s: int) -> None:
+    plan = Plan(retry_wait_s=retry_wait_s)
+    away = replace(ONLINE, transfer=transfer(accepted=False, answer="offline"))
+    [back] = decide(rollout(plan=plan), [member(standing=Standing.ASKED, asked=1, seen=away)], now=NOW).members
+    pause = timedelta(seconds=max(retry_wait_s, 5))
+    early = decide(rollout(plan=plan), [back], now=NOW + pause - timedelta(seconds=1))
+    late = decide(rollout(plan=plan), [back], now=NOW + pause)
+
+    assert (back.standing, back.failures) == (Standing.WAITING, 0)
+    assert (early.asks, late.asks) == ((), ("CP-1",))
+
+
+def test_one_whose_registration_is_rejected_waits_though_it_is_connected() -> None:
+    barred = member(seen=replace(ONLINE, rejected=True))
+    found = decide(rollout(), [barred], now=NOW)
+
+    assert (found.asks, found.members[0].reason) == ((), "its registration is Rejected")
+
+
+@given(st.integers(0, 290), st.sampled_from([None, "timeout"]))
+def test_nobody_is_asked_again_while_the_first_time_may_be_under_way(seconds: int, answer: str | None) -> None:
+    """Time-outs of 30 s: sent within one or never, then two messages of four waits each; an answer that stayed away, two."""
+    asked = replace(ONLINE, transfer=transfer(accepted=None, answer=answer))
+    before = member(standing=Standing.ASKED, asked=1, seen=asked)
+    found = decide(rollout(), [before], now=ASKED + timedelta(seconds=seconds)).members[0]
+
+    assert (found.standing is Standing.ASKED) == (seconds < (275 if answer is None else 65))
 
 
 # --- waves
