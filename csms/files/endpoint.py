@@ -203,8 +203,11 @@ class Endpoint:
 
     async def _write(self, exchange: Exchange, incoming: Incoming, boundary: bytes | None) -> None:
         form = None if boundary is None else FileInForm(boundary)
-        async for data in exchange.read():
-            await incoming.write(data if form is None else form.feed(data))
+        async with aclosing(exchange.read()) as body:
+            async for data in body:
+                await incoming.write(data if form is None else form.feed(data))
+                if form is not None and form.found:
+                    break  # what a form has behind its file is of no interest
         if form is not None:
             form.finish()
             await incoming.rename(clean_name(form.name or ""))

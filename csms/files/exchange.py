@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 Scope = MutableMapping[str, Any]
@@ -16,6 +16,12 @@ PEER = "csms.peer"
 
 
 PASSED_OVER_MAX = 4 * 1024 * 1024
+LINGER_S = 2.0
+"""So long may the rest of a request still come that has been answered."""
+RATE_BYTES_PER_S_MIN = 512
+"""What a transfer must move on average beyond its first moments; the slowest modems in use do three times as much."""
+WAIT_S_MAX = 6 * 3600.0
+"""So long in all is the other side waited for: a hundred megabytes at 5 kB/s. What is left comes by another request."""
 GONE_S = 5.0
 DIGITS_MAX = 15
 
@@ -33,7 +39,10 @@ class BrokenOff(Exception):
 
 
 class Exchange:
-    """`idle_s`: so long may nothing move in the middle of a transfer."""
+    """`idle_s`: so long may nothing move in the middle of a transfer, or less than the minimum rate.
+
+    Only time that the other side takes counts: neither a slow disk nor a slow database of ours ends a transfer.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, idle_s: float) -> None:
         self.method = str(scope["method"]).upper()
@@ -48,6 +57,8 @@ class Exchange:
         self._send = send
         self._idle_s = idle_s
         self._is_read = False
+        self._waited_s = 0.0
+        self._moved = 0
 
     @property
     def content_length(self) -> int | None:
@@ -68,16 +79,19 @@ class Exchange:
         if self._peer.is_closing():
             raise BrokenOff("the connection is gone")
         await self._move(self._send({"type": "http.response.body", "body": data, "more_body": more}))
+        self._moved += len(data)
 
     async def say(self, status: int, text: str, **headers: str) -> None:
-        """A whole answer of one line, once most clients are ready to read it."""
-        await self._pass_over()
+        """A whole answer of one line, at once; the connection goes when most clients have had it."""
         line = f"{text}\n".encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         await self.head(status, {"content-type": "text/plain", "content-length": str(len(line)), **named})
-        await self.body(b"" if self.method == "HEAD" else line, more=False)
+        await self.body(b"" if self.method == "HEAD" else line, more=True)
+        await self._pass_over()
+        with contextlib.suppress(BrokenOff):  # all of it has been said
+            await self.body(b"", more=False)
 
-    async def read(self) -> AsyncIterator[bytes]:
+    async def read(self) -> AsyncGenerator[bytes]:
         """The body of the request, as it comes.
 
         Raises:
@@ -89,6 +103,7 @@ class Exchange:
                 raise BrokenOff("the connection is gone")
             self._is_read = not message.get("more_body", False)
             data = message.get("body", b"")
+            self._moved += len(data)
             if data:
                 yield data
             if self._is_read:
@@ -103,24 +118,36 @@ class Exchange:
                     pass
 
     async def _pass_over(self) -> None:
-        """Read what is on its way: a client that is answered while it sends mostly sees a broken connection only.
+        """Read what is on its way: a client whose connection goes while it sends mostly does not see the answer.
 
-        Not if it waits for permission to send (100-continue), and not for ever.
+        Not if it waits for permission to send (100-continue), and not for longer than a moment.
         """
         if self._is_read or "expect" in self.headers:
             return
         passed_over = 0
-        async for data in self.read():
-            passed_over += len(data)
-            if passed_over > PASSED_OVER_MAX:
-                return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while passed_over <= PASSED_OVER_MAX:
+                    message = await self._receive()
+                    passed_over += len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
 
     async def _move(self, step: Awaitable[Any]) -> Any:
+        clock = asyncio.get_running_loop().time
+        began_at = clock()
         try:
-            async with asyncio.timeout(self._idle_s):
+            async with asyncio.timeout(self._patience_s()):
                 return await step
         except TimeoutError:
             self._peer.abort()
-            raise BrokenOff(f"nothing has moved for {self._idle_s:g} s") from None
+            raise BrokenOff("too slow") from None
         except OSError as trouble:
             raise BrokenOff(str(trouble)) from None
+        finally:
+            self._waited_s += clock() - began_at
+
+    def _patience_s(self) -> float:
+        """How long the next step may take: three limits, of which the first one to be reached counts."""
+        by_rate = self._idle_s + self._moved / RATE_BYTES_PER_S_MIN - self._waited_s
+        return max(0.0, min(self._idle_s, by_rate, WAIT_S_MAX - self._waited_s))

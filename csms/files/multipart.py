@@ -8,7 +8,8 @@ from enum import Enum
 
 HEAD_LENGTH_MAX = 8 * 1024
 PREAMBLE_LENGTH_MAX = 64 * 1024
-"""What may stand before the file: a preamble, and fields that we do not read."""
+"""What may stand before the file: a preamble, and fields that we do not read, with their boundaries and heads."""
+PARTS_MAX = 50
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 
 
@@ -40,7 +41,8 @@ class FileInForm:
         self._delimiter = b"\r\n--" + boundary
         self._buffer = b"\r\n"  # so that a boundary at the very beginning looks like the others
         self._at = _At.BETWEEN
-        self._passed_over = 0
+        self._fed = 0
+        self._parts = 0
 
     @property
     def found(self) -> bool:
@@ -53,12 +55,16 @@ class FileInForm:
         Raises:
             MultipartInvalid: no file in sight, or a head that goes on for ever.
         """
-        if self._at is _At.END:
+        if self.found:
             return b""
+        self._fed += len(data)
         self._buffer += data
         out: list[bytes] = []
-        while self._step(out):
-            pass
+        goes_on = True
+        while goes_on:
+            goes_on = self._step(out)
+            if self._at not in {_At.FILE, _At.END}:
+                self._require_moderation()
         return b"".join(out)
 
     def finish(self) -> None:
@@ -85,10 +91,6 @@ class FileInForm:
         safe = at if at >= 0 else max(len(self._buffer) - len(self._delimiter) + 1, 0)
         if self._at is _At.FILE:
             out.append(self._buffer[:safe])
-        else:
-            self._passed_over += safe
-            if self._passed_over > PREAMBLE_LENGTH_MAX:
-                raise MultipartInvalid("no file stands at the beginning of the form")
         self._buffer = self._buffer[safe:]
         if at < 0:
             return False
@@ -97,7 +99,13 @@ class FileInForm:
             return False
         self._buffer = self._buffer[len(self._delimiter) :]
         self._at = _At.BOUNDARY
+        self._parts += 1
         return True
+
+    def _require_moderation(self) -> None:
+        """Before the file: of everything that has come, whatever it was."""
+        if self._fed - len(self._buffer) > PREAMBLE_LENGTH_MAX or self._parts > PARTS_MAX:
+            raise MultipartInvalid("no file stands at the beginning of the form")
 
     def _behind_boundary(self) -> bool:
         if self._buffer.startswith(b"--"):

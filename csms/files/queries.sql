@@ -102,10 +102,13 @@ UPDATE file_grant SET used_at = now()
 RETURNING file;
 
 -- name: insert_transfer
--- What went over the wire.
+-- What went over the wire. Of one address no more than a number of rows, whatever its holder does; the first whole
+-- transfer is kept beyond it, since others go by that.
 INSERT INTO file_transfer ("grant", first_byte, bytes, whole, outcome, remote, began_at)
-VALUES (:grant::bigint, :first_byte::bigint, :bytes::bigint, :whole::boolean, :outcome::text, :remote::text,
-        :began_at::timestamptz);
+SELECT :grant::bigint, :first_byte::bigint, :bytes::bigint, :whole::boolean, :outcome::text, :remote::text,
+       :began_at::timestamptz
+ WHERE (SELECT count(*) FROM (SELECT FROM file_transfer t WHERE t."grant" = :grant LIMIT :most::integer) kept) < :most
+    OR (:whole AND NOT EXISTS (SELECT FROM file_transfer t WHERE t."grant" = :grant AND t.whole));
 
 -- name: transfers_of_file
 -- Who fetched or sent it, oldest first.

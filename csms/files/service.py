@@ -19,6 +19,8 @@ SQL = Queries.load(__package__)
 PART_BYTES = 256 * 1024
 FILE_BYTES_MAX = 4 * 1024**3
 MOST = 1000
+TRANSFERS_MAX = 200
+"""Kept of one address: those who fetch in many small parts are seen to do so, and fill no disk."""
 
 
 class Direction(StrEnum):
@@ -232,10 +234,10 @@ async def note_transfer(
     connection: Any, grant: Grant, *, first: int, bytes_: int, whole: bool, outcome: str, remote: str | None,
     began_at: datetime,
 ) -> None:  # fmt: skip
-    """Keep what went over the wire."""
+    """Keep what went over the wire, while the address has not filled its share."""
     await SQL.insert_transfer.execute(
         connection, grant=grant.id, first_byte=first, bytes=bytes_, whole=whole, outcome=outcome, remote=remote,
-        began_at=began_at,
+        began_at=began_at, most=TRANSFERS_MAX,
     )  # fmt: skip
 
 

@@ -113,6 +113,36 @@ class Room:
         finally:
             writer.transport.abort()
 
+    @contextlib.asynccontextmanager
+    async def dribbling(
+        self, url: str, request: bytes, *, every_s: float, block: bytes = b"x"
+    ) -> AsyncIterator[asyncio.Event]:
+        """A connection on which a little comes again and again; the event is set when the other side ends it."""
+        parts = urlsplit(url)
+        context = ssl.create_default_context(cafile=str(self.trust))
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=context)
+        gone = asyncio.Event()
+
+        async def send() -> None:
+            writer.write(request)
+            while not gone.is_set():
+                writer.write(block)
+                await asyncio.sleep(every_s)
+
+        async def listen() -> None:
+            with contextlib.suppress(OSError):
+                await reader.read()
+            gone.set()
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                both = [tasks.create_task(send()), tasks.create_task(listen())]
+                yield gone
+                for each in both:
+                    each.cancel()
+        finally:
+            writer.transport.abort()
+
     async def raw(self, url: str, request: bytes) -> bytes:
         """Bytes as they are over TLS, and what comes back until the end."""
         return await asyncio.to_thread(self._raw, url, request)

@@ -146,6 +146,8 @@ def test_the_file_in_a_form_comes_out_as_it_went_in_however_it_is_cut(
         b"--XX\r\n" + b"X-Long: " + b"a" * 20_000 + b"\r\n\r\n",
         b"a" * 100_000,
         b"--XXnot-a-boundary\r\n\r\n",
+        form(b"content", before=b"--XX\r\n\r\n\r\n" * 100),
+        form(b"content", before=(b"--XX\r\nX: " + b"a" * 7000 + b"\r\n\r\n\r\n") * 10),
     ],
 )
 def test_a_form_without_a_whole_file_is_told_so(body: bytes) -> None:
