@@ -61,7 +61,8 @@ def _of_sense(protocol: Protocol, action: str, payload: Any, strict: bool) -> fr
     if _is_doubtful(payload):
         return frozenset({_TYPE, _PROPERTY})
     if any(isinstance(each, str) and not each.strip() for each in _values(payload)):
-        return frozenset({_PROPERTY})  # the schemas let names and hashes be empty
+        # The schemas let names, hashes and times be empty, which is as good as missing.
+        return frozenset({_PROPERTY, _WORDS[protocol is Protocol.V16][_MISSING]})
     earlier = EARLIER.get(protocol)
     known = earlier is None or (owed(protocol, action) and fits(earlier, action, payload))
     return frozenset() if known and not strict else frozenset({_PROPERTY})
