@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -22,8 +22,9 @@ from csms.protocol.blocks.firmware import (
 from csms.protocol.blocks.monitoring import GetMonitoringReport, GetReport
 from csms.protocol.blocks.smart_charging import GetChargingProfiles
 from csms.protocol.conversation import Answered, Conversation, Refused, TimedOut, TooManyCalls
+from csms.protocol.frames import encode_call
 from csms.protocol.outcomes import INVALID_ANSWER
-from csms.protocol.redaction import without_credentials
+from csms.protocol.redaction import REDACTED, redacted, without_secrets
 from csms.protocol.translator import Translator
 from csms.protocol.validation import Fault, refusal, refuse, violations
 from csms.protocol.vocabulary import Command, GetFullReport, Outcome, TriggerMessage
@@ -119,6 +120,8 @@ class Calls:
             event = await self._call(*written, timeout_s)
         except TooManyCalls as refused:
             return Outcome(accepted=False, status="timeout", detail=str(refused))
+        if isinstance(event, Refused) and _has_secrets(*written):
+            event = replace(event, description=REDACTED)  # it may quote what we sent
         outcome = self._outcome(translator, command, event)
         if isinstance(event, Answered) and outcome.status == INVALID_ANSWER:
             await self._dispute(translator, event)
@@ -190,7 +193,13 @@ class Calls:
                 return Outcome(accepted=False, status="not_supported", detail=code)
             case Refused(code=code, description=description):
                 return Outcome(
-                    accepted=False, status="call_error", detail=shown(without_credentials(f"{code}: {description}"))
+                    accepted=False, status="call_error", detail=shown(without_secrets(f"{code}: {description}"))
                 )
             case Answered(payload=payload):
                 return translator.outcome(command, payload)
+
+
+def _has_secrets(action: str, payload: dict[str, object]) -> bool:
+    """Whether a call must not be kept as it goes out."""
+    text = encode_call("", action, payload)
+    return redacted(text) != text

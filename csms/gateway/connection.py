@@ -42,7 +42,7 @@ from csms.protocol.conversation import (
     TimedOut,
 )
 from csms.protocol.quirks import Quirk
-from csms.protocol.redaction import without_credentials
+from csms.protocol.redaction import without_secrets
 from csms.protocol.translator import ALLOWED_BEFORE_ACCEPTED, TRANSACTION_ACTIONS, Refusal, Translator
 from csms.protocol.validation import SENDS, actions
 from csms.protocol.vocabulary import (
@@ -97,6 +97,8 @@ class Connection:
         translator: Translator,
         first_call_delay_s: float,
     ) -> None:
+        assert websocket.admitted is not None, "only who was admitted has a connection"
+        self.admitted = websocket.admitted
         self.socket = socket
         self.closed_with: tuple[int, str] | None = None
         self._websocket = websocket
@@ -243,7 +245,7 @@ class Connection:
             "answer_disputed",
             charge_point=self.socket.charge_point.id,
             message_id=shown(event.id),
-            error=shown(without_credentials(f"{event.code}: {event.description}")),
+            error=shown(without_secrets(f"{event.code}: {event.description}")),
             next_step=f"look at csms cp trace {self.socket.charge_point.id}",
         )
 
@@ -398,8 +400,7 @@ class Connection:
     # --- registration ---
 
     def _require_serial_number_of_certificate(self, serial: str | None) -> None:
-        admitted = self._websocket.admitted
-        assert admitted is not None, "only who was admitted has a connection"
+        admitted = self.admitted
         registered = self.socket.charge_point.serial_registered
         contradicts = contradicts_certificate(admitted, serial, self.socket.protocol)
         if contradicts or (registered is not None and (serial or "").casefold() != registered.casefold()):

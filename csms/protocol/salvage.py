@@ -10,7 +10,8 @@ import json
 import re
 from typing import Any
 
-TEXT_LENGTH_MAX = 1_000_000
+TEXT_LENGTH_MAX = 64 * 1024
+"""Characters that are looked at; what stands beyond is not read, so that one frame holds up nobody else."""
 _DEPTH_MAX = 32
 _PAYLOAD_INDEX = 3  # [2, id, action, payload]
 _TOKEN = re.compile(
@@ -121,18 +122,24 @@ def mend(text: str, *, may_close: bool = True) -> Any:
     kept: list[str] = []
     open_: list[str] = []
     at = 0
-    for token in _TOKEN.finditer(text[:TEXT_LENGTH_MAX]):
+    if len(text) > TEXT_LENGTH_MAX:
+        return None
+    for token in _TOKEN.finditer(text):
         if text[at : token.start()].strip():
             return None
         at = token.end()
         if not _place(token[0], kept, open_):
             return None
-    if text[at:].strip() or not kept or len(text) > TEXT_LENGTH_MAX:
+    if text[at:].strip() or not kept:
         return None
     is_whole = kept[-1] in _OPENERS | {"]", "}"} or _CLOSED_TEXT.fullmatch(kept[-1]) is not None
     if open_ and not (may_close and is_whole):
         return None
     kept.extend(_CLOSERS[mark] for mark in reversed(open_))
+    return _loaded(kept)
+
+
+def _loaded(kept: list[str]) -> Any:
     try:
         return json.loads(" ".join(kept), strict=False)  # two tokens never become one
     except (ValueError, RecursionError):

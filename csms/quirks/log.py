@@ -20,7 +20,7 @@ from prometheus_client import Counter
 from csms.charge_points.charge_point import ChargePoint
 from csms.database.pool import is_unavailable
 from csms.protocol.quirks import Seen
-from csms.protocol.redaction import REDACTED, redacted
+from csms.protocol.redaction import REDACTED, bounded, redacted
 from csms.protocol.salvage import mend
 from csms.quirks.service import SQL
 
@@ -62,7 +62,7 @@ class QuirkLog:
 
     def note(self, charge_point: ChargePoint, names: Iterable[str], *, action: str | None, frame: str) -> None:
         """`frame`, or the head of a handshake, shows all of `names`."""
-        at = datetime.now(UTC)
+        at, frame = datetime.now(UTC), bounded(frame)
         model = self._label(charge_point.model)
         for name in names:
             QUIRKS.labels(str(name), model).inc()

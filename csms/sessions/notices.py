@@ -8,6 +8,7 @@ from typing import Any
 
 from csms.charge_points.device_model import store_descriptions
 from csms.firmware.store import store_statuses
+from csms.protocol.redaction import evidence
 from csms.protocol.vocabulary import (
     ChargingEvent,
     ReadingsReported,
@@ -18,6 +19,7 @@ from csms.protocol.vocabulary import (
 from csms.security.service import keep_told
 from csms.security.told import Told
 from csms.sessions.arrival import Arrival, StorableFact
+from csms.sessions.frames import storable
 from csms.sessions.store import SQL
 
 
@@ -82,7 +84,7 @@ async def store_quarantine(connection: Any, arrivals: Sequence[Arrival]) -> None
         await SQL.insert_quarantine.execute(
             connection,
             charge_points=[a.charge_point for a in broken],
-            frames=[a.frame for a in broken],
+            frames=[storable(evidence(a.frame)) for a in broken],
             reasons=[",".join(getattr(a.fact, "quirks", ())) or "malformed" for a in broken],
             sockets=[a.socket for a in broken],
             received_ats=[a.received_at for a in broken],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms.protocol.redaction import REDACTED, redacted, without_customer_information
+from csms.protocol.redaction import REDACTED, redacted, without_customer_information, without_description
 
 SECRET = "correct-horse-battery-staple"
 PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
@@ -120,3 +120,89 @@ def test_what_is_kept_says_the_same_as_what_came(value: str, chance: Random) -> 
     frame = f'[2,"1","X",{{"note":"{"".join(letters)}","password":"{SECRET}"}}]'
 
     assert json.loads(redacted(frame)) == [2, "1", "X", {"note": value, "password": REDACTED}]
+
+
+TOLD = [
+    [2, "1", "NotifyEvent", {"eventData": [{**PASSWORD, "trigger": "Delta", "actualValue": SECRET}]}],
+    [2, "1", "ChangeConfiguration", {"Key": "AuthorizationKey", "VALUE": SECRET}],
+    *([2, "1", "ChangeConfiguration", {"key": name, "value": SECRET}] for name in ("WifiPSK", "ftpPwd", "PASSCODE")),
+    *([2, "1", "ChangeConfiguration", {"key": name, "value": SECRET}] for name in ("WlanPass", "AUTHKEY", "wifi_pass")),
+    [2, "1", "DataTransfer", {"vendorId": "Example", "data": {"wifiPsk": SECRET, "ftp": {"pwd": SECRET}}}],
+    *(
+        [2, "1", "NotifyReport", {"reportData": [{**names, "variableAttribute": [{"value": SECRET}]}]}]
+        for names in (
+            {"component": {"name": "WifiPassword"}, "variable": {"name": "Content"}},
+            {"component": {"name": "Modem", "instance": "simPin"}, "variable": {"name": "Content"}},
+            {"component": {"name": "Modem"}, "variable": {"name": "Content", "instance": "PresharedKey"}},
+        )
+    ),
+    [
+        2, "1", "NotifyReport",
+        {"reportData": [{
+            "component": {"name": "Modem"}, "variable": {"name": "Content"},
+            "variableAttribute": [{"mutability": "WriteOnly", "value": SECRET}],
+        }]},
+    ],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", TOLD, ids=lambda message: json.dumps(message[3])[:60])
+def test_a_secret_is_hidden_under_whatever_name_it_comes(message: list[Any]) -> None:
+    kept = redacted(json.dumps(message))
+
+    assert json.loads(kept) == json.loads(json.dumps(message).replace(SECRET, REDACTED))
+    assert SECRET not in kept
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 5])
+def test_a_secret_in_json_within_a_text_is_hidden(times: int) -> None:
+    data: Any = {"key": "AuthorizationKey", "value": SECRET}
+    for _ in range(times):
+        data = json.dumps(data)
+
+    kept = redacted(json.dumps([2, "1", "DataTransfer", {"vendorId": "Example", "data": data}]))
+
+    assert SECRET not in kept
+    assert json.loads(kept)[3]["vendorId"] == "Example"
+
+
+def test_a_secret_in_json_within_a_text_is_hidden_however_its_name_is_written() -> None:
+    inner = f'{{"{escaped("password")}":"{SECRET}"}}'
+
+    assert SECRET not in redacted(json.dumps([2, "1", "DataTransfer", {"data": inner}]))
+
+
+def test_a_refusal_that_names_a_secret_is_kept_without_its_words() -> None:
+    message = [4, "1", "PropertyConstraintViolation", f"AuthorizationKey {SECRET} is too short", {}]
+
+    assert json.loads(redacted(json.dumps(message))) == [*message[:3], REDACTED, {}]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [2, "1", "DataTransfer", {"data": '{"passenger": "bypassed", "keyboard": 1}'}],
+        [4, "1", "GenericError", "the passenger presses a keyboard", {}],
+        [2, "1", "NotifyReport", {"reportData": [{"variableAttribute": [{"mutability": "ReadOnly", "value": "1"}]}]}],
+        [2, "1", "X", {"data": "[not json"}],
+    ],
+)
+def test_what_only_looks_like_a_secret_stays_as_it_came(message: list[Any]) -> None:
+    text = json.dumps(message)
+
+    assert redacted(text) == text
+
+
+def test_a_broken_frame_with_a_public_key_stays_and_one_with_a_key_does_not() -> None:
+    broken = '[2,"1","StopTransaction",{"meterStop":4711,,"publicKey":"0123"}]'
+
+    assert redacted(broken) == broken
+    assert redacted(broken.replace("publicKey", "key")) == REDACTED
+    assert redacted(broken.replace("publicKey", 'mutability\\":\\"WriteOnly')) == REDACTED
+
+
+def test_a_refusal_of_a_call_with_a_secret_says_its_code_only() -> None:
+    refused = json.dumps([4, "1", "PropertyConstraintViolation", f"{SECRET} is too short", {"was": SECRET}])
+
+    assert json.loads(without_description(refused)) == [4, "1", "PropertyConstraintViolation", REDACTED, {}]
+    assert without_description(refused[:-1]) == REDACTED
