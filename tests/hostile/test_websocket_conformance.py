@@ -103,23 +103,23 @@ async def test_pings_are_answered_with_what_they_hold() -> None:
         assert await one.hear() == Heard(PONG, b"slow")
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        *(frame(b"x", rsv=rsv) for rsv in range(1, 8)),
-        *(frame(b"x", opcode=opcode) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
-        frame(b"x" * 126, opcode=PING),
-        frame(b"x", opcode=PING, fin=False) + frame(b"y", opcode=PONG),
-        frame(b"x", opcode=CONTINUED),
-        frame(b"x", opcode=CONTINUED, fin=False),
-        frame(b"one", fin=False) + frame(b"two"),
-        frame(b"one", fin=False) + frame(b"two", opcode=CONTINUED) + frame(b"three", opcode=CONTINUED),
-        frame(b"x", masked=False),
-        frame(b"y", opcode=CLOSE),
-        *(close(code) for code in (0, 999, 1004, 1005, 1006, 1015, 1100, 2000, 2999, 5000, 65_535)),
-        frame(struct.pack("!H", 1000) + b"x" * 124, opcode=CLOSE),
-    ],
-)
+FORBIDDEN = [
+    *(frame(b"x", rsv=rsv) for rsv in range(1, 8)),
+    *(frame(b"x", opcode=opcode) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
+    frame(b"x" * 126, opcode=PING),
+    frame(b"x", opcode=PING, fin=False) + frame(b"y", opcode=PONG),
+    frame(b"x", opcode=CONTINUED),
+    frame(b"x", opcode=CONTINUED, fin=False),
+    frame(b"one", fin=False) + frame(b"two"),
+    frame(b"one", fin=False) + frame(b"two", opcode=CONTINUED) + frame(b"three", opcode=CONTINUED),
+    frame(b"x", masked=False),
+    frame(b"y", opcode=CLOSE),
+    *(close(code) for code in (0, 999, 1004, 1005, 1006, 1015, 1100, 2000, 2999, 5000, 65_535)),
+    frame(struct.pack("!H", 1000) + b"x" * 124, opcode=CLOSE),
+]
+
+
+@pytest.mark.parametrize("wrong", FORBIDDEN, ids=range(len(FORBIDDEN)))  # masks are random, names must not be
 async def test_what_the_protocol_forbids_ends_the_connection(wrong: bytes) -> None:
     """Groups 3, 4, 5 and 7; an echo of what came before is allowed."""
     async with peer() as one:
