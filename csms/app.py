@@ -31,6 +31,7 @@ from csms.files.server import FileServer
 from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.gateway.habits import habits_of
+from csms.nodes.disconnect import Disconnect
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
 from csms.protocol.blocks.credentials import ChangePassword
@@ -254,6 +255,10 @@ class Server:
 
     async def _deliver(self, charge_point: str, command: Command, timeout_s: float) -> Outcome:
         """A command from the database, on the socket here."""
+        if isinstance(command, Disconnect):
+            log.info("socket_closed_by_operator", charge_point=charge_point, reason=command.reason)
+            await self.gateway.disconnect(charge_point, 1008, command.reason)
+            return Outcome(accepted=True, status="Accepted")
         if isinstance(command, ChangePassword):
             return await give_password(
                 self._pool, charge_point, command, partial(self.gateway.command, timeout_s=timeout_s),

@@ -296,9 +296,10 @@ async def _followed(connection: Any, charge_point: str, purpose: str, before: An
 @click.pass_context
 @async_command
 async def revoke(context: click.Context, number: str, reason: str, output: Output) -> None:
-    """Let a certificate count no longer: NUMBER is its serial number. Servers read the new list within seconds.
+    """Let a certificate count no longer: NUMBER is its serial number.
 
-    A socket that is open stays open: close it by csms cp reset.
+    Every node refuses it at the next handshake, by the database, whatever lists it reads; a socket that came in by it is
+    closed within seconds. The list is for others that check the certificate (--tls-client-crl, proxies).
 
     \b
     Examples:
@@ -323,8 +324,9 @@ async def revoke(context: click.Context, number: str, reason: str, output: Outpu
     output.one(
         {
             "number": row["number"], "charge_point": row["charge_point"], "state": "revoked",
+            "enforced": "every node refuses it from now on; a socket that came in by it is closed within seconds",
             "list": str(files.list_path(settings)) if authorities else None, "list_written": written,
-            "next": f"csms certificate renew {row['charge_point']}; its socket, if it is open: csms cp reset {row['charge_point']}",
+            "next": f"csms certificate renew {row['charge_point']}",
         }
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import ssl
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +19,7 @@ from csms.certificates.http_exchange import Answered, Asked, Unreachable, exchan
 WELL_KNOWN = "/.well-known/est"
 OK, ACCEPTED, NO_CONTENT = 200, 202, 204
 UNAUTHORISED = frozenset({401, 403})
+RETRY_AFTER_S = 60.0
 RETRY_AFTER_MAX_S = 86_400.0
 
 
@@ -150,9 +152,10 @@ def _certificates(body: bytes) -> list[x509.Certificate]:
 
 def _retry_after_s(answer: Answered) -> float:
     try:
-        return min(max(float(answer.headers.get("retry-after", "60")), 1.0), RETRY_AFTER_MAX_S)
-    except ValueError:
-        return 60.0
+        told = float(answer.headers.get("retry-after", ""))
+    except ValueError:  # a date, as HTTP allows, or nothing
+        return RETRY_AFTER_S
+    return min(max(told, 1.0), RETRY_AFTER_MAX_S) if isfinite(told) else RETRY_AFTER_S
 
 
 def _words(answer: Answered) -> str:

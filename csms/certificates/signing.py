@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import structlog
 from cryptography import x509
 
 from csms.certificates import files, metrics, store
@@ -18,6 +19,7 @@ from csms.certificates.http_exchange import Unreachable
 from csms.certificates.issued import CertificateUnusable, Issued, put_together
 from csms.certificates.signing_request import RequestFault, SigningRequest, read_request
 from csms.certificates.store import SQL
+from csms.database.pool import is_unavailable
 from csms.protocol.blocks.certificate_facts import CertificatePurpose
 from csms.settings import Settings
 
@@ -27,6 +29,8 @@ LEASE_GRACE = timedelta(seconds=30)
 RETRY_MAX = timedelta(hours=1)
 TIMES_MAX = 10
 """Doublings of the pause between two tries."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,8 @@ class Signing:
     async def sign_due(self, by: Signers) -> int:
         """Have what is due signed, one after the other; how many now have their certificate.
 
-        Where an authority is away the others that wait for it are left alone until the next time.
+        Where an authority is away the others that wait for it are left alone until the next time. One request that cannot
+        be worked at, for whatever reason, holds up no other.
         """
         made, purposes = 0, list(by.purposes)
         for _ in range(AT_ONCE_MAX):
@@ -100,6 +105,11 @@ class Signing:
             except Unreachable as trouble:
                 purposes.remove(row["purpose"])
                 await self._postpone(row, trouble)
+            except Exception as bug:
+                if is_unavailable(bug):
+                    raise
+                log.exception("certificate_not_made", request=row["request"], charge_point=row["charge_point"])
+                await self._fail(row, f"it cannot be made ({type(bug).__name__}): the log of csms serve says more")
         return made
 
     async def _take(self, purposes: list[str]) -> asyncpg.Record | None:

@@ -149,7 +149,7 @@ class Certificates:
         log.warning(
             "revocation_list_not_used",
             file=str(path),
-            next_step=f"start csms serve with --tls-client-crl {path}: until then revoked certificates are let in",
+            next_step=f"start csms serve with --tls-client-crl {path}: until then it is the database alone that refuses them",
         )
 
     async def _deliver(self) -> None:

@@ -54,7 +54,8 @@ class ChargePoint:
     `time_zone` is what its stamps without zone mean (None: UTC). `template` switches the metering template of boot.
     `switched_on`, `switched_off`: quirks of which an operator said so (csms cp quirks set).
     `idle_after_stop`: the stay after the transaction's end is rated too, at most `idle_cap_s` of it.
-    `security_profile_wanted` is taken beside `security_profile`, which it is to replace. `serial` is what the charge
+    `password_given_at`: when it was last settled that a password which we sent over OCPP is in use; `password_changed_at`
+    is that instant where it is the present one. `security_profile_wanted` is taken beside `security_profile`, which it is to replace. `serial` is what the charge
     point told at its last boot, `serial_registered` what the operator gave. `serial_is_anothers`: another charge point
     is called by the told one, or is registered with it; asked only where certificates are the proof (profile 3).
     """
@@ -66,6 +67,7 @@ class ChargePoint:
     password_salt: bytes | None = None
     password_hash: bytes | None = None
     password_changed_at: datetime | None = None
+    password_given_at: datetime | None = None
     passwords_waiting: tuple[WaitingPassword, ...] = ()
     security_profile_wanted: int | None = None
     protocol: Protocol | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from billing import SESSION_ID, CliError, ExitCode, Output, async_command, output_options
+from billing import SESSION_ID, CliError, ExitCode, Output, Refused, async_command, output_options
 from csms.charge_points import service
 from csms.charge_points.asking import carry_out, finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
@@ -24,8 +25,11 @@ from csms.credentials.cli import password
 from csms.credentials.profile_cli import security_profile
 from csms.customer_information.cli import customer_information
 from csms.doctor.cli import doctor
+from csms.nodes.disconnect import Disconnect
+from csms.protocol.blocks.credentials import own_command_of
 from csms.protocol.blocks.firmware import ExtendedTriggerMessage
 from csms.protocol.blocks.local_lists import ClearCache
+from csms.protocol.redaction import is_secret
 from csms.protocol.vocabulary import (
     ChangeAvailability,
     Command,
@@ -44,6 +48,8 @@ from csms.quirks.cli import quirks
 from csms.sessions import service as sessions
 
 WAIT_POLL_S = 0.3
+DISCONNECT_REASON_MAX = 100
+SECRET_LENGTH_READ_MAX = 10_000
 REPORT_COLUMNS = ("component", "variable", "value", "mutability")
 TRIGGERS = {
     Protocol.V16: (
@@ -196,6 +202,31 @@ async def clear_cache(context: click.Context, id_: str, timeout_s: float, output
       csms cp clear-cache CP-001
     """
     await carry_out(context, id_, ClearCache(), timeout_s, output)
+
+
+@cp.command()
+@click.argument("id_", metavar="CP")
+@click.option(
+    "--reason",
+    default="closed by an operator",
+    show_default=True,
+    help="It is told in the close frame; 100 characters.",
+)
+@timeout_option
+@output_options
+@click.pass_context
+@async_command
+async def disconnect(context: click.Context, id_: str, reason: str, timeout_s: float, output: Output) -> None:
+    """Close the socket of a charge point, on whichever node it is. It may come back at once, if its credentials still do.
+
+    \b
+    Examples:
+      csms cp disconnect CP-001
+      csms cp disconnect CP-001 --reason "moved to another site"
+    """
+    if len(reason) > DISCONNECT_REASON_MAX:
+        raise click.UsageError(f"--reason has at most {DISCONNECT_REASON_MAX} characters")
+    await carry_out(context, id_, Disconnect(reason=reason), timeout_s, output)
 
 
 @cp.command()
@@ -406,14 +437,35 @@ async def _full_report(
 async def config_set(context: click.Context, id_: str, name: str, value: str, timeout_s: float, output: Output) -> None:
     """Change a setting in a charge point.
 
+    Of a setting whose name says that it holds a secret, VALUE is `-` and the secret is read from stdin: given as it is, it
+    would stand in the list of processes and in the shell's history. The charge point's own password has a command of its
+    own: csms cp password rotate.
+
     \b
     Examples:
       csms cp config set CP-001 MeterValueSampleInterval 60
       csms cp config set CP-002 SampledDataCtrlr.TxUpdatedInterval 60
+      csms cp config set CP-001 VendorWiFiPassword - < wifi.txt
     """
+    value = _value_of(id_, name, value)
     async with connect(context) as connection:
         known = await service.get(connection, id_)
         protocol = await require_online(connection, known)
         outcome = await _device(connection, known, protocol, timeout_s).change(name, value)
     output.one(said(outcome))
     finish(context, outcome)
+
+
+def _value_of(charge_point: str, name: str, value: str) -> str:
+    """What to set `name` to; a secret comes by stdin alone."""
+    own = own_command_of(name)
+    if own is not None:
+        raise Refused(
+            f"{name} is a credential: changed like this, nobody here would know which one counts",
+            f"change it with {own} {charge_point}",
+        )
+    if not is_secret(name):
+        return value
+    if value != "-":
+        raise click.UsageError(f"{name} holds a secret: give - as VALUE, and the secret on stdin")
+    return sys.stdin.read(SECRET_LENGTH_READ_MAX).rstrip("\r\n")

@@ -10,6 +10,7 @@ SELECT value FROM installation WHERE name = 'password_key';
 -- The charge point of an identity, in whatever case it was written, with the passwords that it may hold besides.
 -- Whether another has its told serial number is asked only where certificates are the proof; names are compared in ASCII.
 SELECT c.*, w.changes, w.salts, w.hashes,
+       (SELECT max(g.settled_at) FROM password_change g WHERE g.charge_point = c.id AND g.state = 'in_use') AS password_given_at,
        CASE WHEN 3 IN (c.security_profile, c.security_profile_wanted) THEN
             EXISTS (SELECT FROM charge_point o
                      WHERE o.id <> c.id
@@ -71,11 +72,14 @@ UPDATE charge_point
  WHERE id = :id::text;
 
 -- name: note_boot
--- All that a boot told, unless the one before told the same: a charge point that boots in a loop fills nothing.
+-- All that a boot told, unless the one before told the same, and at most so many a day: a charge point that boots in a
+-- loop fills nothing, whatever it tells.
 INSERT INTO notice (charge_point, kind, body, received_at)
 SELECT :id::text, 'boot', :body::jsonb, :at::timestamptz
  WHERE NOT EXISTS (SELECT FROM (SELECT n.body FROM notice n WHERE n.charge_point = :id::text AND n.kind = 'boot'
-                                 ORDER BY n.received_at DESC LIMIT 1) last WHERE last.body = :body::jsonb);
+                                 ORDER BY n.received_at DESC LIMIT 1) last WHERE last.body = :body::jsonb)
+   AND (SELECT count(*) FROM notice n WHERE n.charge_point = :id::text AND n.kind = 'boot'
+                                        AND n.received_at > :at::timestamptz - interval '1 day') < :a_day_max::integer;
 
 -- name: newest_boot
 -- What the charge point told when it booted last.
@@ -102,9 +106,12 @@ SELECT c.*, k.protocol AS spoken, k.remote, k.opened_at,
 SELECT name, value, mutability, read_at FROM device_setting WHERE charge_point = :charge_point::text ORDER BY name;
 
 -- name: store_variables
--- What reports say of variables besides their values.
+-- What reports say of variables besides their values, of those that are kept as settings.
 INSERT INTO device_variable (charge_point, name, described, reported_at)
-SELECT * FROM unnest(:charge_points::text[], :names::text[], :described::jsonb[], :reported_ats::timestamptz[])
+SELECT t.*
+  FROM unnest(:charge_points::text[], :names::text[], :described::jsonb[], :reported_ats::timestamptz[])
+       AS t (charge_point, name, described, reported_at)
+ WHERE EXISTS (SELECT FROM device_setting s WHERE s.charge_point = t.charge_point AND s.name = t.name)
     ON CONFLICT (charge_point, name)
     DO UPDATE SET described = excluded.described, reported_at = excluded.reported_at;
 

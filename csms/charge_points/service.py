@@ -185,7 +185,7 @@ async def record_boot(connection: Any, charge_point: str, boot: Booted, *, at: d
         firmware=boot.firmware, at=at,
     )  # fmt: skip
     told = {name: value for name, value in asdict(boot).items() if value and name != "quirks"}
-    await SQL.note_boot.execute(connection, id=charge_point, body=told, at=at)
+    await SQL.note_boot.execute(connection, id=charge_point, body=told, at=at, a_day_max=BOOTS_A_DAY_MAX)
 
 
 async def list_charge_points(
@@ -256,6 +256,7 @@ def _charge_point(row: Record) -> ChargePoint:
         password_salt=row["password_salt"],
         password_hash=row["password_hash"],
         password_changed_at=row["password_changed_at"],
+        password_given_at=row["password_given_at"],
         passwords_waiting=_waiting(row),
         security_profile_wanted=row["security_profile_wanted"],
         protocol=None if row["protocol"] is None else Protocol(row["protocol"]),

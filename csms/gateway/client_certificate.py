@@ -144,13 +144,18 @@ def certificate_fault(  # noqa: PLR0911 - one answer for each thing that can be 
 
 
 def _names(certificate: ClientCertificate, charge_point: ChargePoint) -> bool:
-    """Exactly one CN: with two of them nobody could say whose certificate it is.
+    """Exactly one CN: with two of them nobody could say whose certificate it is."""
+    if len(certificate.common_names) != 1:
+        return False
+    [name] = certificate.common_names
+    return is_named(charge_point, name)
+
+
+def is_named(charge_point: ChargePoint, name: str) -> bool:
+    """Whether a certificate with this CN can be this charge point's.
 
     A serial number that the operator registered counts before one that was told, and a told one that is the name of
     another charge point not at all.
     """
-    if len(certificate.common_names) != 1:
-        return False
     told = None if charge_point.serial_is_anothers else charge_point.serial
-    [name] = certificate.common_names
     return is_same_name(name, charge_point.id) or is_same_name(name, charge_point.serial_registered or told)

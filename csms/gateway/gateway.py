@@ -17,8 +17,10 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.database.errors import DatabaseUnavailable
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth, SocketInfo
+from csms.gateway.client_certificate import ClientCertificate
 from csms.gateway.connection import Connection
 from csms.gateway.habits import first_call_delay_s
+from csms.gateway.handshake import ending_reason
 from csms.gateway.listener import Listener
 from csms.gateway.reconnects import Alarm, Reconnects
 from csms.gateway.throttle import network
@@ -128,10 +130,33 @@ class Gateway:
             await connection.close(code, reason)
 
     def update(self, charge_point: ChargePoint) -> None:
-        """The operator changed this charge point: its open socket goes on with the new record."""
+        """The operator changed this charge point, or revoked a certificate of it.
+
+        Its open socket goes on with the new record; where what it showed when it came would not do any more, it ends.
+        """
         connection = self._connections.get(charge_point.id)
-        if connection is not None:
-            connection.update(charge_point)
+        if connection is None:
+            return
+        why = ending_reason(connection.admitted, connection.socket.charge_point, charge_point)
+        connection.update(charge_point)
+        if why is not None:
+            self._tasks.create_task(self._end(connection, why))
+        elif connection.admitted.certificate is not None:
+            self._tasks.create_task(self._look_up(connection, connection.admitted.certificate))
+
+    async def _look_up(self, connection: Connection, certificate: ClientCertificate) -> None:
+        """End a socket whose certificate is revoked."""
+        try:
+            record = await self._application.on_record(certificate.issuer, certificate.number)
+        except DatabaseUnavailable as failure:  # sockets are closed then, if it lasts
+            log.warning("certificate_not_looked_up", charge_point=connection.socket.charge_point.id, error=str(failure))
+            return
+        if record is not None and record.is_revoked:
+            await self._end(connection, "its certificate is revoked")
+
+    async def _end(self, connection: Connection, why: str) -> None:
+        log.warning("socket_ended", charge_point=connection.socket.charge_point.id, reason=why)
+        await connection.close(CloseCode.POLICY_VIOLATION, why)
 
     # --- one socket ---
 

@@ -19,9 +19,10 @@ from csms.gateway.client_certificate import (
     CertificateRules,
     ClientCertificate,
     certificate_fault,
+    is_named,
     is_same_name,
 )
-from csms.protocol.vocabulary import Protocol
+from csms.protocol.vocabulary import Protocol, Registration
 from csms.security.event import OwnKind
 
 PATH = "ocpp"
@@ -51,13 +52,18 @@ class Rejected:
 class Admitted:
     """`warnings` are log event names: how it was admitted is not how it should be.
 
-    `certificate_name` is the CN by which profile 3 was proved; None where it was another profile.
+    `certificate` is the one by which profile 3 was proved; None where it was another profile.
     """
 
     charge_point: ChargePoint
     proof: Proof
     warnings: tuple[str, ...] = ()
-    certificate_name: str | None = None
+    certificate: ClientCertificate | None = None
+
+    @property
+    def certificate_name(self) -> str | None:
+        """The CN by which profile 3 was proved."""
+        return None if self.certificate is None else self.certificate.common_names[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +235,7 @@ def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted
             return Admitted(
                 charge_point=charge_point,
                 proof=Proof(profile=charge_point.security_profile),
-                certificate_name=certificate.common_names[0],
+                certificate=certificate,
             )
 
 
@@ -265,6 +271,36 @@ def contradicts_certificate(admitted: Admitted, serial: str | None, protocol: Pr
         return False
     is_identity = is_same_name(name, admitted.charge_point.id)
     return not is_identity or (serial is not None and protocol is not Protocol.V16)
+
+
+def ending_reason(admitted: Admitted, before: ChargePoint, now: ChargePoint) -> str | None:
+    """Why an open socket has to end by what an operator changed; None: it goes on.
+
+    By what it showed when it came it has to be welcome still. A password that it was given meanwhile, over OCPP, is as
+    good as the one that it came with.
+    """
+    if now.registration is Registration.REJECTED and before.registration is not Registration.REJECTED:
+        return "its registration is Rejected"
+    proof, profiles = admitted.proof, {now.security_profile, now.security_profile_wanted}
+    if 0 in profiles:
+        return None
+    if proof.profile not in profiles and not (proof.by_password and proof.profile == 2 and 1 in profiles):  # noqa: PLR2004 - 2 is 1 with TLS
+        return f"security profile {now.security_profile} is needed now"
+    if proof.by_password and not _is_password_known(admitted, now):
+        return "its password has been replaced"
+    if admitted.certificate_name is not None and not is_named(now, admitted.certificate_name):
+        return "its certificate has another name than is registered"
+    return None
+
+
+def _is_password_known(admitted: Admitted, now: ChargePoint) -> bool:
+    if now.password_given_at is not None and now.password_given_at == now.password_changed_at:
+        return True
+    shown_hash = admitted.charge_point.password_hash
+    for each in admitted.charge_point.passwords_waiting:
+        if each.change == admitted.proof.change:
+            shown_hash = each.hash
+    return shown_hash in {now.password_hash, *(each.hash for each in now.passwords_waiting)}
 
 
 def _admit_without_password(

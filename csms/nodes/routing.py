@@ -14,6 +14,7 @@ import asyncpg
 from pydantic import TypeAdapter
 
 from billing import Queries
+from csms.nodes.disconnect import Disconnect
 from csms.protocol.translator import COMMANDS as COMMAND_TYPES
 from csms.protocol.vocabulary import Command, Outcome
 
@@ -26,7 +27,7 @@ GRACE = timedelta(seconds=2)
 
 @cache
 def _adapter(name: str) -> TypeAdapter[Command]:
-    return TypeAdapter(COMMAND_TYPES[name])
+    return TypeAdapter(Disconnect if name == Disconnect.__name__ else COMMAND_TYPES[name])
 
 
 def command_to_json(command: Command) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from certificates_room import Depot, csr, depot, make_authority, requested
+from certificates_room import OPERATOR, Depot, csr, depot, make_authority, requested
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
@@ -167,6 +171,44 @@ async def test_the_door_learns_whose_a_certificate_is_and_that_a_told_number_is_
     assert await room.certificates.on_record(issuer, number + 1) is None
     assert await room.certificates.on_record(b"another", number) is None
     assert anothers == [False, True, True]
+
+
+@pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
+async def test_a_name_that_no_certificate_can_hold_is_refused_and_a_request_that_cannot_be_signed_holds_up_no_other(
+    room: Depot,
+) -> None:
+    await room.boots("CP-1", "S" * 65)
+    key = ec.generate_private_key(ec.SECP256R1())
+    too_long = await room.ask(requested(csr_of_any_length("S" * 65, key)))
+    await room.registers("CP-1", "S" * 64)
+    longest = await room.ask(requested(csr("S" * 64)))
+    poison = await room.ask(requested(csr("CP-2")), "CP-2")
+    await room.pool.execute("UPDATE certificate_work SET state = 'superseded'")
+    await room.pool.execute(  # as one that an older release had accepted
+        "INSERT INTO certificate_request (charge_point, purpose, key, csr, length, quirks, received_at)"
+        " VALUES ('CP-1', 'charge_point', 'k', $1, 1, '', now())",
+        csr_of_any_length("S" * 65, key),
+    )
+    await room.pool.execute(
+        "INSERT INTO certificate_work (request, due_at) SELECT max(id), now() FROM certificate_request"
+    )
+    await room.ask(requested(csr("CP-2")), "CP-2")
+    await room.work()
+    states = {row["charge_point"]: row["state"] for row in reversed(await room.rows())}
+
+    assert [too_long.accepted, longest.accepted, poison.accepted] == [False, True, True]
+    assert states == {"CP-1": "failed", "CP-2": "issued"}
+    assert "authority_refused" in await room.alarms()
+
+
+def csr_of_any_length(name: str, key: ec.EllipticCurvePrivateKey) -> str:
+    """A CN of any length, as other stacks than ours make it."""
+    names = [
+        x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, OPERATOR),
+    ]
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names)).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.PEM).decode()
 
 
 async def test_the_organisation_is_the_one_that_the_door_wants(pool: asyncpg.Pool[Any], tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from est_server import PASSWORD, USER, Est, est_server
 
-from csms.certificates.est import EstUrlInvalid, est_url
-from csms.certificates.http_exchange import Asked, Unreachable, exchange
+from csms.certificates.est import EstUrlInvalid, _retry_after_s, est_url
+from csms.certificates.http_exchange import Answered, Asked, Unreachable, exchange
 from csms.certificates.ocsp import allowed_responder
 from csms.protocol.blocks.certificate_facts import (
     CertificateHash,
@@ -290,3 +290,10 @@ ALLOWED = ("http://ocsp.example/v2g", "https://ca.example:8443")
 def test_only_whole_steps_of_what_was_allowed_count(url: str, is_allowed: bool) -> None:
     assert (allowed_responder(url, ALLOWED) is not None) is is_allowed
     assert allowed_responder(url, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "after_s"), [("5", 5), ("nan", 60), ("inf", 60), ("-inf", 60), ("-3", 1), ("1e9", 86_400), ("soon", 60)]
+)
+def test_whatever_an_authority_says_it_is_asked_again_within_a_day(told: str, after_s: float) -> None:
+    assert _retry_after_s(Answered(status=202, headers={"retry-after": told}, body=b"")) == after_s
