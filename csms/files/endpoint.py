@@ -25,7 +25,7 @@ from csms.files.cache import Copies, CopyDamaged
 from csms.files.exchange import BrokenOff, Exchange, Receive, Scope, Send
 from csms.files.multipart import FileInForm, MultipartInvalid, boundary_of
 from csms.files.service import SQL, Direction, Grant
-from csms.files.upload import Incoming, Overtaken, TooLarge
+from csms.files.upload import PART_BYTES_MIN, Busy, Conflict, Incoming, Overtaken, TooLarge
 
 FORM_BYTES_MAX = 128 * 1024
 """What a form may have besides the file."""
@@ -42,6 +42,9 @@ class Endpoint:
         self._copies = copies
         self._idle_s = idle_s
         self._retry_after_s = retry_after_s
+        self._beginning: set[int] = set()
+        self._attempts: dict[int, tuple[Exchange, Incoming]] = {}
+        """By address, the one that sends there through this node."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "no lifespan, no websockets"
@@ -157,6 +160,8 @@ class Endpoint:
             await self._too_large(exchange, grant)
         elif part is not None and part.span is None:
             await self._tell_progress(exchange, grant)
+        elif part is not None and part.span is not None and _is_tiny(part.span, part.total):
+            await exchange.say(400, f"a part has {PART_BYTES_MIN} bytes at least, unless it is the last")
         else:
             named = name or clean_name(f"{grant.charge_point}.log")
             await self._receive(exchange, grant, part, boundary, named)
@@ -164,20 +169,19 @@ class Endpoint:
     async def _receive(
         self, exchange: Exchange, grant: Grant, part: Sent | None, boundary: bytes | None, name: str
     ) -> None:
-        go_on = part is not None and part.span is not None and part.span.first > 0
+        offered = 0 if part is None or part.span is None else part.span.first
         began_at, outcome, first, whole = datetime.now(UTC), "received", 0, False
         incoming = None
         try:
-            incoming = await Incoming.begin(self._pool, grant, name=name, go_on=go_on)
+            incoming = await self._begin(exchange, grant, name, offered)
             first = incoming.received
-            if part is not None and part.span is not None and part.span.first != first:
-                outcome = "other part"
-                await exchange.say(409, f"{first} bytes are here; go on behind them", **_range_of(first))
-                return
             await self._write(exchange, incoming, boundary)
             ended = await _end(incoming, part)
             outcome, whole = ended.outcome, ended.status == HTTPStatus.CREATED
             await exchange.say(ended.status, ended.text, **_range_of(incoming.received if not whole else 0))
+        except Conflict as conflict:
+            outcome, first = conflict.outcome, conflict.received
+            await exchange.say(409, str(conflict), **_range_of(first))
         except TooLarge:
             outcome = "too large"
             if incoming is not None:
@@ -197,9 +201,30 @@ class Endpoint:
                     await incoming.keep()
             raise
         finally:
+            if self._attempts.get(grant.id) == (exchange, incoming):
+                del self._attempts[grant.id]
             end = first if incoming is None else max(incoming.received, first)
             known = grant if incoming is None else replace(grant, file=incoming.file)
             await self._note(exchange, known, Span(first, end), whole, outcome, began_at)
+
+    async def _begin(self, exchange: Exchange, grant: Grant, name: str, first: int) -> Incoming:
+        """One attempt at a time: while one begins no other does, and then the one before it is over.
+
+        Raises:
+            Overtaken, Conflict: it does not begin.
+        """
+        if grant.id in self._beginning:
+            raise Busy
+        self._beginning.add(grant.id)
+        try:
+            incoming = await Incoming.begin(self._pool, grant, name=name, first=first)
+        finally:
+            self._beginning.remove(grant.id)
+        if (before := self._attempts.get(grant.id)) is not None:
+            before[0].cut_off()
+            before[1].overtake()
+        self._attempts[grant.id] = (exchange, incoming)
+        return incoming
 
     async def _write(self, exchange: Exchange, incoming: Incoming, boundary: bytes | None) -> None:
         form = None if boundary is None else FileInForm(boundary)
@@ -270,6 +295,10 @@ async def _end(incoming: Incoming, part: Sent | None) -> _End:
         return _End(400, "nothing was sent", "nothing sent")
     await incoming.finish()
     return _End(201, f"{incoming.received} bytes received", "received")
+
+
+def _is_tiny(span: Span, total: int | None) -> bool:
+    return span.length < PART_BYTES_MIN and span.end != total
 
 
 def _problem(grant: Grant) -> str | None:

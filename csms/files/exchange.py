@@ -109,6 +109,10 @@ class Exchange:
             if self._is_read:
                 return
 
+    def cut_off(self) -> None:
+        """End the connection: whoever reads from it or writes to it finds it broken off."""
+        self._peer.abort()
+
     async def give_up(self) -> None:
         """Nothing right can be said any more: the connection goes, and is gone when this returns."""
         self._peer.abort()

@@ -76,11 +76,16 @@ SELECT g.*, g.expires_at <= now() AS expired, f.name, f.size_bytes, f.sha256, f.
   FROM file_grant g LEFT JOIN file f ON f.id = g.file
  WHERE g.token_hash = :token_hash::bytea;
 
+-- name: hold_grant
+-- An address to which an attempt to send begins. Nobody waits for one who has it already.
+SELECT file FROM file_grant
+ WHERE id = :id::bigint AND used_at IS NULL AND expires_at > now()
+   FOR UPDATE NOWAIT;
+
 -- name: begin_run
 -- An attempt to send begins, and takes over from one that may still be on its way.
-UPDATE file_grant SET run = run + 1, file = coalesce(file, :file::bigint)
- WHERE id = :id::bigint AND used_at IS NULL AND expires_at > now()
-RETURNING run, file;
+UPDATE file_grant SET run = run + 1, file = :file::bigint WHERE id = :id::bigint
+RETURNING run;
 
 -- name: rename_file
 -- The charge point says what its file is called.

@@ -73,9 +73,14 @@ class Room:
             await service.write_to(connection, file, target)
         return target.getvalue()
 
-    async def transfers(self) -> list[dict[str, Any]]:
-        async with self.pool.acquire() as connection:
-            return [dict(row) for row in await connection.fetch("SELECT * FROM file_transfer ORDER BY id")]
+    async def transfers(self, at_least: int = 0) -> list[dict[str, Any]]:
+        """Once there are so many: they are noted when whoever asked has had the answer."""
+        async with asyncio.timeout(20), self.pool.acquire() as connection:
+            while True:
+                rows = await connection.fetch("SELECT * FROM file_transfer ORDER BY id")
+                if len(rows) >= at_least:
+                    return [dict(row) for row in rows]
+                await asyncio.sleep(0.02)
 
     async def ask(self, method: str, url: str, *, body: Any = None, **headers: str) -> Answer:
         """One request as http.client makes it."""

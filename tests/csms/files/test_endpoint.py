@@ -37,7 +37,7 @@ async def test_a_file_comes_as_it_is_with_what_cheap_clients_need(room: Room) ->
         assert (answer.headers["accept-ranges"], answer.headers["connection"]) == ("bytes", "close")
         assert answer.headers["content-disposition"] == 'attachment; filename="pump-2.1.bin"'
     assert old.partition(b"\r\n\r\n")[2] == IMAGE
-    noted = await room.transfers()
+    noted = await room.transfers(2)
     assert [(each["bytes"], each["whole"], each["outcome"]) for each in noted] == [(len(IMAGE), True, "sent")] * 2
 
 
@@ -66,7 +66,7 @@ async def test_an_interrupted_download_goes_on_where_it_was(room: Room) -> None:
     assert bytes(download.content) == IMAGE
     assert download.tries[0] == 0
     assert 200_000 <= download.tries[1] < len(IMAGE)
-    [last] = [each for each in await room.transfers() if each["first_byte"]]
+    [last] = [each for each in await room.transfers(2) if each["first_byte"]]
     assert (last["first_byte"], last["first_byte"] + last["bytes"]) == (download.tries[1], len(IMAGE))
 
 
@@ -109,7 +109,7 @@ async def test_a_log_arrives_byte_by_byte_in_whatever_way_it_is_sent(room: Room,
     assert await room.content(file["id"]) == LOG
     assert (file["size_bytes"], file["sha256"]) == (len(LOG), hashlib.sha256(LOG).digest())
     assert (file["charge_point"], file["name"]) == ("CP-1", "cp_1.log")
-    [noted] = await room.transfers()
+    [noted] = await room.transfers(1)
     assert (noted["bytes"], noted["whole"], noted["outcome"]) == (len(LOG), True, "received")
 
 
