@@ -28,6 +28,8 @@ from csms.charge_points.charge_point import (
 )
 from csms.protocol.vocabulary import Booted, Protocol, Registration
 
+BOOTS_A_DAY_MAX = 48
+"""Boots of one charge point in a day that are kept with all that they told; the newest is kept in its columns always."""
 SQL = Queries.load(__package__)
 """A node that was silent for so long is dead; sockets it held are gone."""
 WITH_PASSWORD = (1, 2)
