@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+
+import structlog
+from prometheus_client import Counter
 
 from csms.charge_points.service import SQL
 from csms.protocol.blocks.device_model_facts import VariableDescribed
 from csms.protocol.vocabulary import SettingsReported
 from csms.sessions.arrival import Arrival
+
+VARIABLES_MAX = 5000
+"""Of one charge point; the largest device models known have some two thousand. One that makes up names fills no more."""
+
+LEFT_OUT = Counter("csms_variables_left_out_total", "Variables of reports that were not kept, as there are too many")
+log = structlog.get_logger()
+_logged: set[str] = set()  # charge points; there are no more than operators created
 
 
 async def store_descriptions(connection: Any, arrivals: Sequence[Arrival]) -> None:
@@ -31,6 +41,20 @@ async def store_descriptions(connection: Any, arrivals: Sequence[Arrival]) -> No
         described=[description(told[key][0]) for key in keys],
         reported_ats=[told[key][1] for key in keys],
     )
+
+
+def note_left_out(left_out: Mapping[str, int]) -> None:
+    """So many variables of these charge points were not kept: counted each time, logged once."""
+    for charge_point, count in left_out.items():
+        LEFT_OUT.inc(count)
+        if charge_point not in _logged:
+            _logged.add(charge_point)
+            log.warning(
+                "device_model_too_large",
+                charge_point=charge_point,
+                most=VARIABLES_MAX,
+                next_step="ask its maker why it reports ever new variables",
+            )
 
 
 def description(variable: VariableDescribed) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from csms.charge_points.device_model import store_descriptions
+from csms.charge_points.device_model import VARIABLES_MAX, note_left_out, store_descriptions
 from csms.firmware.store import store_statuses
 from csms.protocol.redaction import evidence
 from csms.protocol.vocabulary import (
@@ -68,14 +69,16 @@ async def store_settings(
 ) -> None:
     """Settings by charge point and name: value, mutability, when read."""
     keys = sorted(settings)
-    await SQL.upsert_settings.execute(
+    kept = await SQL.upsert_settings.fetch(
         connection,
         charge_points=[charge_point for charge_point, _ in keys],
         names=[name for _, name in keys],
         values=[settings[key][0] for key in keys],
         mutabilities=[settings[key][1] for key in keys],
         read_ats=[settings[key][2] for key in keys],
+        most=VARIABLES_MAX,
     )
+    note_left_out(Counter(charge_point for charge_point, _ in keys) - Counter(row["charge_point"] for row in kept))
 
 
 async def store_quarantine(connection: Any, arrivals: Sequence[Arrival]) -> None:

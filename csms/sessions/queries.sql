@@ -106,13 +106,25 @@ INSERT INTO notice (charge_point, kind, body, received_at)
 SELECT * FROM unnest(:charge_points::text[], :kinds::text[], :bodies::jsonb[], :received_ats::timestamptz[]);
 
 -- name: upsert_settings
--- Settings as the charge point reported them.
+-- Settings as the charge point reported them; those that are new only while it has fewer than so many. Returns those kept.
+WITH told AS (
+    SELECT t.*, s.name IS NULL AS is_new,
+           row_number() OVER (PARTITION BY t.charge_point, s.name IS NULL ORDER BY t.name) AS nth
+      FROM unnest(:charge_points::text[], :names::text[], :values::text[], :mutabilities::text[],
+                  :read_ats::timestamptz[]) AS t (charge_point, name, value, mutability, read_at)
+      LEFT JOIN device_setting s ON s.charge_point = t.charge_point AND s.name = t.name
+), kept AS (
+    SELECT charge_point, count(*) AS settings FROM device_setting
+     WHERE charge_point IN (SELECT charge_point FROM told WHERE is_new) GROUP BY charge_point
+)
 INSERT INTO device_setting (charge_point, name, value, mutability, read_at)
-SELECT * FROM unnest(:charge_points::text[], :names::text[], :values::text[], :mutabilities::text[],
-                     :read_ats::timestamptz[])
+SELECT t.charge_point, t.name, t.value, t.mutability, t.read_at
+  FROM told t LEFT JOIN kept k ON k.charge_point = t.charge_point
+ WHERE NOT t.is_new OR t.nth <= :most::integer - coalesce(k.settings, 0)
     ON CONFLICT (charge_point, name)
     DO UPDATE SET value = excluded.value, mutability = coalesce(excluded.mutability, device_setting.mutability),
-                  read_at = excluded.read_at;
+                  read_at = excluded.read_at
+RETURNING charge_point;
 
 -- name: insert_quarantine
 -- Frames that could not be read as what they claim to be.
