@@ -38,6 +38,7 @@ from csms.gateway.peculiarities import (
     subprotocol_for,
 )
 from csms.gateway.port import AcceptingPort
+from csms.gateway.slowing import Slowing
 from csms.gateway.throttle import WINDOW_S, Throttle, network
 from csms.gateway.tls import Tls, TlsFilesInvalid, load_tls
 from csms.gateway.websocket import ChargePointSocket
@@ -102,6 +103,7 @@ class Listener:
             per_identity_max=settings.auth_failures_max_per_identity,
             per_address_max=settings.auth_failures_max_per_address,
         )
+        self._slowing = Slowing()
         self._damper = Damper()
         self._open = 0
         self._open_max = 0
@@ -315,8 +317,14 @@ class Listener:
         await self._serve_socket(websocket)
 
     async def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
-        """Decide about one handshake; None lets websockets check and complete it."""
+        """Decide about one handshake; None lets websockets check and complete it. Who guesses waits for the answer."""
         assert isinstance(websocket, ChargePointSocket)
+        response = await self._response(websocket, request)
+        if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS and not self.draining:
+            await self._slowing.wait()
+        return response
+
+    async def _response(self, websocket: ChargePointSocket, request: Request) -> Response | None:
         if "Connection" not in request.headers and "Upgrade" in request.headers:
             websocket.peculiarities.add(Seen.UPGRADE_HEADER_MISSING)
             websocket.asked = as_proof(request.path, request.headers.raw_items())

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from gateway_room import PASSWORD, Running, Station, a_charge_point, basic, eventually, running, upgrade_request
+from hypothesis import given
+from hypothesis import strategies as st
 from tls_room import Authority, tls_settings, wss
 from websockets.exceptions import InvalidStatus
 
+from csms.gateway.slowing import delay_s
 from csms.gateway.throttle import KEYS_MAX, Throttle
 from csms.security.event import OwnKind
 
@@ -36,6 +39,7 @@ async def attack(room: Running, rounds: int) -> Counter[int]:
 async def test_the_genuine_charge_point_comes_in_from_everywhere_while_somebody_guesses_its_password() -> None:
     """S5; the same address is what charge points behind one CGNAT have."""
     async with running() as room:
+        room.gateway._listener._slowing.delay = lambda: 0.01  # as fast as a guesser can ever be
         before = await attack(room, 1)
         async with asyncio.TaskGroup() as tasks:
             attacking = tasks.create_task(attack(room, 3))
@@ -56,6 +60,28 @@ async def test_the_genuine_charge_point_comes_in_from_everywhere_while_somebody_
     assert all(PASSWORD.decode() not in info and "wrong-" not in info for *_, info in room.application.noted)
 
 
+async def test_answers_to_a_guesser_wait_and_never_those_to_the_genuine_charge_point() -> None:
+    async with running() as room:
+        await attack(room, 1)
+        slowing = room.gateway._listener._slowing
+        slowing.delay = lambda: 3.0  # long beside all that is done meanwhile
+        guesses = [asyncio.create_task(guess(room, "CP-1", b"wrong")) for _ in range(3)]
+        await eventually(lambda: slowing.waiting == 3)
+        async with room.station() as station:
+            await station.heartbeat()
+        still = [each.done() for each in guesses]
+        slowing.waiting_max = 3
+        beyond = await guess(room, "CP-1", b"wrong")
+        late = await asyncio.gather(*guesses)
+
+    assert (still, beyond, late) == ([False] * 3, 429, [429] * 3)
+
+
+@given(delay=st.builds(delay_s))
+def test_a_held_back_answer_waits_for_one_to_two_seconds(delay: float) -> None:
+    assert 1 <= delay <= 2
+
+
 async def test_a_whole_fleet_behind_one_address_comes_in_beside_a_guesser() -> None:
     points = [a_charge_point(f"CP-{number}") for number in range(1, 31)]
     async with running(*points) as room:
@@ -69,6 +95,7 @@ async def test_a_whole_fleet_behind_one_address_comes_in_beside_a_guesser() -> N
 
 async def test_many_identities_tried_from_one_address_are_slowed_whatever_their_names() -> None:
     async with running() as room:
+        room.gateway._listener._slowing.delay = lambda: 0.0
         statuses = Counter([await guess(room, f"CP-9{number}", b"x") for number in range(130)])
         long = Counter([(await room.handshake(f"/x/{'y' * 5000}{number}"))[0] for number in range(3)])
 
