@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import ROUND_CEILING
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -121,9 +122,10 @@ async def read_books(
     charge_points = await SQL.charge_points_of.fetch(connection, site=site, names=_ABILITY_NAMES)
     wirings = {(row["charge_point"], row["evse"]): row for row in await SQL.wirings_of.fetch(connection, site=site)}
     shape = limit or SiteLimit(amps=1)
-    vehicles, steps, turns, changes, told_at = await _read(connection, site)
+    sessions, steps, turns, changes, told_at = await _read(connection, site)
+    vehicles = {(row["charge_point"], row["evse"]): row for row in sorted(sessions, key=_is_there)}
     draws = await _read_draws(connection, [row["id"] for row in vehicles.values()])
-    running = {row["id"] for row in vehicles.values()}
+    running = {row["id"] for row in sessions}
     evses = []
     for charge_point in charge_points:
         used = {*vehicles, *((row["charge_point"], row["evse"]) for row in steps), *wirings}
@@ -138,30 +140,35 @@ async def read_books(
                 power_max_w=charge_point["max_power_w"], settings=charge_point["wires"],
             )  # fmt: skip
             known = _known(
-                charge_point, outlet, key, vehicles.get(key), draws, [row for row in steps if _of(row, key)],
+                charge_point, outlet, key, vehicles.get(key), draws, [row for row in steps if _of(row, key, running)],
                 changes=[row for row in changes if row["charge_point"] == key[0]], several=len(numbers) > 1,
                 voltage_v=shape.voltage_v, timing=timing, now=now, told_at=told_at.get(key[0]),
             )  # fmt: skip
             evses.append(_with_stay(known, turns.get(key), shape.min_a, now))
-    gone = [row["id"] for row in steps if row["session"] is not None and row["session"] not in running]
+    gone = _gone(steps, running, evses)
     return Books(site=site, zone=zone, limit=limit, evses=_one_at_a_time(evses), gone=gone)
 
 
 async def _read(
     connection: Any, site: str
-) -> tuple[dict[Key, Record], list[Record], dict[Key, Record], list[Record], dict[str, Any]]:
+) -> tuple[list[Record], list[Record], dict[Key, Record], list[Record], dict[str, Any]]:
     sessions = await SQL.sessions_of.fetch(connection, site=site)
     steps = await SQL.steps_of.fetch(connection, site=site)
     turns = await SQL.turns_of.fetch(connection, site=site)
     changes = await SQL.changes_by_others.fetch(connection, site=site) if steps else []
     told_last = await SQL.told_last.fetch(connection, site=site) if steps else []
     return (
-        {(row["charge_point"], row["evse"]): row for row in sessions},
+        sessions,
         steps,
         {(row["charge_point"], row["evse"]): row for row in turns},
         changes,
         {row["id"]: row["at"] for row in told_last},
     )
+
+
+def _is_there(session: Record) -> tuple[bool, int]:
+    """Which of the sessions on an EVSE is that of the vehicle: the greatest."""
+    return not session["dropped"], session["id"]
 
 
 async def _read_draws(connection: Any, sessions: Sequence[int]) -> dict[int, list[Record]]:
@@ -172,8 +179,24 @@ async def _read_draws(connection: Any, sessions: Sequence[int]) -> dict[int, lis
     return found
 
 
-def _of(row: Record, key: Key) -> bool:
-    return (row["charge_point"], row["evse"]) == key
+def _of(row: Record, key: Key, running: Collection[int]) -> bool:
+    is_over = row["session"] is not None and row["session"] not in running
+    return (row["charge_point"], row["evse"]) == key and not is_over
+
+
+def _gone(steps: Sequence[Record], running: Collection[int], evses: Sequence[Known]) -> list[int]:
+    """Steps of sessions that have ended, and of those that cannot run where another one has taken a profile.
+
+    A session that was merely dropped goes on by what it was told, and one after it may be the same one twice.
+    """
+    known = {each.place.key: each.place.session for each in evses if each.place.tx.accepted is not None}
+    of_sessions = [row for row in steps if row["session"] is not None]
+    return [
+        row["id"]
+        for row in of_sessions
+        if row["session"] not in running
+        or known.get((row["charge_point"], row["evse"]), row["session"]) != row["session"]
+    ]
 
 
 def _evses(charge_point: Record, used: Collection[Key]) -> list[int]:
@@ -207,9 +230,9 @@ def _known(
     now: datetime,
     told_at: datetime | None,
 ) -> Known:
-    steps = [_step(row) for row in rows]
-    base = told(each for each in steps if each.slot is Slot.BASE)
-    tx = told(each for each in steps if each.slot is Slot.TX and session is not None and each.session == session["id"])
+    base, tx, others = _slots([_step(row) for row in rows], None if session is None else session["id"])
+    if tx.accepted is not None:
+        others = ()  # what runs there is this session
     protocol = None if charge_point["protocol"] is None else Protocol(charge_point["protocol"])
     abilities = Abilities() if protocol is None else abilities_of(names_as(protocol), charge_point["abilities"])
     target = Target(
@@ -219,19 +242,25 @@ def _known(
     unable = _unable(target, base, charge_point["booted_at"], several=several)
     reach = _reach((base, tx), charge_point, unable=unable, timing=timing, now=now)
     done = [row for row in changes if row["at"] <= now]  # what is still under way cannot be put right yet
+    doubtful = base.is_doubtful_after(charge_point["booted_at"], now, timing.patience)
+    lost = (
+        doubtful or _is_lost(base, target, changes) or _is_lost(tx, target, changes)
+        or _is_overridden(base, tx, target, changes)
+    )  # fmt: skip
+    vehicle = _vehicle(session, draws, outlet, voltage_v)
+    may_not_hold = lost or reach in {Reach.UNABLE, Reach.REFUSING} or _is_older(base, charge_point["booted_at"])
     place = Place(
         charge_point=key[0], evse=key[1], lines=outlet.lines, amps_max=outlet.amps_max, reach=reach,
         session=None if session is None else session["id"], base=base, tx=tx, keeps_tx=outlet.via is Via.TX,
         confirm_base=_is_older(base, charge_point["booted_at"]) or _is_lost(base, target, done),
         confirm_tx=_is_older(tx, charge_point["booted_at"]) or _is_lost(tx, target, done)
         or _is_overridden(base, tx, target, done),
-        lost=_is_lost(base, target, changes) or _is_lost(tx, target, changes)
-        or _is_overridden(base, tx, target, changes),
+        lost=lost, others=others, measured_a=_measured_a(vehicle, base, tx, now) if may_not_hold else 0,
         told_at=told_at,
     )  # fmt: skip
     return Known(
         place=place, target=target, protocol=protocol, seen=charge_point["seen"], unable=unable,
-        vehicle=_vehicle(session, draws, outlet, voltage_v), abilities_known=abilities.stack_level_max is not None,
+        vehicle=vehicle, abilities_known=abilities.stack_level_max is not None,
         is_online=charge_point["online"], booted_at=charge_point["booted_at"], silent_since=None if charge_point["online"] else charge_point["closed_at"],
     )  # fmt: skip
 
@@ -241,6 +270,25 @@ def _step(row: Record) -> Step:
         id=row["id"], slot=Slot(row["slot"]), amps=row["amps"], sent_at=row["sent_at"], session=row["session"],
         answered_at=row["answered_at"], accepted=row["accepted"], status=row["status"],
     )  # fmt: skip
+
+
+def _slots(steps: Sequence[Step], session: int | None) -> tuple[Told, Told, tuple[Told, ...]]:
+    """What was told to whoever comes, for this session, and for each other one."""
+    others = sorted({each.session for each in steps if each.session is not None and each.session != session})
+    return (
+        told(each for each in steps if each.slot is Slot.BASE),
+        told(each for each in steps if each.slot is Slot.TX and each.session == session and session is not None),
+        tuple(told(each for each in steps if each.slot is Slot.TX and each.session == other) for other in others),
+    )
+
+
+def _measured_a(vehicle: Vehicle | None, base: Told, tx: Told, now: datetime) -> int:
+    """What flows, rounded up, by a reading that came after the newest limit had been accepted."""
+    draw = None if vehicle is None else vehicle.draw(now)
+    held = tx.accepted or base.accepted
+    if draw is None or (held is not None and (held.answered_at or held.sent_at) >= draw.received_at):
+        return 0
+    return int(draw.amps.to_integral_value(ROUND_CEILING))
 
 
 def _unable(target: Target, base: Told, booted_at: datetime | None, *, several: bool) -> str | None:

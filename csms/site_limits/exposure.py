@@ -17,6 +17,10 @@ UNABLE = frozenset({"not_supported", "NotSupported"})
 """Outcomes that say that there is no smart charging, rather than that this profile is not liked."""
 
 
+OFFLINE = "offline"
+"""The outcome of what was certainly not sent."""
+
+
 class Slot(StrEnum):
     """BASE holds as long as it is not replaced, also for vehicles of which we have not heard; TX goes with its session."""
 
@@ -40,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One slot of an EVSE: the last limit that was accepted, and all that were sent since."""
+    """One slot of an EVSE: the newest limit that was accepted, and all that may have taken its place since."""
 
     accepted: Step | None = None
     since: tuple[Step, ...] = ()
@@ -63,21 +67,41 @@ class Told:
         """Whether an answer may still come; that of a node that died never does."""
         return any(each.answered_at is None and each.sent_at > now - patience for each in self.since)
 
+    def is_doubtful_after(self, boot: datetime | None, now: datetime, patience: timedelta) -> bool:
+        """Whether what was accepted before a boot may be gone: it was not accepted again when it was told after that."""
+        if boot is None or self.accepted is None or self.accepted.sent_at >= boot:
+            return False
+        return any(
+            each.sent_at >= boot and each.status != OFFLINE
+            for each in self.since
+            if each.accepted is False or (each.answered_at is None and each.sent_at <= now - patience)
+        )
+
     def retry_at(self, pace: timedelta) -> datetime | None:
         """When to try again after what failed, each time a bit later; None: nothing failed."""
-        if not self.since:
+        failed = [each for each in self.since if not each.accepted]
+        if not failed:
             return None
-        last = self.since[-1]
-        pause = pace * (1 << min(len(self.since) - 1, DOUBLINGS_MAX))
+        last = failed[-1]
+        pause = pace * (1 << min(len(failed) - 1, DOUBLINGS_MAX))
         return (last.answered_at or last.sent_at) + min(pause, BACKOFF_MAX)
 
 
 def told(steps: Iterable[Step]) -> Told:
-    """The steps of one slot, in the order in which they were sent."""
-    found = Told()
-    for step in sorted(steps, key=lambda each: each.id):
-        found = Told(accepted=step) if step.accepted else Told(accepted=found.accepted, since=(*found.since, step))
-    return found
+    """The steps of one slot, in the order in which they were sent.
+
+    One that was accepted only after a newer one had gone out may have taken effect after it: both count.
+    """
+    ordered = sorted(steps, key=lambda each: each.id)
+    newest = next((each for each in reversed(ordered) if each.accepted), None)
+    if newest is None:
+        return Told(since=tuple(ordered))
+    late = [
+        each
+        for each in ordered
+        if each.id < newest.id and each.accepted and each.answered_at is not None and each.answered_at > newest.sent_at
+    ]
+    return Told(accepted=newest, since=(*late, *(each for each in ordered if each.id > newest.id)))
 
 
 class Reach(StrEnum):
@@ -108,6 +132,10 @@ class Place:
     confirm_tx: bool = False
     lost: bool = False
     """Somebody took a profile of ours off, or put another in its place: what holds is not ours."""
+    others: tuple[Told, ...] = ()
+    """What was told for other sessions there that have not ended, as far as is known."""
+    measured_a: int = 0
+    """What flows by the newest reading, where that is no reading of before the limit, and the limit may not hold."""
     told_at: datetime | None = None
     """When anything was sent to its charge point last."""
 
@@ -123,11 +151,12 @@ class Place:
     @property
     def counted_a(self) -> int:
         """What counts against the connection."""
-        return max(self.base_a, self._tx_a)
+        return max(self.base_a, self._tx_a, self.measured_a)
 
     @property
     def _tx_a(self) -> int:
-        return 0 if self.session is None else min(self.amps_max, self.tx.at_most_a(0))
+        slots = self.others if self.session is None else (self.tx, *self.others)
+        return max((min(self.amps_max, each.at_most_a(0)) for each in slots), default=0)
 
     @property
     def allowed_a(self) -> int:

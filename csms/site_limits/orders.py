@@ -99,7 +99,10 @@ def _wanted(place: Place, wish: Wish | None) -> Order | None:
     if not place.keeps_tx or place.session is None or wish.session_a is None:
         return None
     if place.tx.accepted is None and not place.tx.since and not place.confirm_tx:
-        return None if wish.session_a == base_a else _order(place, Slot.TX, wish.session_a, "share")
+        # which session runs there shows by which one takes a profile
+        return (
+            None if wish.session_a == base_a and not place.others else _order(place, Slot.TX, wish.session_a, "share")
+        )
     if place.confirm_tx or not place.tx.is_settled(wish.session_a):
         return _order(place, Slot.TX, wish.session_a, "share")
     return None

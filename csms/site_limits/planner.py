@@ -24,7 +24,7 @@ from csms.protocol.vocabulary import Command, GetSettings, Outcome
 from csms.settings import Settings
 from csms.site_limits import metrics
 from csms.site_limits.books import SQL, Books, Known, Timing, names_as, read_books
-from csms.site_limits.exposure import UNABLE, Reach, Slot
+from csms.site_limits.exposure import DOUBLINGS_MAX, UNABLE, Reach, Slot
 from csms.site_limits.orders import Order
 from csms.site_limits.plan import Plan, make_plan
 from csms.site_limits.profiles import Target, cannot, clear_limit, set_limit
@@ -39,6 +39,10 @@ KEPT = timedelta(days=90)
 """How long what was told and counts no more is kept for the history."""
 FORGET_S = 6 * 3600.0
 
+WITHDRAWN = Outcome(
+    accepted=False, status="withdrawn", detail="something newer was ordered before it was sent", unsent=True
+)
+
 Send = Callable[[str, Command], Awaitable[Outcome]]
 
 
@@ -47,13 +51,14 @@ class Errand:
     """A limit that is in the books and has to be sent; `amps` None takes the profile off."""
 
     step: int
+    site: str
     known: Known
     slot: Slot
     amps: int | None
 
 
 def timing_of(settings: Settings) -> Timing:
-    """An answer may take two commands, each of which may wait as long for one before it."""
+    """An answer may take four time-outs from when it is sent: for a way to another node, the boot, the call before, itself."""
     return Timing(
         pace=timedelta(seconds=settings.site_limit_pace_s), patience=timedelta(seconds=4 * settings.call_timeout_s + 2)
     )
@@ -66,6 +71,7 @@ class SiteLimits:
         self._pool = pool
         self._interval_s = settings.site_limit_interval_s
         self._timing = timing_of(settings)
+        self._age_max = timedelta(seconds=settings.call_timeout_s)
         self._send = send
         self._changed: set[str] = set()
         self._awake = asyncio.Event()
@@ -119,7 +125,15 @@ class SiteLimits:
         if changed is None:
             self._limited = bool(sites)
         for site in sites:
-            for errand in await self.plan(site):
+            try:
+                errands = await self.plan(site)
+            except Exception as error:  # what is wrong with one site keeps no other from its limit
+                if is_unavailable(error):
+                    log.warning("site_limit_delayed", site=site, error=repr(error))
+                else:
+                    log.exception("site_limit_not_planned", site=site)
+                continue
+            for errand in errands:
                 tasks.create_task(self._run_errand(errand))
 
     async def plan(self, site: str) -> list[Errand]:
@@ -155,11 +169,7 @@ class SiteLimits:
         async with self._slots:
             try:
                 outcome = await self._tell(errand)
-                async with self._pool.acquire() as connection:
-                    await SQL.answer_step.execute(
-                        connection, id=errand.step, accepted=_is_done(errand, outcome), status=outcome.status,
-                        detail=outcome.detail,
-                    )  # fmt: skip
+                await in_transaction(self._pool, partial(_book_answer, errand, outcome))
             except Exception as error:
                 if not is_unavailable(error):
                     log.exception("site_limit_not_told", charge_point=charge_point)
@@ -173,7 +183,7 @@ class SiteLimits:
         known = errand.known
         place, target = known.place, known.target
         if errand.amps is None:
-            return await self._send(place.charge_point, clear_limit(place.evse, errand.slot))
+            return await self._send_released(errand, clear_limit(place.evse, errand.slot))
         if (
             not known.abilities_known
             and known.protocol is not None
@@ -186,9 +196,15 @@ class SiteLimits:
             return Outcome(accepted=False, status="not_supported", detail=reason)
         command: SetChargingProfile | ClearChargingProfile = set_limit(target, errand.slot, errand.amps)
         try:
-            return await self._send(place.charge_point, command)
+            return await self._send_released(errand, command)
         except CommandInvalid as invalid:
             return Outcome(accepted=False, status="invalid", detail=str(invalid))
+
+    async def _send_released(self, errand: Errand, command: Command) -> Outcome:
+        """Send it if it is still what should be sent: it may have waited long, and a newer one may have been accepted."""
+        if not await in_transaction(self._pool, partial(_release, errand, self._age_max)):
+            return WITHDRAWN
+        return await self._send(errand.known.place.charge_point, command)
 
     async def _with_abilities(self, known: Known) -> Target:
         """Asked for once after each boot; a charge point that does not say is told by the lowest level."""
@@ -218,7 +234,25 @@ async def _book(connection: Any, site: str, order: Order, known: Known) -> Erran
         connection, site=site, charge_point=order.charge_point, evse=order.evse, slot=order.slot,
         session=order.session, amps=order.amps, why=order.why,
     )  # fmt: skip
-    return Errand(step=step, known=known, slot=order.slot, amps=order.amps)
+    return Errand(step=step, site=site, known=known, slot=order.slot, amps=order.amps)
+
+
+async def _release(errand: Errand, age_max: timedelta, connection: Any) -> bool:
+    """Whether it may go out; while the site is locked, nobody orders anything newer."""
+    await SQL.lock_site.execute(connection, site=errand.site)
+    if await SQL.release_step.fetchval(connection, id=errand.step, age_max=age_max) is not None:
+        return True
+    await SQL.withdraw_step.execute(connection, id=errand.step)
+    return False
+
+
+async def _book_answer(errand: Errand, outcome: Outcome, connection: Any) -> None:
+    """One after the other for a site: what a later acceptance settles must not be accepted meanwhile."""
+    await SQL.lock_site.execute(connection, site=errand.site)
+    await SQL.answer_step.execute(
+        connection, id=errand.step, accepted=_is_done(errand, outcome), status=outcome.status, detail=outcome.detail,
+        kept=DOUBLINGS_MAX + 1,
+    )  # fmt: skip
 
 
 def _still_ours(books: Books) -> Iterator[tuple[Known, Slot]]:
@@ -239,7 +273,7 @@ async def _book_clearing(connection: Any, site: str, known: Known, slot: Slot) -
         connection, site=site, charge_point=place.charge_point, evse=place.evse, slot=slot,
         session=place.session if slot is Slot.TX else None, amps=None, why="the site has no limit any more",
     )  # fmt: skip
-    return Errand(step=step, known=known, slot=slot, amps=None)
+    return Errand(step=step, site=site, known=known, slot=slot, amps=None)
 
 
 def _is_done(errand: Errand, outcome: Outcome) -> bool:

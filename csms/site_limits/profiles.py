@@ -72,7 +72,9 @@ def set_limit(target: Target, slot: Slot, amps: int) -> SetChargingProfile:
         schedules=(ChargingSchedule(unit=unit, periods=(period,), start=LONG_AGO if is_whole else None),),
         transaction=target.transaction if slot is Slot.TX else None,
     )
-    return SetChargingProfile(evse=0 if is_whole else target.evse, profile=profile)
+    return SetChargingProfile(
+        evse=0 if is_whole else target.evse, profile=profile, stack_level_max=target.abilities.stack_level_max
+    )
 
 
 def clear_limit(evse: int, slot: Slot) -> ClearChargingProfile:

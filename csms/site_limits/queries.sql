@@ -66,19 +66,35 @@ VALUES (:charge_point::text, :evse::integer, :amps::integer, :phases::integer, :
         :absent::boolean, :actor::text);
 
 -- name: sessions_of
--- The newest session on each EVSE of a site, if it runs: neither told nor concluded to have ended; how it stands.
-SELECT s.id, s.charge_point, s.evse, s.transaction, s.created_at, n.status,
+-- Sessions that run on the EVSEs of a site, neither told nor concluded to have ended, oldest first; how they stand. One that
+-- was dropped is not billed, and its vehicle goes on charging by what it was told: until it ends, or its EVSE says that it
+-- is free, or another session that was there with it, or after it, has ended.
+WITH running AS (
+    SELECT s.*
+      FROM session s JOIN charge_point c ON c.id = s.charge_point
+     WHERE c.site = :site::text AND s.ended_at IS NULL AND s.dropped IS NULL AND s.evse > 0
+    UNION ALL
+    SELECT s.*
+      FROM session s
+     WHERE s.id IN (SELECT t.session FROM site_limit_step t JOIN charge_point c ON c.id = t.charge_point
+                     WHERE c.site = :site::text AND NOT t.settled)
+       AND s.ended_at IS NULL AND s.dropped IS NOT NULL AND s.evse > 0
+       AND NOT EXISTS (SELECT FROM session o
+                        WHERE o.charge_point = s.charge_point AND o.evse = s.evse AND o.ended_at > s.started_at)
+       AND NOT EXISTS (SELECT FROM connector n
+                        WHERE n.charge_point = s.charge_point AND n.evse = s.evse AND n.status = 'Available'
+                          AND n.reported_at > s.created_at)
+)
+SELECT s.id, s.charge_point, s.evse, s.transaction, s.created_at, s.dropped IS NOT NULL AS dropped, n.status,
        (SELECT e.charging_state FROM charging_event e
          WHERE e.session = s.id AND e.charging_state IS NOT NULL ORDER BY e.id DESC LIMIT 1) AS charging_state
-  FROM (SELECT DISTINCT ON (s.charge_point, s.evse) s.*
-          FROM session s JOIN charge_point c ON c.id = s.charge_point
-         WHERE c.site = :site::text AND s.ended_at IS NULL AND s.dropped IS NULL AND s.evse > 0
-         ORDER BY s.charge_point, s.evse, s.id DESC) s
+  FROM running s
   LEFT JOIN LATERAL (SELECT status FROM connector WHERE charge_point = s.charge_point AND evse = s.evse
                       ORDER BY reported_at DESC NULLS LAST LIMIT 1) n ON true
  WHERE NOT EXISTS (SELECT FROM charging_event e WHERE e.session = s.id AND e.kind = 'ended')
    AND NOT EXISTS (SELECT FROM event_link l JOIN charging_event e ON e.id = l.event
-                    WHERE l.session = s.id AND e.kind = 'ended');
+                    WHERE l.session = s.id AND e.kind = 'ended')
+ ORDER BY s.id;
 
 -- name: readings_of
 -- The newest readings of these sessions.
@@ -139,19 +155,53 @@ INSERT INTO site_limit_step (site, charge_point, evse, slot, session, amps, why)
 VALUES (:site::text, :charge_point::text, :evse::integer, :slot::text, :session::integer, :amps::integer, :why::text)
 RETURNING id;
 
+-- name: release_step
+-- A limit goes out now, if it still should: nothing newer was ordered for its slot, nothing has settled it, and it has not
+-- waited for long. Its time counts from here. No row: it is not sent.
+UPDATE site_limit_step t SET sent_at = clock_timestamp()
+ WHERE t.id = :id::bigint AND NOT t.settled AND t.answered_at IS NULL
+   AND t.sent_at >= clock_timestamp() - :age_max::interval
+   AND NOT EXISTS (SELECT FROM site_limit_step n
+                    WHERE n.charge_point = t.charge_point AND n.evse = t.evse AND n.slot = t.slot
+                      AND n.session IS NOT DISTINCT FROM t.session AND n.id > t.id)
+RETURNING t.id;
+
+-- name: withdraw_step
+-- A limit that was not sent, and never will be: it has changed nothing.
+UPDATE site_limit_step
+   SET answered_at = clock_timestamp(), accepted = false, status = 'withdrawn', settled = true
+ WHERE id = :id::bigint AND answered_at IS NULL;
+
 -- name: answer_step
--- What became of a limit. One that was accepted puts an end to doubt about those before it.
+-- What became of a limit. One that was accepted puts an end to doubt about those before it, save where one of them was
+-- accepted after it had gone out: which of the two holds is not known then. What counted no more, and was accepted all the
+-- same, counts again. One that failed covers failures before it that were for no more; the newest ones stay, since the
+-- next try waits the longer the more there are.
 WITH answered AS (
-    UPDATE site_limit_step
+    UPDATE site_limit_step t
        SET answered_at = clock_timestamp(), accepted = :accepted::boolean, status = :status::text, detail = :detail::text,
-           settled = settled OR (:accepted AND amps IS NULL)
-     WHERE id = :id::bigint AND answered_at IS NULL
-    RETURNING id, charge_point, evse, slot, session, accepted
+           settled = CASE WHEN :accepted
+                          THEN t.amps IS NULL
+                               AND NOT EXISTS (SELECT FROM site_limit_step n
+                                                WHERE n.charge_point = t.charge_point AND n.evse = t.evse
+                                                  AND n.slot = t.slot AND n.session IS NOT DISTINCT FROM t.session
+                                                  AND n.id > t.id AND n.accepted)
+                          ELSE t.settled END
+     WHERE t.id = :id::bigint AND t.answered_at IS NULL
+    RETURNING t.id, t.charge_point, t.evse, t.slot, t.session, t.amps, t.accepted, t.sent_at
+), earlier AS (
+    SELECT t.id, t.amps, t.accepted, t.answered_at, a.accepted AS by_accepted, a.amps AS by_amps, a.sent_at AS by_sent_at,
+           row_number() OVER (ORDER BY t.id DESC) AS age
+      FROM answered a JOIN site_limit_step t
+        ON t.charge_point = a.charge_point AND t.evse = a.evse AND t.slot = a.slot
+           AND t.session IS NOT DISTINCT FROM a.session AND t.id < a.id AND NOT t.settled
 )
 UPDATE site_limit_step t SET settled = true
-  FROM answered a
- WHERE a.accepted AND t.charge_point = a.charge_point AND t.evse = a.evse AND t.slot = a.slot
-   AND t.session IS NOT DISTINCT FROM a.session AND t.id < a.id AND NOT t.settled;
+  FROM earlier e
+ WHERE t.id = e.id
+   AND CASE WHEN e.by_accepted THEN NOT (coalesce(e.accepted, false) AND e.answered_at > e.by_sent_at)
+            ELSE e.accepted IS NOT TRUE AND e.age > :kept::integer
+                 AND (e.by_amps IS NULL OR coalesce(e.amps <= e.by_amps, false)) END;
 
 -- name: forget_steps
 -- Old ones that count no more.

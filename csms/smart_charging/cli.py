@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import IO, Any
@@ -93,7 +94,8 @@ async def set_(
         _require_sound(file.name, problems(wanted, evse=place))
         abilities = await _abilities(connection, known, timeout_s=timeout_s)
         _require_sound(file.name, problems(wanted, evse=place, abilities=abilities))
-        outcome = await _ask(connection, known, SetChargingProfile(evse=place, profile=wanted), timeout_s=timeout_s)
+        command = SetChargingProfile(evse=place, profile=wanted, stack_level_max=abilities.stack_level_max)
+        outcome = await _ask(connection, known, command, timeout_s=timeout_s)
     output.one({**said(outcome), "profile": wanted.id, "evse": place})
     finish(context, outcome)
 
@@ -209,6 +211,9 @@ async def clear(
         protocol = await require_online(connection, known)
         if protocol is not Protocol.V16 and command == ClearChargingProfile():
             raise click.UsageError(f"{protocol} clears by --id, --evse, --purpose or --stack-level; name at least one")
+        if stack_level is not None:
+            abilities = await _abilities(connection, known, timeout_s=timeout_s)
+            command = replace(command, stack_level_max=abilities.stack_level_max)
         outcome = await _ask(connection, known, command, timeout_s=timeout_s)
     output.one(said(outcome))
     finish(context, outcome)

@@ -158,6 +158,8 @@ async def all_shared(database: str, vehicles: int) -> None:
         async with connect_once(database) as connection:
             seen[:], whole = await service.show(connection, "harbour", TIMING)
         granted = [row["accepted"] for row in seen if row["session"] is not None]
+        if None in granted:
+            return False  # one has a vehicle, and has accepted no limit yet
         is_all = sum(granted) == whole["counted"] >= whole["budget"] - GAIN_A
         return len(granted) == vehicles and is_all and min(granted) >= NARROW.min_a
 

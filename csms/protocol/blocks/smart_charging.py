@@ -10,20 +10,25 @@ from csms.protocol.vocabulary import Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetChargingProfile(Command):
-    """`evse` 0: the charge point as a whole, or a default for each of its EVSEs."""
+    """`evse` 0: the charge point as a whole, or a default for each of its EVSEs.
+
+    `stack_level_max`: the highest level of this charge point, where it is known; it is not sent.
+    """
 
     evse: int
     profile: ChargingProfile
+    stack_level_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearChargingProfile(Command):
-    """Either the one profile of an id, or all that match what else is said."""
+    """Either the one profile of an id, or all that match what else is said. `stack_level_max` as in SetChargingProfile."""
 
     profile: int | None = None
     evse: int | None = None
     purpose: Purpose | None = None
     stack_level: int | None = None
+    stack_level_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,12 +23,18 @@ def accommodated(command: Command, wanted: frozenset[Accommodation], protocol: P
             if Accommodation.ONE_SETTING_PER_CALL in wanted:
                 return [GetSettings(names=(name,)) for name in names]
         case SetChargingProfile(profile=profile) if Accommodation.STACK_LEVEL_FROM_ONE in wanted:
-            return [replace(command, profile=replace(profile, stack_level=profile.stack_level + 1))]
+            level = _one_up(profile.stack_level, command.stack_level_max)
+            return [replace(command, profile=replace(profile, stack_level=level))]
         case ClearChargingProfile(stack_level=int(level)) if Accommodation.STACK_LEVEL_FROM_ONE in wanted:
-            return [replace(command, stack_level=level + 1)]
+            return [replace(command, stack_level=_one_up(level, command.stack_level_max))]
         case _:
             pass
     return [command]
+
+
+def _one_up(level: int, highest: int | None) -> int:
+    """Counted from one, but not above the highest that the charge point knows: it would refuse it."""
+    return level + 1 if highest is None else max(min(level + 1, highest), level)
 
 
 def outcome_of(command: Command, sent: Sequence[Command], outcomes: Sequence[Outcome]) -> Outcome:

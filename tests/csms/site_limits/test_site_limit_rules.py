@@ -7,11 +7,16 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from csms.protocol.blocks.charging_profile import ProfileKind, Purpose, RateUnit
 from csms.protocol.blocks.charging_profile_rules import Abilities
 from csms.protocol.blocks.charging_profile_rules import problems as profile_problems
-from csms.protocol.vocabulary import Sample
+from csms.protocol.blocks.smart_charging import ClearChargingProfile, SetChargingProfile
+from csms.protocol.quirks import Accommodation
+from csms.protocol.quirks.accommodations import accommodated
+from csms.protocol.vocabulary import Protocol, Sample
 from csms.site_limits.appetite import Draw, draw_of, is_resting, wants_a
 from csms.site_limits.exposure import Place, Reach, Slot, Step, told
 from csms.site_limits.grid import Reserve, SiteLimit, problems
@@ -175,6 +180,20 @@ def test_a_session_is_told_by_a_profile_of_its_own_on_the_highest_level_and_no_c
     assert (base.schedules[0].periods[0].limit, tx.schedules[0].periods[0].limit) == (0, 16)
 
 
+@given(st.none() | st.integers(0, 9), st.integers(0, 9))
+def test_levels_that_count_from_one_stay_within_those_of_the_charge_point(highest: int | None, level: int) -> None:
+    habits = frozenset({Accommodation.STACK_LEVEL_FROM_ONE})
+    ours = set_limit(target(abilities=Abilities(stack_level_max=highest)), Slot.TX, 16)
+    [told_] = accommodated(ours, habits, Protocol.V16)
+    theirs = ClearChargingProfile(stack_level=level, stack_level_max=highest)
+    [cleared] = accommodated(theirs, habits, Protocol.V16)
+
+    assert isinstance(told_, SetChargingProfile)
+    assert isinstance(cleared, ClearChargingProfile)
+    assert told_.profile.stack_level == (1 if highest is None else highest)
+    assert cleared.stack_level == (level + 1 if highest is None or level < highest else level)
+
+
 def test_watts_are_rounded_down_and_leave_a_rectifier_its_losses() -> None:
     dc, one = wired(is_dc=True), wired(Wiring(phases=1))
     watts = Abilities(units=frozenset({W}))
@@ -189,6 +208,8 @@ def test_a_charge_point_without_smart_charging_cannot_be_told() -> None:
 
 
 # --- what counts
+
+AMPS = st.none() | st.integers(0, 32)
 
 
 def step(id_: int, amps: int | None, *, accepted: bool | None = True, slot: Slot = Slot.BASE) -> Step:
@@ -215,6 +236,51 @@ def step(id_: int, amps: int | None, *, accepted: bool | None = True, slot: Slot
 )
 def test_the_larger_of_old_and_new_counts_until_one_is_accepted(steps: list[Step], most: int) -> None:
     assert told(reversed(steps)).at_most_a(32) == most
+
+
+@given(
+    st.lists(st.tuples(AMPS, st.integers(0, 9), st.integers(0, 9), st.sampled_from([True, False, None])), max_size=6)
+)
+def test_whatever_is_sent_late_or_answered_late_what_holds_is_counted(
+    sent: list[tuple[int | None, int, int, bool | None]],
+) -> None:
+    """`sent`: limit, when it goes out, how long until the charge point has answered, and what; None: the answer is lost."""
+    steps = []
+    effects: list[tuple[float, int | None]] = []
+    for id_, (amps, at, takes, accepted) in enumerate(sent, 1):
+        gone, back = NOON + timedelta(seconds=at), NOON + timedelta(seconds=at + takes + 0.5)
+        steps.append(
+            Step(
+                id=id_, slot=Slot.BASE, amps=amps, sent_at=gone, accepted=accepted,
+                answered_at=None if accepted is None else back,
+            )
+        )  # fmt: skip
+        if accepted:
+            effects.append((at + takes + 0.25, amps))
+    holds = max(effects, key=lambda each: each[0])[1] if effects else None
+
+    assert told(steps).at_most_a(32) >= (32 if holds is None else holds)
+
+
+@given(st.lists(st.tuples(AMPS, st.booleans()), min_size=1, max_size=20))
+def test_a_boot_takes_away_what_is_not_accepted_again(answers: list[tuple[int | None, bool]]) -> None:
+    before = step(0, 6)
+    after = [step(id_, amps, accepted=accepted) for id_, (amps, accepted) in enumerate(answers, 2)]
+    boot = NOON + timedelta(seconds=1)
+    patience = timedelta(seconds=122)
+    doubtful = told([before, *after]).is_doubtful_after(boot, NOON + timedelta(hours=1), patience)
+
+    assert doubtful == (not any(accepted for _, accepted in answers))
+    assert not told([before]).is_doubtful_after(boot, NOON + timedelta(hours=1), patience)
+
+
+def test_what_is_measured_counts_where_the_limit_may_not_hold() -> None:
+    base = told([step(1, 6)])
+    place = Place(
+        charge_point="CP", evse=1, lines=ALL, amps_max=32, reach=Reach.REFUSING, base=base, session=9, measured_a=40
+    )
+
+    assert place.counted_a == 40
 
 
 def test_what_a_session_was_told_goes_with_it() -> None:
