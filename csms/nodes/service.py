@@ -25,6 +25,8 @@ SQL = Queries.load(__package__)
 BEATS = 5
 """In a lease: so many may be lost before a node counts as dead."""
 FORGET = timedelta(hours=1)
+SPARED_S = 0.5
+"""So long another node has, or the charge point to come back, before a command that could not be sent is taken again."""
 UNBOOKED_MAX = 100_000
 """Sockets whose end could not be booked yet; beyond it the oldest are forgotten, and end with the node."""
 
@@ -65,6 +67,8 @@ class Node:
         self._urls = {"ocpp_url": "", "http_url": ""}
         self._takes = True
         self._carrying: set[asyncio.Task[None]] = set()
+        self._spared: dict[str, float] = {}
+        """Charge points whose sockets here could send nothing, and until when nothing is taken for them."""
 
     def attach(
         self,
@@ -218,7 +222,9 @@ class Node:
 
     async def _take(self) -> list[asyncpg.Record]:
         """Commands for the charge points here, in the order in which they were given."""
-        held = list(self._held())
+        now = asyncio.get_running_loop().time()
+        self._spared = {name: until for name, until in self._spared.items() if until > now}
+        held = [name for name in self._held() if name not in self._spared]
         if not held or self._deliver is None or not self._takes:
             return []
         async with self._pool.acquire() as connection:
@@ -236,6 +242,7 @@ class Node:
             outcome = await self._outcome_of(row["charge_point"], command, max(row["patience_s"], 0.1))
         async with self._pool.acquire() as connection:
             if outcome.unsent:  # its charge point may come back in time, here or elsewhere
+                self._spared[row["charge_point"]] = asyncio.get_running_loop().time() + SPARED_S
                 await SQL.give_back_command.execute(connection, id=row["id"], node=self.id)
                 await SQL.notify.execute(connection, channel=COMMANDS, payload=row["charge_point"])
                 return

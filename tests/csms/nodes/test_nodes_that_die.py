@@ -137,6 +137,17 @@ async def test_a_command_that_no_socket_took_goes_with_the_charge_point_to_anoth
     assert (first.asked, second.asked) == ([COMMAND], [COMMAND])
 
 
+async def test_a_command_that_a_dead_socket_cannot_send_is_not_tried_without_pause(start: Start, database: str) -> None:
+    async def cannot(_charge_point: str, _command: Command, _timeout_s: float) -> Outcome:
+        return NOT_SENT
+
+    node = await start(cannot)
+    async with asked(database, timeout_s=1.5) as outcome:
+        assert (await outcome).status == "offline"
+
+    assert 1 <= len(node.asked) <= 4
+
+
 async def test_a_command_waits_for_its_charge_point_as_long_as_its_asker_does(start: Start, database: str) -> None:
     peer = await start(holds=False)
     async with asked(database, timeout_s=0.2) as outcome:
