@@ -112,7 +112,8 @@ SELECT t.*
 
 -- name: told_last
 -- When the charge points of a site were sent something last.
-SELECT c.id, (SELECT t.sent_at FROM site_limit_step t WHERE t.charge_point = c.id ORDER BY t.id DESC LIMIT 1) AS at
+SELECT c.id, (SELECT t.sent_at FROM site_limit_step t
+               WHERE t.charge_point = c.id AND t.status IS DISTINCT FROM 'withdrawn' ORDER BY t.id DESC LIMIT 1) AS at
   FROM charge_point c
  WHERE c.site = :site::text;
 
