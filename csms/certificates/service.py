@@ -68,6 +68,7 @@ async def take_request(
     key = hashlib.sha256((fact.csr or f"{fact.length} characters").encode()).digest()
     async with connection.transaction():
         known = await SQL.lock_charge_point.fetchrow(connection, charge_point=charge_point)
+        assert known is not None, "only registered charge points ask"
         repeat = await SQL.open_repeat.fetchval(
             connection, charge_point=charge_point, purpose=str(fact.purpose), key=key
         )

@@ -5,10 +5,11 @@ The chain to the client CA is checked by the TLS handshake itself; here is what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -94,6 +95,18 @@ def read_certificate(der: bytes) -> ClientCertificate | CertificateFault:
         return CertificateFault.UNREADABLE
 
 
+def issuers_in(tls: Any) -> tuple[ClientCertificate, ...]:
+    """The intermediate certificates by which a peer's was verified, of an ssl.SSLObject.
+
+    Python tells them from 3.13 on (get_verified_chain). Before, there are none here: a revoked intermediate certificate
+    that a peer sends is then not noticed, only those in the files of the client CA are.
+    """
+    tell = getattr(tls, "get_verified_chain", None)
+    chain = [] if tell is None else tell()
+    read = (read_certificate(der) for der in chain[1:])
+    return tuple(each for each in read if isinstance(each, ClientCertificate))
+
+
 def _texts(name: x509.Name, kind: x509.ObjectIdentifier) -> tuple[str, ...]:
     return tuple(str(each.value) for each in name.get_attributes_for_oid(kind))
 
@@ -120,12 +133,14 @@ def certificate_fault(  # noqa: PLR0911 - one answer for each thing that can be 
     *,
     now: datetime,
     record: CertificateRecord | None = None,
+    issuers: Sequence[ClientCertificate] = (),
 ) -> CertificateFault | None:
     """Why `certificate` does not speak for `charge_point`; None: it does.
 
     A00.FR.404: O is the operator's name. A00.FR.405: CN is the unique serial number of the charge point; operators
     write the identity there as well. Validity is judged again because a resumed TLS session is not. `record`: where the
-    certificate was made through us, it speaks for nobody else than whom it was made for, whatever its CN.
+    certificate was made through us, it speaks for nobody else than whom it was made for, whatever its CN. `issuers`: the
+    intermediate certificates of the verified chain, as far as they are known.
     """
     if now < certificate.valid_from:
         return CertificateFault.NOT_YET_VALID
@@ -133,7 +148,8 @@ def certificate_fault(  # noqa: PLR0911 - one answer for each thing that can be 
         return CertificateFault.EXPIRED
     if certificate.key_bits < (RSA_BITS_MIN if certificate.is_rsa else EC_BITS_MIN):
         return CertificateFault.WEAK_KEY
-    is_listed = certificate.number in rules.revoked.get(certificate.issuer, frozenset())
+    path = (certificate, *issuers)
+    is_listed = any(each.number in rules.revoked.get(each.issuer, frozenset()) for each in path)
     if is_listed or (record is not None and record.is_revoked):
         return CertificateFault.REVOKED
     if rules.organisation is not None and certificate.organisations != (rules.organisation,):

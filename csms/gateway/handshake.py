@@ -70,7 +70,7 @@ class Admitted:
 class Encrypted:
     """The peer came by TLS. `rules` None: certificates are not asked for, so there is none. `at`: when it came.
 
-    `record`: what our books say of the certificate. `by_proxy`: TLS ended at a trusted proxy in front of us, which shows
+    `record`: what our books say of the certificate; `issuers`: those above it. `by_proxy`: TLS ended at a trusted proxy in front of us, which shows
     us no certificate.
     """
 
@@ -78,6 +78,7 @@ class Encrypted:
     certificate: ClientCertificate | CertificateFault | None = None
     rules: CertificateRules | None = None
     record: CertificateRecord | None = None
+    issuers: Sequence[ClientCertificate] = ()
     by_proxy: bool = False
 
 
@@ -229,7 +230,9 @@ def _admit_by_certificate(charge_point: ChargePoint, tls: Encrypted) -> Admitted
         case CertificateFault() as fault:
             return _bad_certificate(fault)
         case ClientCertificate() as certificate:
-            fault_or_none = certificate_fault(certificate, charge_point, tls.rules, now=tls.at, record=tls.record)
+            fault_or_none = certificate_fault(
+                certificate, charge_point, tls.rules, now=tls.at, record=tls.record, issuers=tls.issuers
+            )
             if fault_or_none is not None:
                 return _bad_certificate(fault_or_none)
             return Admitted(

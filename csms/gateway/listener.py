@@ -24,9 +24,10 @@ from websockets.typing import Subprotocol
 
 from csms.charge_points.charge_point import ChargePoint
 from csms.database.errors import DatabaseUnavailable
+from csms.files.places import open_files_max
 from csms.gateway import metrics
 from csms.gateway.application import Application, DatabaseHealth
-from csms.gateway.client_certificate import ClientCertificate, read_certificate
+from csms.gateway.client_certificate import ClientCertificate, issuers_in, read_certificate
 from csms.gateway.damper import Damper
 from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, identity_of, shown
 from csms.gateway.peculiarities import (
@@ -67,7 +68,8 @@ def connections_max(settings: Settings) -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = Path("/proc/self/fd")
     open_now = sum(1 for _ in files.iterdir()) if files.exists() else 0
-    return max(1, int(limit * OPEN_FILES_SHARE) - open_now - settings.database_pool_size)
+    others = open_now + settings.database_pool_size + open_files_max(settings)
+    return max(1, int(limit * OPEN_FILES_SHARE) - others)
 
 
 def _extensions() -> list[ServerPerMessageDeflateFactory]:
@@ -194,7 +196,6 @@ class Listener:
             proxies=self._settings.proxy_protocol_from,
             admit_one=self._has_room,
             make_socket=self._accepted_connection,
-            lost=self._lost,
             refused=self._opening_refused,
             open_timeout_s=self._settings.open_timeout_s,
             close_timeout_s=self._settings.close_timeout_s,
@@ -244,7 +245,7 @@ class Listener:
                 next_step="replace the file, then send SIGHUP to csms serve",
             )
 
-    def _accepted_connection(self) -> ChargePointSocket:
+    def _accepted_connection(self, _: str) -> ChargePointSocket:
         """What websockets makes of each plain socket, for one that was accepted elsewhere."""
         assert self._server is not None
 
@@ -282,11 +283,13 @@ class Listener:
             and charge_point.comes_by_certificate
         ):
             record = await self._application.on_record(certificate.issuer, certificate.number)
-        return Encrypted(at=datetime.now(UTC), certificate=certificate, rules=rules, record=record)
+        return Encrypted(
+            at=datetime.now(UTC), certificate=certificate, rules=rules, record=record, issuers=issuers_in(tls)
+        )
 
     # --- one socket ---
 
-    def _has_room(self) -> bool:
+    def _has_room(self, _: str = "") -> bool:
         if self._open < self._open_max:
             return True
         self._refused("connections_max", remote="any")

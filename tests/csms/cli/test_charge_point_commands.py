@@ -133,6 +133,26 @@ async def test_settings_are_read_and_changed(shop: Installation, protocol: str) 
     assert refused.json["outcome"] in {"Rejected", "NotSupported", "UnknownComponent", "UnknownVariable"}
 
 
+async def test_credentials_and_secrets_are_no_settings_as_others_and_a_socket_is_closed_by_command(
+    shop: Installation,
+) -> None:
+    async with shop.simulated("CMD-SECRET", "ocpp1.6"):
+        own = [
+            await shop.csms("cp", "config", "set", "CMD-SECRET", name, value)
+            for name, value in (("AuthorizationKey", "0" * 40), ("SecurityCtrlr.BasicAuthPassword", "-"))
+        ]
+        open_secret = await shop.csms("cp", "config", "set", "CMD-SECRET", "VendorWiFiPassword", "hunter22")
+        by_stdin = await shop.csms("cp", "config", "set", "CMD-SECRET", "VendorWiFiPassword", "-", stdin=b"hunter22\n")
+        closed = await shop.data("cp", "disconnect", "CMD-SECRET", "--reason", "moved away")
+
+    assert [(each.code, "csms cp password rotate" in each.err) for each in own] == [(5, True)] * 2
+    assert (open_secret.code, "stdin" in open_secret.err, "hunter22" in open_secret.err) == (2, True, False)
+    assert by_stdin.code in {0, 5}, "it went out; a charge point may know no such setting"
+    assert closed == {"outcome": "Accepted"}
+    assert '"socket_closed_by_operator"' in shop.log_path.read_text()
+    assert "hunter22" not in shop.log_path.read_text()
+
+
 async def test_all_settings_are_read_where_none_is_named(shop: Installation) -> None:
     async with shop.simulated("CMD-CONF-ALL", "ocpp1.6"):
         read = await shop.data("cp", "config", "get", "CMD-CONF-ALL")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from gateway_room import Running, a_charge_point, eventually, running
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from csms.gateway.client_certificate import (
     CertificateRules,
     ClientCertificate,
     certificate_fault,
+    issuers_in,
     read_certificate,
 )
 
@@ -367,6 +369,23 @@ def test_a_certificate_of_ours_speaks_for_whom_it_was_made_until_it_is_revoked(
     charge_point = a_charge_point("CP-1")
 
     assert certificate_fault(a_certificate(), charge_point, RULES, now=NOW, record=record) is fault
+
+
+def test_a_revoked_certificate_above_it_revokes_it_where_python_tells_the_chain(clients: Authority) -> None:
+    class Told:
+        """What ssl.SSLObject is from Python 3.13 on."""
+
+        def get_verified_chain(self) -> list[bytes]:
+            files = (clients.signed("CP-1").certificate, clients.file)
+            return [x509.load_pem_x509_certificate(each.read_bytes()).public_bytes(Encoding.DER) for each in files]
+
+    [above] = issuers_in(Told())
+    rules = CertificateRules(revoked={above.issuer: frozenset({above.number})})
+    point = a_charge_point("CP-1")
+
+    assert issuers_in(object()) == ()
+    assert certificate_fault(a_certificate(), point, rules, now=NOW) is None
+    assert certificate_fault(a_certificate(), point, rules, now=NOW, issuers=[above]) is CertificateFault.REVOKED
 
 
 @given(st.binary(max_size=300))
