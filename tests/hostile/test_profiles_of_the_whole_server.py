@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices
 from csms.credentials import service
 from csms.database.pool import connect_once
+from csms.protocol.vocabulary import Registration
+from csms.quirks.service import LOOK_EVERY_S
 from tests.faults.world import commission, free_port, furnish, serving, until
 from tests.hostile.peers import charge_point
 from tests.hostile.test_tls_of_the_whole_server import Pki, heard, pki, wss
@@ -73,3 +76,33 @@ async def test_what_a_charge_point_has_reached_it_keeps(database: str, data_home
     assert (with_tls, with_certificate) == ((2, None), (3, None))
     assert (back, again) == (403, 403)
     assert lowered.security_profile == 1
+
+
+async def test_an_operator_s_word_ends_the_open_socket(database: str, data_home: Path, pki: Pki) -> None:
+    """A new password, a rejection: each through the database, as from any node."""
+    port, data_dir = free_port(), data_home / "data"
+    given = {
+        name: tuple(value.split(",")) if isinstance(value, str) else value for name, value in pki.settings().items()
+    }
+    async with serving(database, data_dir, tls_port=port, **given) as running, connect_once(database) as connection:
+        await furnish(database)
+        password = (await commission(database, data_dir, ["CP-1"]))["CP-1"]
+        key = charge_points.load_password_key(data_dir)
+
+        async def ended(socket: Any) -> int:
+            async with asyncio.timeout(20):
+                await socket.wait_closed()
+            assert socket.close_code is not None
+            return int(socket.close_code)
+
+        async with charge_point(running.ocpp_url, "CP-1", password) as socket:
+            assert await heard(socket, "with the old password")
+            await asyncio.sleep(LOOK_EVERY_S + 1)  # a node begins by looking what there is
+            await charge_points.change(connection, "CP-1", Choices(password="another-one-of-16"), key=key)
+            by_password = await ended(socket)
+        async with charge_point(running.ocpp_url, "CP-1", "another-one-of-16") as socket:
+            assert await heard(socket, "with the new one")
+            await charge_points.change(connection, "CP-1", Choices(registration=Registration.REJECTED), key=key)
+            rejected = await ended(socket)
+
+    assert (by_password, rejected) == (1008, 1008)
