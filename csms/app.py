@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +28,7 @@ from csms.database.health import DatabaseHealth
 from csms.database.migrate import migrate
 from csms.database.partitions import drop_frame_partitions, ensure_frame_partitions
 from csms.database.pool import connect_once, is_unavailable, open_pool
+from csms.files.places import POOL_SIZE as FILES_POOL_SIZE
 from csms.files.server import FileServer
 from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
@@ -75,7 +77,10 @@ class Running:
 class Server:
     """One node: everything between the sockets and Postgres."""
 
-    def __init__(self, settings: Settings, dsn: str, pool: asyncpg.Pool[Any]) -> None:
+    def __init__(
+        self, settings: Settings, dsn: str, pool: asyncpg.Pool[Any], files_pool: asyncpg.Pool[Any] | None
+    ) -> None:
+        """`files_pool`: where files are served, so that facts never wait behind files."""
         self._settings = settings
         self._dsn = dsn
         self._pool = pool
@@ -112,7 +117,7 @@ class Server:
         self.site_limits = SiteLimits(pool, settings, send=self._send)
         self.reception.attach(changed=self.site_limits.wake)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
-        self.files = FileServer(settings, pool) if settings.files_are_served else None
+        self.files = None if files_pool is None else FileServer(settings, files_pool)
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
         self.node.attach(deliver=self._deliver, held=self._held, superseded=self._give_way)
 
@@ -306,14 +311,24 @@ async def run_server(
     """Migrate unless that was done, serve on the database of `dsn` until stopped, drain."""
     if not migrated:
         await migrate(dsn)
-    pool = await open_pool(dsn, size=settings.database_pool_size)
-    try:
-        server = Server(settings, dsn, pool)
+    async with AsyncExitStack() as pools:
+        pool = await pools.enter_async_context(_pool(dsn, settings.database_pool_size))
+        files_pool = None
+        if settings.files_are_served:
+            files_pool = await pools.enter_async_context(_pool(dsn, FILES_POOL_SIZE))
+        server = Server(settings, dsn, pool, files_pool)
         if handle_signals:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, server.stop)
         await server.run(started=started)
+
+
+@asynccontextmanager
+async def _pool(dsn: str, size: int) -> AsyncIterator[asyncpg.Pool[Any]]:
+    pool = await open_pool(dsn, size=size)
+    try:
+        yield pool
     finally:
         try:
             async with asyncio.timeout(5):

@@ -80,6 +80,10 @@ class Settings(BaseModel):
     files_plain: bool = Field(default=False, validate_default=True)
     """Files without TLS: for charge points that know no better, or behind a proxy that encrypts."""
     files_upload_bytes_max: int = Field(default=256 * 1024 * 1024, ge=1024)
+    files_connections_max: int = Field(default=500, ge=1)
+    """At most; fewer where few files may be open. Per worker."""
+    files_connections_max_per_address: int = Field(default=100, ge=1)
+    """From one IPv4 address or IPv6 /64: raise it where more charge points than that come through one NAT at once."""
     files_retention_days: int = Field(default=90, ge=1)
     """How long logs that charge points have sent are kept."""
     http_host: str = "127.0.0.1"

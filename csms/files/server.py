@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,21 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from csms.database.pool import is_unavailable
-from csms.files import service
+from csms.files import metrics, service
 from csms.files.cache import Copies
 from csms.files.endpoint import Endpoint
 from csms.files.exchange import PEER, Receive, Scope, Send
+from csms.files.places import Places, connections_max
+from csms.gateway import proxy_protocol
+from csms.gateway.damper import Damper
+from csms.gateway.port import AcceptingPort
+from csms.gateway.proxy_protocol import Proxied
 from csms.gateway.tls import Tls, TlsFilesInvalid, load_tls
 from csms.settings import Settings
 
-CONNECTIONS_MAX = 1000
 HEAD_S = 20.0
-"""So long may the head of a request take."""
+"""So long may everything take up to the end of a request's head: what a proxy says, TLS, and the head itself."""
+SHUTDOWN_S = 5.0
 IDLE_S = 60.0
 LOOK_AT_CERTIFICATES_S = 30.0
 TIDY_S = 3600.0
@@ -40,14 +45,21 @@ class FileServer(uvicorn.Server):
     """One task among ours. `url` is where it listens; where charge points see it is a setting."""
 
     def __init__(self, settings: Settings, pool: asyncpg.Pool[Any]) -> None:
-        """Raises:
-        TlsFilesInvalid: a file of TLS cannot be used.
+        """`pool`: for files alone.
+
+        Raises:
+            TlsFilesInvalid: a file of TLS cannot be used.
         """
         self._settings = settings
         self._pool = pool
         self._copies = Copies(settings.data_dir / "files", pool)
         self._tls = _tls(settings)
         self._read_at = _changed_at(settings)
+        self._places = Places(
+            most=connections_max(settings), most_per_address=settings.files_connections_max_per_address
+        )
+        self._damper = Damper()
+        self._port: AcceptingPort | None = None
         self._listening: socket.socket | None = None
         self._is_listening = asyncio.Event()
         app = Endpoint(pool, self._copies, idle_s=IDLE_S, retry_after_s=settings.retry_after_s)
@@ -56,7 +68,6 @@ class FileServer(uvicorn.Server):
                 app,
                 http=GuardedProtocol, ws="none", lifespan="off", loop="none", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False, interface="asgi3",
-                ssl_context_factory=None if self._tls is None else self._context,
             )
         )  # fmt: skip
 
@@ -74,16 +85,29 @@ class FileServer(uvicorn.Server):
                 "files_url_not_set", url=self.public_url,
                 next_step="charge points elsewhere do not find files there: set --files-url to what they can reach",
             )  # fmt: skip
+        self._port = AcceptingPort(
+            self._listening,
+            None if self._tls is None else self._tls.context,
+            proxies=self._settings.proxy_protocol_from,
+            admit_one=self._has_room,
+            make_socket=self._make_connection,
+            refused=self._refused,
+            open_timeout_s=HEAD_S,
+            close_timeout_s=SHUTDOWN_S,
+        )
         self._is_listening.set()
         async with asyncio.TaskGroup() as tasks:
             chores = [tasks.create_task(self._watch_certificates()), tasks.create_task(self._tidy())]
-            await self.serve(sockets=[self._listening])
+            await self.serve(sockets=[])  # they are accepted by our own port
+            await self._port.wait_closed()
             for each in chores:
                 each.cancel()
         self._copies.close()
 
     def stop(self) -> None:
         self.should_exit = True
+        if self._port is not None:
+            self._port.stop_accepting()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -105,9 +129,29 @@ class FileServer(uvicorn.Server):
         host = "127.0.0.1" if host in WILDCARDS else host
         return f"{'http' if self._tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def _context(self, *_: object) -> ssl.SSLContext:
-        assert self._tls is not None, "only where TLS is on"
-        return self._tls.context
+    # --- connections
+
+    def _address(self, remote: str) -> str | None:
+        return None if proxy_protocol.trusted(remote, self._settings.proxy_protocol_from) else remote
+
+    def _has_room(self, remote: str) -> bool:
+        address = self._address(remote)
+        if self._places.has_room(address):
+            return True
+        self._refused("connections_max" if self._places.has_room_for(address) else "address_max", remote=remote)
+        return False
+
+    def _make_connection(self, remote: str) -> GuardedProtocol:
+        return GuardedProtocol(
+            self.config, self.server_state, {}, places=self._places, address=self._address(remote),
+            refused=self._refused,
+        )  # fmt: skip
+
+    def _refused(self, reason: str, *, remote: str, **told: str) -> None:
+        """Each is counted, and logged once a minute."""
+        metrics.REQUESTS.labels("none", reason).inc()
+        if (since := self._damper.admit(reason, now=asyncio.get_running_loop().time())) is not None:
+            log.warning("file_connections_refused", reason=reason, remote=remote, count=since, **told)
 
     # --- chores
 
@@ -148,29 +192,48 @@ class FileServer(uvicorn.Server):
 class GuardedProtocol(H11Protocol):
     """uvicorn's HTTP/1 with an end to waiting for a request, and with the connection at the application's hand."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, places: Places, address: str | None, refused: Callable[..., None], **kwargs: Any
+    ) -> None:
+        """Takes a place. `address` None: a proxy says whose it is."""
         super().__init__(*args, **kwargs)
         inner = self.app
-        self._too_slow: asyncio.TimerHandle | None = None
+        self.proxied: Proxied | None = None
+        self._places = places
+        self._address = address
+        self._refused = refused
+        self._is_asked = False
+        places.take(address)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            if self._too_slow is not None:
-                self._too_slow.cancel()
+            self._is_asked = True
             scope[PEER] = self.transport
             await inner(scope, receive, send)
 
         self.app = app
 
+    def opening_failed(self) -> None:
+        self._places.give_back(self._address)
+
+    def abort_if_opening(self) -> None:
+        if not self._is_asked:
+            self.transport.abort()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
-            transport.abort()
+        remote = None if self.proxied is None else self.proxied.remote
+        if remote is None:
             return
-        self._too_slow = self.loop.call_later(HEAD_S, transport.abort)
+        self.client = (remote, 0)
+        if self._places.has_room_for(remote):
+            self._address = remote
+            self._places.name(remote)
+        else:
+            self._refused("address_max", remote=remote)
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._too_slow is not None:
-            self._too_slow.cancel()
+        self._places.give_back(self._address)
         super().connection_lost(exc)
 
 

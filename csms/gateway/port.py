@@ -10,15 +10,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
-from websockets.protocol import State
 
 from csms.gateway import proxy_protocol
 from csms.gateway.proxy_protocol import HeaderInvalid, HeaderMissing, Networks, Proxied
 from csms.gateway.tls_failures import explain
-from csms.gateway.websocket import ChargePointSocket
 
 ACCEPT_PAUSE_S = 0.1
 """After a failure to accept, such as no file left: others need the time to give some back."""
@@ -31,6 +29,18 @@ class _Refused(Protocol):
     def __call__(self, reason: str, *, remote: str, **told: str) -> None: ...
 
 
+class Opening(Protocol):
+    """What becomes of an accepted socket: an asyncio protocol that has taken a place, and is told how it was opened."""
+
+    proxied: Proxied | None
+
+    def opening_failed(self) -> None:
+        """No connection has come of it: it gives its place back."""
+
+    def abort_if_opening(self) -> None:
+        """The deadline is here, by which it must have been asked for something."""
+
+
 class AcceptingPort:
     """`context` may be replaced at any time; handshakes that begin later take the new one. None: no TLS here."""
 
@@ -40,14 +50,13 @@ class AcceptingPort:
         context: ssl.SSLContext | None,
         *,
         proxies: Networks,
-        admit_one: Callable[[], bool],
-        make_socket: Callable[[], ChargePointSocket],
-        lost: Callable[[], None],
+        admit_one: Callable[[str], bool],
+        make_socket: Callable[[str], Opening],
         refused: _Refused,
         open_timeout_s: float,
         close_timeout_s: float,
     ) -> None:
-        """`make_socket` takes a place, which `lost` gives back where no connection came of it.
+        """`make_socket` takes a place; both it and `admit_one` are told whose socket it is, which may be a proxy.
 
         Sockets from `proxies` must begin with a PROXY header, and no others may.
         """
@@ -56,7 +65,6 @@ class AcceptingPort:
         self._proxies = proxies
         self._admit_one = admit_one
         self._make_socket = make_socket
-        self._lost = lost
         self._refused = refused
         self._open_timeout_s = open_timeout_s
         self._close_timeout_s = close_timeout_s
@@ -81,37 +89,37 @@ class AcceptingPort:
                         self._refused("accept_failed", remote="any", next_step=str(trouble))
                         await asyncio.sleep(ACCEPT_PAUSE_S)
                         continue
-                    if self._admit_one():
-                        openings.create_task(self._open(peer, str(address[0])))
+                    remote = str(address[0])
+                    if self._admit_one(remote):
+                        openings.create_task(self._open(peer, remote, self._make_socket(remote)))
                     else:
                         peer.close()  # to say more would cost the handshake that there is no room for
         finally:
             self._listening.close()
 
-    async def _open(self, peer: socket.socket, remote: str) -> None:
+    async def _open(self, peer: socket.socket, remote: str, opening: Opening) -> None:
         """Header and TLS, and the websocket's handshake after them, have as long as the latter alone has elsewhere."""
         deadline = self._loop.time() + self._open_timeout_s
-        websocket = self._make_socket()
         try:
             if proxy_protocol.trusted(remote, self._proxies):
-                websocket.proxied = await self._proxied(peer, remote, deadline)
-                if websocket.proxied is None:
+                opening.proxied = await self._proxied(peer, remote, deadline)
+                if opening.proxied is None:
                     peer.close()
-                    self._lost()
+                    opening.opening_failed()
                     return
-                remote = websocket.proxied.remote or remote
-            await self._hand_over(peer, websocket)
+                remote = opening.proxied.remote or remote
+            await self._hand_over(peer, opening)
         except OSError as error:
-            self._lost()
+            opening.opening_failed()
             failure = explain(error)
             self._refused(failure.reason, remote=remote, next_step=failure.next_step)
         except Exception:
-            self._lost()
+            opening.opening_failed()
             log.exception("opening_failed", remote=remote)
         else:
-            self._loop.call_at(deadline, _abort_if_opening, websocket)
+            self._loop.call_at(deadline, opening.abort_if_opening)
 
-    async def _hand_over(self, peer: socket.socket, websocket: ChargePointSocket) -> None:
+    async def _hand_over(self, peer: socket.socket, opening: Opening) -> None:
         tls: dict[str, Any] = {}
         if self.context is not None:
             tls = {
@@ -119,7 +127,7 @@ class AcceptingPort:
                 "ssl_handshake_timeout": self._open_timeout_s,
                 "ssl_shutdown_timeout": self._close_timeout_s,
             }
-        await self._loop.connect_accepted_socket(lambda: websocket, peer, **tls)
+        await self._loop.connect_accepted_socket(lambda: cast("asyncio.Protocol", opening), peer, **tls)
 
     # --- what the proxy says ---
 
@@ -149,8 +157,3 @@ class AcceptingPort:
                 raise ConnectionResetError
             data += read
         return data
-
-
-def _abort_if_opening(websocket: ChargePointSocket) -> None:
-    if websocket.protocol.state is State.CONNECTING:
-        websocket.transport.abort()

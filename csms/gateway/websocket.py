@@ -91,6 +91,17 @@ class ChargePointSocket(ServerConnection):
         except TimeoutError:
             self.transport.abort()
 
+    # --- opened by a port of ours ---
+
+    def opening_failed(self) -> None:
+        """TLS, or the header of a proxy before it, has come to nothing."""
+        self._on_lost()
+
+    def abort_if_opening(self) -> None:
+        """The deadline for the handshake is here."""
+        if self.protocol.state is State.CONNECTING:
+            self.transport.abort()
+
     # --- hooks of websockets ---
 
     def data_received(self, data: bytes) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from csms.settings import Settings
 
-BESIDE_POOL = 12
-"""Connections of a node beyond its pool: 8 to hear outcomes from other nodes, listening, health, housekeeping."""
+BESIDE_POOL = 16
+"""Connections of a node beyond its pool: 8 to hear outcomes from other nodes, 4 for files, listening, health,
+housekeeping.
+"""
 FOR_OTHERS = 20
 """Left to commands, backups and the administrator."""
 

@@ -293,7 +293,7 @@ async def test_no_secret_of_an_address_is_logged_or_kept(room: Room) -> None:
 async def test_who_sends_no_request_or_no_end_of_it_is_let_go(
     pool: asyncpg.Pool[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_server, "HEAD_S", 0.3)
+    monkeypatch.setattr(file_server, "HEAD_S", 2.0)
     monkeypatch.setattr(file_server, "IDLE_S", 0.3)
     async with opened(pool, tmp_path) as room:
         url = await room.inbox()

