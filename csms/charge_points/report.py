@@ -96,8 +96,8 @@ async def collect(
 def _part(charge_point: ChargePoint, row: Record) -> SettingsReported | None:
     """What a kept frame tells, None where it is no part of a report.
 
-    A frame that was too long to be kept whole has lost its end: unless it said `tbc` before, nobody knows whether
-    another part follows, and the report does not count as complete.
+    Of a frame that was too long only the head is kept: nobody knows whether another part follows, and the report does
+    not count as complete. What the part told is kept as settings all the same.
     """
     if row["direction"] != "in" or row["action"] != ACTION:
         return None
