@@ -153,11 +153,13 @@ async def test_the_door_learns_whose_a_certificate_is_and_that_a_told_number_is_
     issuer, number = made.issuer.public_bytes(), made.serial_number
     before = await room.certificates.on_record(issuer, number)
     newest = (await room.rows())[0]
+    changed_at = await room.pool.fetchval("SELECT changed_at FROM charge_point WHERE id = 'CP-1'")
     await room.pool.execute(
         "INSERT INTO certificate_revocation (certificate, reason, actor) VALUES ($1, 'superseded', 'operator')",
         newest["certificate"],
     )
     after = await room.certificates.on_record(issuer, number)
+    told_at = await room.pool.fetchval("SELECT changed_at FROM charge_point WHERE id = 'CP-1'")
     await room.pool.execute("UPDATE charge_point SET security_profile = 3")
     anothers = []
     for told in ("SN-1", "cp-2", "sn-2"):
@@ -171,6 +173,7 @@ async def test_the_door_learns_whose_a_certificate_is_and_that_a_told_number_is_
     assert await room.certificates.on_record(issuer, number + 1) is None
     assert await room.certificates.on_record(b"another", number) is None
     assert anothers == [False, True, True]
+    assert told_at > changed_at, "nodes look for what has changed, and end the socket"
 
 
 @pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
