@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -375,10 +376,12 @@ async def test_a_known_charge_point_needs_no_boot() -> None:
 
 async def test_what_the_operator_changes_holds_for_the_open_socket() -> None:
     async with running() as room, room.station() as station:
-        rejected: ChargePoint = a_charge_point(registration=Registration.REJECTED)
-        room.gateway.update(rejected)
-
+        pending: ChargePoint = a_charge_point(registration=Registration.PENDING)
+        room.gateway.update(pending)
         assert (await station.call("Heartbeat", {}))[2] == "SecurityError"
+
+        room.gateway.update(replace(pending, registration=Registration.REJECTED))
+        assert await station.closed() == 1008
 
 
 async def test_messages_of_one_charge_point_are_handled_in_order_and_all_answered() -> None:
