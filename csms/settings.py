@@ -64,7 +64,10 @@ class Settings(BaseModel):
     tls_client_organisation: str | None = Field(default=None, min_length=1)
     """What O in the certificate of a charge point must be (A00.FR.404); unset: any that the client CA signs."""
     proxy_protocol_from: tuple[IPvAnyNetwork, ...] = ()
-    """Proxies in front of us, as addresses or networks: their sockets must begin with a PROXY header (RULES.md 25)."""
+    """Proxies in front of us, as addresses or networks: their sockets must begin with a PROXY header (RULES.md 25).
+
+    So it is on the port for files: without it all who come through a proxy there count as one address.
+    """
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that share the ports; each is a node of its own. Linux only."""
     reuse_port: bool = False
