@@ -124,7 +124,7 @@ async def test_no_secret_is_kept_anywhere(database: str, data_home: Path, protoc
         }  # fmt: skip
 
     assert changed.startswith("0 ")
-    assert refused.startswith("2 ")
+    assert refused.startswith("5 ")
     assert "csms cp password rotate" in refused
     assert "csms_security_events" in everything["HTTP"]
     new = json.loads(rotated.removeprefix("0 "))["password"]
