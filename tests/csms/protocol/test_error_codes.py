@@ -57,9 +57,7 @@ def test_infinite_numbers_of_a_2_0_1_sample_break_a_property_not_a_type():
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
-@pytest.mark.parametrize(
-    ("action", "code"), [("CustomOperation", "NotImplemented"), ("Reset", "NotSupported")]
-)
+@pytest.mark.parametrize(("action", "code"), [("CustomOperation", "NotImplemented"), ("Reset", "NotSupported")])
 def test_unknown_actions_and_actions_of_others_have_their_own_codes(protocol, action, code):
     refusal = translator(protocol).read(action, {}, charge_point=CHARGE_POINT, received_at=RECEIVED_AT)
 
