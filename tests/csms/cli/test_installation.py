@@ -23,7 +23,7 @@ COMMANDS = {
     },
     "completion": None,
     "cp": {
-        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "doctor", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
