@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import asyncpg
 import click
 
-from billing import CliError, ExitCode, Output
+from billing import ExitCode, Output
+from csms.charge_points import fleet
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import require_online, require_server
-from csms.cli.context import database, default_actor, settings_of
-from csms.database.migrate import migrate
-from csms.database.pool import open_pool
-from csms.local_lists.fleet import for_each, progress_bar
+from csms.cli.context import default_actor, open_pool_of
 from csms.nodes.routing import ask
 from csms.protocol.vocabulary import Command, Outcome, Protocol
-from csms.sites import service as sites
 
 Row = dict[str, object]
 Listed = Mapping[str, Any]
@@ -79,39 +74,16 @@ async def ask_each(
 
         return {"id": now["id"], **await work(connection, now["id"], Protocol(now["protocol"]), send)}
 
-    async with _pool(context, size=parallel) as pool:
+    async with open_pool_of(context, size=parallel) as pool:
         async with pool.acquire() as connection:
-            chosen = [each for each in await _chosen(connection, id_, site) if keep(each)]
+            chosen = [each for each in await fleet.chosen(connection, id_, site, purpose="to ask") if keep(each)]
             if id_ is None:
                 await require_server(connection)
             elif not dry_run:
                 await require_online(connection, await charge_points.get(connection, id_))
-        with progress_bar(what, len(chosen)) as advance:
-            rows = await for_each(pool, chosen, one, parallel=max(1, min(parallel, len(chosen))), advance=advance)
+        with fleet.progress_bar(what, len(chosen)) as advance:
+            rows = await fleet.for_each(pool, chosen, one, parallel=max(1, min(parallel, len(chosen))), advance=advance)
     _report(context, output, rows, columns=columns, single=id_ is not None)
-
-
-@asynccontextmanager
-async def _pool(context: click.Context, *, size: int) -> AsyncIterator[asyncpg.Pool[Any]]:
-    async with database(settings_of(context), "attach_or_own") as dsn:
-        await migrate(dsn)
-        pool = await open_pool(dsn, size=size, name="csms cli")
-        try:
-            yield pool
-        finally:
-            await pool.close()
-
-
-async def _chosen(connection: Any, id_: str | None, site: str | None) -> list[Mapping[str, Any]]:
-    if id_ is not None:
-        known = await charge_points.get(connection, id_)
-        return await charge_points.list_charge_points(connection, identity=known.id)
-    if site is not None:
-        await sites.get(connection, site)
-    found = await charge_points.list_charge_points(connection, site=site)
-    if not found:
-        raise CliError("no charge point to ask", "see csms cp list", ExitCode.NOT_FOUND)
-    return found
 
 
 def _report(

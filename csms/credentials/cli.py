@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import click
 
 from billing import CliError, ExitCode, Output, Refused, async_command, output_options
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import require_online, require_server, timeout_option
+from csms.charge_points.fleet import for_each, progress_bar
 from csms.charge_points.password_option import ask_for_password, takes_password
 from csms.charge_points.service import Choices
-from csms.cli.context import connect, database, default_actor, settings_of
+from csms.cli.context import connect, default_actor, open_pool_of, settings_of
 from csms.credentials import service
 from csms.credentials.change import ChangeState
 from csms.credentials.service import new_password
-from csms.database.migrate import migrate
-from csms.database.pool import open_pool
-from csms.local_lists.fleet import for_each, progress_bar
 from csms.nodes.routing import ask
 from csms.sites import service as sites
 
@@ -94,7 +91,7 @@ async def rotate(
     """
     if [id_ is not None, site is not None, everywhere].count(True) != 1:
         raise click.UsageError("name one charge point, or --site SITE, or --all")
-    async with _pool(context, size=parallel) as pool:
+    async with open_pool_of(context, size=parallel) as pool:
         async with pool.acquire() as connection:
             choice = _Choice(
                 key=await _key(context, connection), actor=default_actor(), timeout_s=timeout_s, dry_run=dry_run,
@@ -125,17 +122,6 @@ async def _key(context: click.Context, connection: Any) -> bytes:
     key = charge_points.load_password_key(settings.data_dir, settings.password_key)
     await charge_points.require_password_key(connection, key)
     return key
-
-
-@asynccontextmanager
-async def _pool(context: click.Context, *, size: int) -> AsyncIterator[asyncpg.Pool[Any]]:
-    async with database(settings_of(context), "attach_or_own") as dsn:
-        await migrate(dsn)
-        pool = await open_pool(dsn, size=size, name="csms cli")
-        try:
-            yield pool
-        finally:
-            await pool.close()
 
 
 async def _chosen(connection: Any, id_: str | None, site: str | None, *, dry_run: bool) -> list[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from billing import INSTANT, SESSION_ID, CliError, ExitCode, Output, Refused, async_command, output_options
+from billing import INSTANT, SESSION_ID, CliError, ExitCode, Output, async_command, output_options
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
@@ -96,14 +96,7 @@ async def set_(
 
 async def _transaction(connection: Any, charge_point: ChargePoint, session: int) -> str:
     """The transaction of a session that runs here."""
-    row = await listing.get(connection, session)
-    if row["charge_point"] != charge_point.id:
-        raise CliError(
-            f"session {session} is of {row['charge_point']}, not of {charge_point.id}", "see csms session list",
-            ExitCode.NOT_FOUND,
-        )  # fmt: skip
-    if row["ended_at"] is not None:
-        raise Refused(f"session {session} has ended", "a message for a session needs one that runs")
+    row = await listing.running(connection, session, charge_point=charge_point.id, what="a message for a session")
     return str(row["transaction_id"])
 
 

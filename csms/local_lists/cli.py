@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import asyncpg
 import click
 
-from billing import CliError, ExitCode, Output, async_command, output_options
+from billing import ExitCode, Output, async_command, output_options
+from csms.charge_points import fleet
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import require_online, require_server, timeout_option
-from csms.cli.context import connect, database, default_actor, settings_of
-from csms.database.migrate import migrate
-from csms.database.pool import open_pool
+from csms.cli.context import connect, default_actor, open_pool_of
 from csms.local_lists import service
-from csms.local_lists.fleet import for_each, progress_bar
 from csms.local_lists.local_list import entries_to_json, reconciled
 from csms.local_lists.service import OFFLINE, SQL, UP_TO_DATE, Job, Sent
 from csms.nodes.routing import ask
 from csms.protocol.blocks.local_lists import GetLocalListVersion
 from csms.protocol.vocabulary import Command, Outcome
-from csms.sites import service as sites
 from csms.tokens import service as tokens
 from csms.tokens.token import Token
 
@@ -105,42 +100,19 @@ async def send(
     """
     if [id_ is not None, site is not None, everywhere].count(True) != 1:
         raise click.UsageError("name one charge point, or --site SITE, or --all")
-    async with _pool(context, size=parallel) as pool:
+    async with open_pool_of(context, size=parallel) as pool:
         async with pool.acquire() as connection:
             choice = _Choice(tokens=await tokens.newest(connection), at=datetime.now(UTC), actor=default_actor(), **how)
-            chosen = await _chosen(connection, id_, site)
+            chosen = await fleet.chosen(connection, id_, site, purpose="to send a list to")
             if not choice.dry_run:
                 await _require_reachable(connection, id_)
-        with progress_bar("local lists", len(chosen)) as advance:
+        with fleet.progress_bar("local lists", len(chosen)) as advance:
             work = partial(_foreseen if choice.dry_run else _sent, choice)
-            results = await for_each(pool, chosen, work, parallel=min(parallel, len(chosen)), advance=advance)
+            results = await fleet.for_each(pool, chosen, work, parallel=min(parallel, len(chosen)), advance=advance)
         if not choice.dry_run:
             async with pool.acquire() as connection:
                 await SQL.forget_unused_lists.execute(connection)
     _report(context, output, results, single=id_ is not None, dry_run=choice.dry_run)
-
-
-@asynccontextmanager
-async def _pool(context: click.Context, *, size: int) -> AsyncIterator[asyncpg.Pool[Any]]:
-    async with database(settings_of(context), "attach_or_own") as dsn:
-        await migrate(dsn)
-        pool = await open_pool(dsn, size=size, name="csms cli")
-        try:
-            yield pool
-        finally:
-            await pool.close()
-
-
-async def _chosen(connection: Any, id_: str | None, site: str | None) -> list[Mapping[str, Any]]:
-    if id_ is not None:
-        known = await charge_points.get(connection, id_)
-        return await charge_points.list_charge_points(connection, identity=known.id)
-    if site is not None:
-        await sites.get(connection, site)
-    found = await charge_points.list_charge_points(connection, site=site)
-    if not found:
-        raise CliError("no charge point to send a list to", "see csms cp list", ExitCode.NOT_FOUND)
-    return found
 
 
 async def _require_reachable(connection: Any, id_: str | None) -> None:

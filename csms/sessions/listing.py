@@ -98,6 +98,21 @@ async def get(connection: Any, session: int) -> Record:
     return rows[0]
 
 
+async def running(connection: Any, session: int, *, charge_point: str, what: str) -> Record:
+    """The row of a session that runs at this charge point; `what` needs one ("a message for a session").
+
+    Raises:
+        NotFound: there is none, or it is another charge point's.
+        Refused: it has ended.
+    """
+    row = await get(connection, session)
+    if row["charge_point"] != charge_point:
+        raise NotFound(f"session {session} is of {row['charge_point']}, not of {charge_point}", "see csms session list")
+    if row["ended_at"] is not None:
+        raise Refused(f"session {session} has ended", f"{what} needs one that runs")
+    return row
+
+
 async def show(connection: Any, session: int) -> dict[str, Any]:
     """Everything about a session but its single facts."""
     row = await get(connection, session)

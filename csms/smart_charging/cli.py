@@ -116,14 +116,7 @@ async def _place(
     """The transaction and the EVSE that are meant; a session brings its own."""
     if session is None:
         return None, evse or 0
-    row = await listing.get(connection, session)
-    if row["charge_point"] != charge_point.id:
-        raise CliError(
-            f"session {session} is of {row['charge_point']}, not of {charge_point.id}", "see csms session list",
-            ExitCode.NOT_FOUND,
-        )  # fmt: skip
-    if row["ended_at"] is not None:
-        raise Refused(f"session {session} has ended", "a profile of purpose tx needs one that runs")
+    row = await listing.running(connection, session, charge_point=charge_point.id, what="a profile of purpose tx")
     if evse is not None and row["evse"] not in {None, evse}:
         raise click.BadParameter(f"session {session} is on EVSE {row['evse']}, not {evse}", param_hint="--evse")
     place = row["evse"] if evse is None else evse

@@ -15,8 +15,8 @@ import click
 from billing import CliError, ExitCode, Output, Refused, async_command, output_options
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import require_online, require_server, timeout_option
+from csms.charge_points.fleet import for_each, progress_bar
 from csms.cli.context import connect, default_actor, open_pool_of
-from csms.local_lists.fleet import for_each, progress_bar
 from csms.protocol.vocabulary import Protocol
 from csms.templates import service
 from csms.templates.fleet import Fleet, fleet_options, read_now, sender

@@ -13,60 +13,13 @@ from typing import Any
 from csms.protocol import v16, v21, v201
 from csms.protocol.validation import SENDS, actions
 from csms.protocol.vocabulary import Command, Protocol
+from simulators.schemas import FROM_CHARGE_POINT
 from tests.messages.commands import ASKED_BY
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- messages: begin -->", "<!-- messages: end -->"
 NOT_YET = "not yet"
-TO_US = {
-    Protocol.V16: frozenset(
-        [
-            "Authorize",
-            "BootNotification",
-            "DataTransfer",
-            "DiagnosticsStatusNotification",
-            "FirmwareStatusNotification",
-            "Heartbeat",
-            "LogStatusNotification",
-            "MeterValues",
-            "SecurityEventNotification",
-            "SignCertificate",
-            "SignedFirmwareStatusNotification",
-            "StartTransaction",
-            "StatusNotification",
-            "StopTransaction",
-        ]
-    ),
-    Protocol.V201: frozenset(
-        [
-            "Authorize",
-            "BootNotification",
-            "ClearedChargingLimit",
-            "DataTransfer",
-            "FirmwareStatusNotification",
-            "Get15118EVCertificate",
-            "GetCertificateStatus",
-            "Heartbeat",
-            "LogStatusNotification",
-            "MeterValues",
-            "NotifyChargingLimit",
-            "NotifyCustomerInformation",
-            "NotifyDisplayMessages",
-            "NotifyEVChargingNeeds",
-            "NotifyEVChargingSchedule",
-            "NotifyEvent",
-            "NotifyMonitoringReport",
-            "NotifyReport",
-            "PublishFirmwareStatusNotification",
-            "ReportChargingProfiles",
-            "ReservationStatusUpdate",
-            "SecurityEventNotification",
-            "SignCertificate",
-            "StatusNotification",
-            "TransactionEvent",
-        ]
-    ),
-}
+TO_US = {each: frozenset(FROM_CHARGE_POINT[str(each)]) for each in Protocol}
 TO_US[Protocol.V21] = TO_US[Protocol.V201] | {
     "BatterySwap",
     "ClosePeriodicEventStream",

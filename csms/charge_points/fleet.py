@@ -1,9 +1,9 @@
-"""The same for many charge points: a few at a time, each on a database connection of its own."""
+"""The same for many charge points: which are meant, and a few at a time, each on a database connection of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -11,8 +11,30 @@ import asyncpg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from billing import CliError, ExitCode
+from csms.charge_points import service
+from csms.sites import service as sites
+
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+async def chosen(connection: Any, id_: str | None, site: str | None, *, purpose: str) -> list[Mapping[str, Any]]:
+    """The charge point of this id, else those of a site, else all, as `list_charge_points` shows them.
+
+    Raises:
+        NotFound: there is no such charge point or site.
+        CliError: there is none for this `purpose` ("to ask").
+    """
+    if id_ is not None:
+        known = await service.get(connection, id_)
+        return await service.list_charge_points(connection, identity=known.id)
+    if site is not None:
+        await sites.get(connection, site)
+    found = await service.list_charge_points(connection, site=site)
+    if not found:
+        raise CliError(f"no charge point {purpose}", "see csms cp list", ExitCode.NOT_FOUND)
+    return found
 
 
 async def for_each(
