@@ -20,7 +20,7 @@ from csms.sessions import listing
 from simulators.charge_point import stamp
 from tests.faults.wire import Wire, meter_values_16, start_16, stop_16, wire
 from tests.scenarios.spoken import ask, say
-from tests.world import Key, World, in_the_past
+from tests.world import Key, World, in_the_past, until
 
 NAMED_S_MAX = 15.0
 ENERGY = {"measurand": "Energy.Active.Import.Register", "unit": "Wh"}
@@ -89,9 +89,16 @@ class Patient:
         assert rated == list(energies_wh)
 
     async def require_held(self, *reasons: str) -> None:
-        """Its only session is held for at least these reasons, and has no final bill."""
+        """Its only session comes to be held for at least these reasons, and has no final bill.
+
+        That may take a sweep: a stop that names no transaction is paired only once it has settled.
+        """
+
+        async def held() -> bool:
+            return [each["state"] for each in await self.sessions()] == ["held"]
+
+        await until(held, within_s=NAMED_S_MAX)
         (session,) = await self.sessions()
-        assert session["state"] == "held", session
         assert set(reasons) <= set(session["hold_reasons"]), session
         assert "final" not in [bill.kind for bill in await self.world.bills(session["id"])]
 
