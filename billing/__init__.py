@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
-    from billing.tariffs.assignment import Scope
+    from billing.tariffs.assignment import Place, Scope
     from billing.tariffs.cli import tariff_group
     from billing.tariffs.idle import IdleAfterStop
     from billing.tariffs.service import assign as assign_tariff
     from billing.tariffs.service import create as create_tariff
+    from billing.tariffs.service import prices_reservations
 
 __all__ = [
     "INSTANT",
@@ -63,6 +64,7 @@ __all__ = [
     "Output",
     "Period",
     "PeriodKind",
+    "Place",
     "PolicyKind",
     "Queries",
     "Query",
@@ -85,6 +87,7 @@ __all__ = [
     "newest_bills",
     "output_options",
     "policy_group",
+    "prices_reservations",
     "print_error",
     "printable",
     "rfc3339",
@@ -114,6 +117,7 @@ _HOMES = {
     "POLICY_KINDS": "billing.policies.kinds:POLICY_KINDS",
     "Period": "billing.rating.usage:Period",
     "PeriodKind": "billing.rating.usage:PeriodKind",
+    "Place": "billing.tariffs.assignment:Place",
     "PolicyKind": "billing.policies.kinds:PolicyKind",
     "Queries": "billing.sql:Queries",
     "Query": "billing.sql:Query",
@@ -137,6 +141,7 @@ _HOMES = {
     "newest_bills": "billing.bills.history:newest_bills",
     "output_options": "billing.cli_output:output_options",
     "policy_group": "billing.policies.cli:policy_group",
+    "prices_reservations": "billing.tariffs.service:prices_reservations",
     "print_error": "billing.cli_output:print_error",
     "printable": "billing.cli_output:printable",
     "rfc3339": "billing.cli_output:rfc3339",

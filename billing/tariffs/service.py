@@ -200,6 +200,17 @@ async def resolve_places(
     return {session: resolve(place, grouped, versions) for session, place in places.items()}
 
 
+async def prices_reservations(connection: Connection, places: Mapping[int, Place]) -> frozenset[int]:
+    """Those of these places whose tariff has a price for reservations."""
+    outcomes = await resolve_places(connection, places, TariffCache())
+    return frozenset(
+        key
+        for key, outcome in outcomes.items()
+        if isinstance(outcome, Resolved)
+        and any(element.restrictions.reservation is not None for element in outcome.tariff.elements)
+    )
+
+
 async def list_tariffs(connection: Connection) -> list[dict[str, Any]]:
     """Each tariff's newest version, and how often it is assigned."""
     return [dict(row) for row in await SQL.list_tariffs.fetch(connection)]

@@ -29,7 +29,7 @@ SELECT s.id, s.transaction, s.started_at, s.ended_at, s.register_begin_wh, s.reg
        coalesce((SELECT max(e.received_at) FROM charging_event e WHERE e.session = s.id AND e.kind <> 'updated'),
                 s.last_fact_at, s.created_at) AS heard_at
   FROM session s
- WHERE s.charge_point = :charge_point::text
+ WHERE s.charge_point = :charge_point::text AND s.transaction IS NOT NULL
  ORDER BY s.id DESC
  LIMIT :most::integer;
 

@@ -16,15 +16,17 @@ VALUES (:charge_point::text, :reservation::integer, :status::text, :quirks::text
     ON CONFLICT DO NOTHING;
 
 -- name: find_reservation
--- The reservation of an id.
-SELECT * FROM reservation WHERE id = :id::integer;
+-- The reservation of an id, and the session that stands for it where nobody used it.
+SELECT r.*, s.id AS unused
+  FROM reservation r LEFT JOIN session s ON s.reservation = r.id AND s.dropped IS NULL
+ WHERE r.id = :id::integer;
 
 -- name: newest_reservations
--- Reservations before an id, newest first.
-SELECT *
-  FROM reservation
- WHERE (:charge_point::text IS NULL OR charge_point = :charge_point) AND id < :before::bigint
- ORDER BY id DESC
+-- Reservations before an id, newest first, each with the session that stands for it where nobody used it.
+SELECT r.*, s.id AS unused
+  FROM reservation r LEFT JOIN session s ON s.reservation = r.id AND s.dropped IS NULL
+ WHERE (:charge_point::text IS NULL OR r.charge_point = :charge_point) AND r.id < :before::bigint
+ ORDER BY r.id DESC
  LIMIT :most::integer;
 
 -- name: answers_of

@@ -83,7 +83,9 @@ F = TypeVar("F", Answered, ReservationFact)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """`since` None: nothing has been heard yet; of a use it is the charge point's time. `answer`: the charge point's word to the wish itself, or ours for it."""
+    """`since` None: nothing has been heard yet; of a use it is the charge point's time. `answer`: the charge point's word
+    to the wish itself, or ours for it. `session`: the one that used it, or the one by which an unused one is billed.
+    """
 
     state: State
     since: datetime | None = None

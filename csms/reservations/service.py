@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,6 +185,8 @@ async def _known(connection: Any, rows: Sequence[Record]) -> list[Known]:
     for row in rows:
         told = tuple(facts.get(row["id"], ()))
         folded = standing(row["until"], told, now=now)
+        if folded.session is None:
+            folded = replace(folded, session=row["unused"])
         known.append(Known(reservation=_reservation(row), facts=told, now=folded))
     return known
 

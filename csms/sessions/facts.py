@@ -50,12 +50,28 @@ class OnlineSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """What the charge point kept for this session's driver, who used it: from its Accepted to the agreed end, or until we
-    took it back, by our clock.
+    """What the charge point kept for this session's driver: from its Accepted to the agreed end, or until we took it back,
+    by our clock. `used` False: nobody came.
     """
 
     since: datetime
     until: datetime
+    used: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An accepted reservation whose time has run out: kept for `token` from `since` to `until`, by our clock.
+
+    `used_by` is the session that named it, heard of after all; `why_not` says why else nobody owes anything for it.
+    """
+
+    reservation: int
+    token: str
+    since: datetime
+    until: datetime
+    used_by: int | None = None
+    why_not: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

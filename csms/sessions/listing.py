@@ -120,6 +120,7 @@ async def show(connection: Any, session: int) -> dict[str, Any]:
     return {
         **shown(row),
         "site": row["site"],
+        "reservation": row["reservation"],
         "released_at": row["released_at"],
         "complete_at": row["complete_at"],
         "energy_source": row["energy_source"],

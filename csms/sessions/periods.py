@@ -39,6 +39,8 @@ def usage(session: Session, *, as_of: datetime, parking: frozenset[Activity] = P
     energy at `as_of` exactly; what flowed before `priced_from` stands in the first. Where the state changes between two
     readings the energy is interpolated. Time of which no register tells has no energy.
     """
+    if session.reserved is not None and not session.reserved.used:
+        return Usage(time_zone=session.time_zone, periods=tuple(_reserved(session)))
     start = session.priced_from
     if start is None or (session.ended_at is None and as_of <= start):
         return Usage(time_zone=session.time_zone, periods=())
@@ -49,9 +51,11 @@ def usage(session: Session, *, as_of: datetime, parking: frozenset[Activity] = P
 
 
 def _reserved(session: Session) -> Iterator[Period]:
-    """What was kept for the driver comes before the session, and is billed with it."""
-    if session.reserved is not None:
-        yield Period(kind=PeriodKind.RESERVATION, start=session.reserved.since, end=session.reserved.until)
+    """What was kept for the driver comes before the session, and is billed with it; or alone, if nobody came."""
+    kept = session.reserved
+    if kept is not None:
+        kind = PeriodKind.RESERVATION if kept.used else PeriodKind.RESERVATION_EXPIRED
+        yield Period(kind=kind, start=kept.since, end=kept.until)
 
 
 def energy_wh_of(usage: Usage) -> Decimal:

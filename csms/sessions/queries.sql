@@ -176,7 +176,7 @@ SELECT s.id
 
 -- name: sessions_to_fold
 -- The sessions with what is known of their charge points, sites and reviews.
-SELECT s.id, s.charge_point, s.transaction, s.generation, s.evse, s.started_at,
+SELECT s.id, s.charge_point, s.transaction, s.reservation, s.generation, s.evse, s.started_at,
        c.site, c.current, c.max_power_w, c.idle_after_stop, c.idle_cap_s, site.country, site.currency, site.time_zone,
        (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review
   FROM session s
@@ -261,7 +261,53 @@ SELECT DISTINCT ON (e.session)
                           ORDER BY t.at DESC, t.id DESC LIMIT 1))
    AND NOT EXISTS (SELECT FROM charging_event u
                     WHERE u.charge_point = e.charge_point AND u.reservation = r.id AND u.session < e.session)
+   AND NOT EXISTS (SELECT FROM session x JOIN bill b ON b.session = x.id AND b.kind = 'final'
+                    WHERE x.reservation = r.id)
  ORDER BY e.session, r.id;
+
+-- name: unused_reservations
+-- Reservations that charge points had accepted, that ran out, that no message has named since, nobody took back, and of
+-- which there is no session yet; with the place at which they were kept.
+SELECT r.id, r.charge_point, r.token, a.at AS since, r.until, c.site, site.currency
+  FROM reservation r
+  JOIN reservation_answer a ON a.reservation = r.id AND a.question = 'reserve' AND a.accepted
+  JOIN charge_point c ON c.id = r.charge_point
+  JOIN site ON site.id = c.site
+ WHERE r.until > :since::timestamptz AND r.until <= :now::timestamptz AND a.at < r.until
+   AND NOT EXISTS (SELECT FROM session s WHERE s.reservation = r.id)
+   AND NOT EXISTS (SELECT FROM reservation_answer x
+                    WHERE x.reservation = r.id AND x.question = 'cancel' AND x.accepted)
+   AND NOT EXISTS (SELECT FROM reservation_report p
+                    WHERE p.charge_point = r.charge_point AND p.reservation = r.id AND p.status = 'Removed')
+   AND NOT EXISTS (SELECT FROM charging_event e WHERE e.charge_point = r.charge_point AND e.reservation = r.id)
+ ORDER BY r.id;
+
+-- name: insert_unused
+-- The sessions of reservations that nobody used; what another node has noted is noted once.
+INSERT INTO session (charge_point, reservation, token, started_at, ended_at)
+SELECT * FROM unnest(:charge_points::text[], :reservations::integer[], :tokens::text[], :sinces::timestamptz[],
+                     :untils::timestamptz[])
+    ON CONFLICT (reservation) DO NOTHING
+RETURNING id;
+
+-- name: kept_of_sessions
+-- The reservations of these sessions; the first session that names one after all, and what else speaks against a price.
+SELECT s.id AS of_session, r.id AS reservation, r.token, a.at AS since, r.until,
+       (SELECT min(coalesce(e.session, l.session))
+          FROM charging_event e LEFT JOIN event_link l ON l.event = e.id
+         WHERE e.charge_point = r.charge_point AND e.reservation = r.id) AS used_by,
+       CASE WHEN EXISTS (SELECT FROM reservation_report p
+                          WHERE p.charge_point = r.charge_point AND p.reservation = r.id AND p.status = 'Removed')
+            THEN 'the charge point gave the reservation up'
+            WHEN EXISTS (SELECT FROM reservation_answer x
+                          WHERE x.reservation = r.id AND x.question = 'cancel' AND x.accepted)
+            THEN 'the reservation was cancelled'
+            WHEN EXISTS (SELECT FROM charging_event e WHERE e.charge_point = r.charge_point AND e.reservation = r.id)
+            THEN 'a transaction named the reservation' END AS why_not
+  FROM session s
+  JOIN reservation r ON r.id = s.reservation
+  JOIN reservation_answer a ON a.reservation = r.id AND a.question = 'reserve' AND a.accepted
+ WHERE s.id = ANY (:sessions::integer[]);
 
 -- name: neighbours_of_sessions
 -- The sessions just before and after on the same EVSE, by starts that can be true. Ids are given in the order of arrival:
@@ -336,7 +382,13 @@ UNION
 SELECT s.id
   FROM session s
  WHERE s.ended_at IS NOT NULL AND s.complete_at IS NULL AND s.dropped IS NULL
-   AND (s.projected_at IS NULL OR s.projected_at < :now::timestamptz - :least::interval);
+   AND (s.projected_at IS NULL OR s.projected_at < :now::timestamptz - :least::interval)
+UNION
+SELECT s.id
+  FROM session s
+  JOIN reservation r ON r.id = s.reservation
+ WHERE s.complete_at > :now AND s.dropped IS NULL
+   AND EXISTS (SELECT FROM charging_event e WHERE e.charge_point = r.charge_point AND e.reservation = r.id);
 
 -- name: orphans_to_pair
 -- Stops that fit nowhere and have settled, with the open sessions of their charge points that fit by meter and time: a
@@ -368,7 +420,8 @@ SELECT * FROM unnest(:events::bigint[], :sessions::integer[], :whys::text[])
 
 -- name: list_sessions
 -- Sessions with where billing stands: newest bill, own holds of billing.
-SELECT s.id, s.charge_point, s.evse, s.connector, s.token, s.transaction AS transaction_id, s.generation,
+SELECT s.id, s.charge_point, coalesce(s.evse, k.evse) AS evse, s.connector, s.token,
+       s.transaction AS transaction_id, s.generation, s.reservation,
        s.started_at, s.ended_at, s.released_at, s.complete_at, s.energy_wh, s.energy_source, s.dropped, s.flags,
        s.register_begin_wh, s.register_end_wh, s.created_at, c.site,
        ARRAY(SELECT DISTINCT h FROM unnest(s.holds || coalesce(r.holds, '{}')) h ORDER BY h) AS holds,
@@ -379,6 +432,7 @@ SELECT s.id, s.charge_point, s.evse, s.connector, s.token, s.transaction AS tran
   FROM session s
   JOIN charge_point c ON c.id = s.charge_point
   LEFT JOIN rating r ON r.session = s.id
+  LEFT JOIN reservation k ON k.id = s.reservation
   LEFT JOIN LATERAL (SELECT * FROM bill b WHERE b.session = s.id ORDER BY b.seq DESC LIMIT 1) b ON true
  WHERE (:charge_point::text IS NULL OR lower(s.charge_point) = lower(:charge_point))
    AND (:site::text IS NULL OR c.site = :site)
@@ -492,7 +546,7 @@ SELECT s.charge_point, s.transaction, k.protocol, b.seq, b.total_incl_minor, b.c
                  ORDER BY k.opened_at DESC LIMIT 1) k ON true
   JOIN LATERAL (SELECT * FROM bill b WHERE b.session = s.id ORDER BY b.seq DESC LIMIT 1) b ON true
   LEFT JOIN rating r ON r.session = s.id
- WHERE s.id = :session::integer
+ WHERE s.id = :session::integer AND s.transaction IS NOT NULL
    AND (b.kind = 'final' OR (s.holds = '{}' AND coalesce(r.holds, '{}') = '{}'));
 
 -- name: count_bills

@@ -64,6 +64,7 @@ FLAGS = {
     "readings_outside": "Readings lie before the start or after the end; they are kept as evidence.",
     "register_dropout": "The register fell for a while and recovered.",
     "register_gap": "The start register is not the previous session's last one.",
+    "reservation_unused": "There was no transaction: a reservation ran out, and its tariff has a price for that.",
     "sequence_gap": "Events before the end are missing.",
     "sequence_unusable": "The numbers of the events tell nothing about completeness.",
     "start_conflict": "Two starts of this session differ; the first received counts.",

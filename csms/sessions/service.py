@@ -23,6 +23,7 @@ from csms.sessions.policy import WAITS, ReviewPolicy
 from csms.sessions.review import still_held
 from csms.sessions.session import Session
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
+from csms.sessions.unused import note_unused, unused
 from csms.settings import Settings
 from csms.tokens.token import canonical
 
@@ -138,7 +139,9 @@ class Sessions:
             await self._sweep_for_all()
 
     async def _sweep_for_all(self) -> None:
-        """Enqueue sessions that time alone may have changed, and pair orphans with the sessions they fit."""
+        """Enqueue sessions that time alone may have changed, pair orphans with the sessions they fit, find what is owed for
+        reservations that nobody used.
+        """
         async with self._pool.acquire() as connection:
             await SQL.sweep_due.execute(
                 connection,
@@ -147,7 +150,11 @@ class Sessions:
                 least=timedelta(seconds=min(60.0, self._settings.available_patience_s)),
             )
         await in_transaction(self._pool, partial(_pair_orphans, settle=self._settings.settle_delay))
+        await in_transaction(self._pool, self._note_unused)
         await self._note_foreign()
+
+    async def _note_unused(self, connection: Any) -> None:
+        await SQL.mark_due.execute(connection, sessions=await note_unused(connection, now=utc_now()))
 
     async def _note_foreign(self) -> None:
         async with self._pool.acquire() as connection:
@@ -263,6 +270,8 @@ class Sessions:
         return billable
 
     def _fold(self, facts: SessionFacts, *, now: datetime) -> Session:
+        if facts.kept is not None:
+            return unused(facts.id, facts.kept, facts.surroundings(), self._policy, time_zone=facts.time_zone)
         return fold(
             facts.id,
             facts.events,

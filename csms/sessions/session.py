@@ -21,6 +21,8 @@ class EndSource(StrEnum):
     """The EVSE was Available for long while online."""
     NOT_ONGOING = "not_ongoing"
     """The charge point was asked and knows of no such transaction."""
+    RESERVATION = "reservation"
+    """There was no transaction: a reservation ran out unused."""
 
 
 class EnergySource(StrEnum):
@@ -108,7 +110,8 @@ class Session:
     `complete_at` may lie ahead: at that instant the facts will count as complete if nothing else is heard.
     `awaiting_events`: Ended is here, events before it are not; the charge point may be asked (RULES.md 14 c).
     `idle_from`, `idle_until` bound what is proven of the stay after the stop (RULES.md 18; `idle_until` None: it goes on).
-    `reserved` is what was kept for the driver before `priced_from`, by the charge point's clock.
+    `reserved` is what was kept for the driver before `priced_from`, by the charge point's clock; of a reservation that
+    nobody used it is all that there is.
     `inputs_hash` is the same for the same facts in any order and number.
     """
 

@@ -17,6 +17,7 @@ from billing import Queries
 from csms.protocol.vocabulary import EventKind, TokenStatus
 from csms.sessions import clock
 from csms.sessions.facts import (
+    Kept,
     Neighbour,
     OnlineSpan,
     Reserved,
@@ -42,11 +43,14 @@ READINGS_AT_A_TIME = 200
 
 @dataclass(slots=True)
 class SessionFacts:
-    """All that one session is folded from, with what stands around it."""
+    """All that one session is folded from, with what stands around it.
+
+    `kept` is what there is instead of events where nobody used a reservation.
+    """
 
     id: int
     charge_point: str
-    transaction: str
+    transaction: str | None
     generation: int
     site: str
     country: str
@@ -69,6 +73,7 @@ class SessionFacts:
     still_ongoing: bool | None = None
     occurrence: int = 0
     reserved: Reserved | None = None
+    kept: Kept | None = None
     releases: list[Release] = field(default_factory=list)
 
     @property
@@ -127,7 +132,7 @@ class SessionFacts:
 
 
 async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime) -> dict[int, SessionFacts]:
-    """The sessions that exist and have events, by id."""
+    """The sessions that exist and have events, or a reservation that nobody used, by id."""
     rows = await SQL.sessions_to_fold.fetch(connection, sessions=list(sessions))
     found = {row["id"]: _facts(row) for row in rows}
     for row in await SQL.events_of_sessions.fetch(connection, sessions=list(found)):
@@ -137,14 +142,17 @@ async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime)
             facts.stamps.append(clock.Stamp(at=row["at"], received_at=row["received_at"], socket=row["socket"]))
         if not row["linked"]:
             facts.occurrence = max(facts.occurrence, row["occurrence"])
+    unused = {row["id"]: found[row["id"]] for row in rows if row["reservation"] is not None}
     found = {id_: facts for id_, facts in found.items() if facts.events}
     if found:
-        await _load_releases(connection, found)
         await _load_neighbours(connection, found)
         await _load_readings(connection, found, now=now)
         await _load_surroundings(connection, found, now=now)
         await _load_tokens(connection, found)
-    return found
+    if unused:
+        await _load_kept(connection, unused)
+    await _load_releases(connection, found | unused)
+    return found | unused
 
 
 def _facts(row: Record) -> SessionFacts:
@@ -257,20 +265,39 @@ async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts],
         facts.statuses.append(StoredStatus(status=row["status"], at=row["at"], received_at=row["received_at"]))
         if row["at"] is not None:
             facts.stamps.append(clock.Stamp(at=row["at"], received_at=row["received_at"], socket=row["socket"]))
-    online = await SQL.online_of_sessions.fetch(
-        connection,
-        sessions=list(found),
-        charge_points=[facts.charge_point for facts in found.values()],
-        sinces=[facts.since for facts in found.values()],
-    )
-    for row in online:
-        found[row["of_session"]].online.append(OnlineSpan(since=row["opened_at"], until=row["closed_at"]))
+    await _load_online(connection, found, {id_: facts.since for id_, facts in found.items()})
     for row in await SQL.transaction_statuses.fetch(connection, sessions=list(found)):
         facts = found[row["session"]]
         facts.queue_empty = facts.queue_empty or row["messages_in_queue"] is False
         facts.still_ongoing = row["ongoing"]
     for row in await SQL.reservations_of_sessions.fetch(connection, sessions=list(found)):
         found[row["of_session"]].reserved = Reserved(since=row["since"], until=row["until"])
+
+
+async def _load_online(connection: Any, found: Mapping[int, SessionFacts], since: Mapping[int, datetime]) -> None:
+    online = await SQL.online_of_sessions.fetch(
+        connection,
+        sessions=list(found),
+        charge_points=[facts.charge_point for facts in found.values()],
+        sinces=[since[id_] for id_ in found],
+    )
+    for row in online:
+        found[row["of_session"]].online.append(OnlineSpan(since=row["opened_at"], until=row["closed_at"]))
+
+
+async def _load_kept(connection: Any, unused: Mapping[int, SessionFacts]) -> None:
+    since: dict[int, datetime] = {}
+    for row in await SQL.kept_of_sessions.fetch(connection, sessions=list(unused)):
+        since[row["of_session"]] = row["since"]
+        unused[row["of_session"]].kept = Kept(
+            reservation=row["reservation"],
+            token=row["token"],
+            since=row["since"],
+            until=row["until"],
+            used_by=row["used_by"],
+            why_not=row["why_not"],
+        )
+    await _load_online(connection, unused, since)
 
 
 def _neighbour(row: Record) -> Neighbour:
