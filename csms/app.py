@@ -21,6 +21,8 @@ from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
 from csms.charge_points.set_up import apply_template
+from csms.cost_display.display import Display
+from csms.cost_display.final_costs import FinalCosts
 from csms.credentials.delivery import give_password
 from csms.customer_information.service import forget_regularly
 from csms.database.group_commit import GroupCommit
@@ -33,6 +35,10 @@ from csms.files.server import FileServer
 from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.gateway.habits import habits_of
+from csms.intake.arrival import Arrival
+from csms.intake.frames import FrameLog
+from csms.intake.ingest import AnswerChoices, Ingest
+from csms.intake.statements import SQL as INTAKE
 from csms.nodes.disconnect import Disconnect
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
@@ -45,14 +51,8 @@ from csms.quirks.service import tell_changes
 from csms.reception import Reception
 from csms.rollouts.runner import Runner
 from csms.security.service import SecurityLog
-from csms.sessions.arrival import Arrival
-from csms.sessions.display import Display
-from csms.sessions.final_costs import FinalCosts
-from csms.sessions.frames import FrameLog
-from csms.sessions.ingest import AnswerChoices, Ingest
 from csms.sessions.inquiry import Inquiry
 from csms.sessions.service import Sessions
-from csms.sessions.store import SQL
 from csms.settings import Settings
 from csms.site_limits.planner import SiteLimits
 
@@ -285,8 +285,8 @@ class Server:
             days = self._settings.frame_retention_days
             await ensure_frame_partitions(connection)
             async with connection.transaction():
-                await SQL.lock_housekeeping.execute(connection)
-                await SQL.keep_frames.execute(connection, days=days)
+                await INTAKE.lock_housekeeping.execute(connection)
+                await INTAKE.keep_frames.execute(connection, days=days)
                 await QUIRKS.forget_proofs.execute(connection, days=days)
                 await drop_frame_partitions(connection, days)
 

@@ -24,6 +24,8 @@ from csms.database.pool import is_unavailable
 from csms.displays import service as displays
 from csms.gateway.application import SocketInfo
 from csms.gateway.client_certificate import CertificateRecord
+from csms.intake.arrival import Arrival
+from csms.intake.frames import FrameLog
 from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
 from csms.protocol.blocks.certificate_facts import (
@@ -64,8 +66,6 @@ from csms.quirks.log import QuirkLog
 from csms.reservations import service as reservations
 from csms.security.event import OwnKind
 from csms.security.service import SecurityLog
-from csms.sessions.arrival import Arrival
-from csms.sessions.frames import FrameLog
 from csms.settings import Settings
 from csms.smart_charging import service as smart_charging
 from csms.tokens.service import verdicts_at

@@ -11,9 +11,9 @@ import structlog
 from prometheus_client import Counter
 
 from csms.charge_points.service import SQL
+from csms.intake.arrival import Arrival
 from csms.protocol.blocks.device_model_facts import VariableDescribed
 from csms.protocol.vocabulary import SettingsReported
-from csms.sessions.arrival import Arrival
 
 VARIABLES_MAX = 5000
 """Of one charge point; the largest device models known have some two thousand. One that makes up names fills no more."""

@@ -12,12 +12,12 @@ from asyncpg import Record
 from billing import Queries
 from csms.firmware import metrics
 from csms.firmware.transfer import Request, Told, TransferKind
+from csms.intake.arrival import Arrival, StorableFact
 from csms.protocol.alike import FIRMWARE_STATUSES, LOG_STATUSES
 from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.redaction import without_credentials
 from csms.protocol.v201.firmware import PUBLISH_STATUSES
 from csms.protocol.vocabulary import FirmwareStatusReported, LogStatusReported
-from csms.sessions.arrival import Arrival, StorableFact
 
 SQL = Queries.load(__package__)
 STATUSES_MAX = 2000

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-duplicates = Counter("csms_duplicate_facts_total", "Repeats of charging events that were absorbed")
-orphans = Counter("csms_orphan_facts_total", "Charging events that fit no session when they came")
 open_sessions = Gauge("csms_open_sessions", "Sessions that run")
 held_sessions = Gauge("csms_held_sessions", "Ended sessions that wait for a person")
 folds = Counter("csms_session_folds_total", "Sessions folded from their facts")

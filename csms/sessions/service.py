@@ -15,15 +15,14 @@ import structlog
 
 from billing import BillableSession, IdleAfterStop, NotFound, Stay
 from csms.database.pool import in_transaction, is_unavailable
-from csms.security.metrics import EVENTS
-from csms.sessions import listing, metrics
+from csms.sessions import listing, metrics, sweep
 from csms.sessions.fold import fold
 from csms.sessions.periods import as_of, energy_wh_of, usage
 from csms.sessions.policy import WAITS, ReviewPolicy
 from csms.sessions.review import still_held
 from csms.sessions.session import Session
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
-from csms.sessions.unused import note_unused, unused
+from csms.sessions.unused import unused
 from csms.settings import Settings
 from csms.tokens.token import canonical
 
@@ -33,8 +32,6 @@ BATCH_MAX = 20
 """Sessions folded by one transaction; between two of them other charge points are served."""
 MARK_INTERVAL_S = 5.0
 """So often billing looks at a running session that has only new readings; starts, ends and holds it sees at once."""
-ORPHANS_SINCE = timedelta(days=90)
-FOREIGN_SINCE = timedelta(hours=2)
 URGENT_PAUSE_S = 0.02
 """Starts and ends are folded at once; the pause lets a burst share one fold."""
 REST_FACTOR = 10
@@ -149,22 +146,9 @@ class Sessions:
                 patience=timedelta(seconds=self._settings.available_patience_s),
                 least=timedelta(seconds=min(60.0, self._settings.available_patience_s)),
             )
-        await in_transaction(self._pool, partial(_pair_orphans, settle=self._settings.settle_delay))
-        await in_transaction(self._pool, self._note_unused)
-        await self._note_foreign()
-
-    async def _note_unused(self, connection: Any) -> None:
-        await SQL.mark_due.execute(connection, sessions=await note_unused(connection, now=utc_now()))
-
-    async def _note_foreign(self) -> None:
-        async with self._pool.acquire() as connection:
-            rows = await SQL.note_foreign_transactions.fetch(connection, since=utc_now() - FOREIGN_SINCE)
-        for row in rows:
-            EVENTS.labels("csms", "ForeignTransaction", "true").inc()
-            log.error(
-                "security_event", source="csms", charge_point=row["charge_point"], type="ForeignTransaction",
-                info=row["tech_info"], next_step="csms session orphans",
-            )  # fmt: skip
+        await in_transaction(self._pool, partial(sweep.pair_orphans, settle=self._settings.settle_delay))
+        await in_transaction(self._pool, sweep.note_unused)
+        await in_transaction(self._pool, sweep.note_foreign)
 
     async def _mark_the_rest(self) -> None:
         """Running sessions whose readings billing has not been told of yet."""
@@ -383,29 +367,6 @@ async def _take_due(connection: Any) -> set[int]:
 async def _take_due_of(connection: Any, sessions: Sequence[int]) -> set[int]:
     """Those of these sessions that are due."""
     return {row["session"] for row in await SQL.take_due_of.fetch(connection, sessions=sessions)}
-
-
-async def _pair_orphans(connection: Any, *, settle: timedelta) -> None:
-    """A stop without a session belongs to the one open session of its charge point that it fits, if there is just one."""
-    now = utc_now()
-    rows = await SQL.orphans_to_pair.fetch(connection, since=now - ORPHANS_SINCE, settled=now - settle)
-    by_session: dict[int, list[int]] = {}
-    for row in rows:
-        candidates = row["candidates"] or []
-        if len(candidates) == 1:
-            by_session.setdefault(candidates[0], []).append(row["event"])
-    # Two orphans that fit the same session are no evidence for either.
-    pairs = [(events[0], session) for session, events in sorted(by_session.items()) if len(events) == 1]
-    if not pairs:
-        return
-    await SQL.link_events.execute(
-        connection,
-        events=[event for event, _ in pairs],
-        sessions=[session for _, session in pairs],
-        whys=["the only open session of the charge point that fits by meter and time"] * len(pairs),
-    )
-    await SQL.mark_due.execute(connection, sessions=[session for _, session in pairs])
-    log.info("orphans_paired", sessions=[session for _, session in pairs])
 
 
 async def started_since(

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-import structlog
-
-from billing import Place, prices_reservations
 from csms.sessions.completeness import timeout_at
 from csms.sessions.facts import Kept, Reserved, Surroundings
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.session import Action, Completeness, EndSource, EnergySource, Finding, Session
-from csms.sessions.store import SQL
-
-log = structlog.get_logger()
-
-UNUSED_SINCE = timedelta(days=30)
-"""So long after a reservation's end we still look whether somebody owes something for it."""
 
 
 def unused(session: int, kept: Kept, around: Surroundings, policy: ReviewPolicy, *, time_zone: str) -> Session:
@@ -65,27 +54,3 @@ def unused(session: int, kept: Kept, around: Surroundings, policy: ReviewPolicy,
         notes=(),
         inputs_hash=hashlib.sha256(f"{kept} {dropped}".encode()).digest(),
     )
-
-
-async def note_unused(connection: Any, *, now: datetime) -> list[int]:
-    """Sessions for reservations that have run out unused where the tariff of the place has a price for them; their ids."""
-    rows = await SQL.unused_reservations.fetch(connection, now=now, since=now - UNUSED_SINCE)
-    places = {
-        row["id"]: Place(charge_point=row["charge_point"], site=row["site"], currency=row["currency"], at=row["since"])
-        for row in rows
-    }
-    priced = await prices_reservations(connection, places)
-    chosen = [row for row in rows if row["id"] in priced]
-    if not chosen:
-        return []
-    added = await SQL.insert_unused.fetch(
-        connection,
-        reservations=[row["id"] for row in chosen],
-        charge_points=[row["charge_point"] for row in chosen],
-        tokens=[row["token"] for row in chosen],
-        sinces=[row["since"] for row in chosen],
-        untils=[row["until"] for row in chosen],
-    )
-    sessions = sorted(row["id"] for row in added)
-    log.info("reservations_unused", sessions=sessions)
-    return sessions

@@ -14,10 +14,10 @@ import pytest
 
 from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices
+from csms.intake.arrival import Arrival
+from csms.intake.ingest import Ingest
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Reading, Sample
 from csms.sessions import service as projector
-from csms.sessions.arrival import Arrival
-from csms.sessions.ingest import Ingest
 from csms.sessions.service import Sessions
 from csms.settings import load_settings
 from csms.sites import service as sites

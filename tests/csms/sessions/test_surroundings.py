@@ -13,9 +13,9 @@ import pytest
 from billing import PeriodKind
 from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices
+from csms.intake.arrival import Arrival, StorableFact
+from csms.intake.ingest import Ingest
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Reading, ReadingsReported, Sample, StatusReported
-from csms.sessions.arrival import Arrival, StorableFact
-from csms.sessions.ingest import Ingest
 from csms.sessions.periods import usage
 from csms.sessions.review import Release
 from csms.sessions.service import Sessions

@@ -15,9 +15,9 @@ from typing import Any
 import asyncpg
 import structlog
 
+from csms.cost_display.statements import SQL
 from csms.database.pool import is_unavailable
 from csms.protocol.vocabulary import ChargingEvent
-from csms.sessions.store import SQL
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ import asyncpg
 import structlog
 
 from billing import Money
+from csms.cost_display.statements import SQL
 from csms.database.pool import is_unavailable
 from csms.protocol.vocabulary import Command, Outcome, Protocol, ShowCost
-from csms.sessions.store import SQL
 
 log = structlog.get_logger()
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from csms.charge_points.device_model import VARIABLES_MAX, note_left_out, store_descriptions
 from csms.firmware.store import store_statuses
+from csms.intake.arrival import Arrival, StorableFact
+from csms.intake.frames import storable
+from csms.intake.statements import SQL
 from csms.protocol.redaction import evidence
 from csms.protocol.vocabulary import (
     ChargingEvent,
@@ -19,9 +22,6 @@ from csms.protocol.vocabulary import (
 )
 from csms.security.service import keep_told
 from csms.security.told import Told
-from csms.sessions.arrival import Arrival, StorableFact
-from csms.sessions.frames import storable
-from csms.sessions.store import SQL
 
 
 async def store_notices(connection: Any, arrivals: Sequence[Arrival]) -> None:

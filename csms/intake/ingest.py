@@ -14,7 +14,20 @@ from typing import Any
 import asyncpg
 
 from billing import Money
+from csms.cost_display.statements import SQL as COSTS
 from csms.database.pool import in_transaction
+from csms.intake import metrics
+from csms.intake.arrival import Arrival
+from csms.intake.identity import (
+    EarlierEvent,
+    KnownSession,
+    gives_transaction_id,
+    is_repeat,
+    opens_session,
+    reuses_id,
+)
+from csms.intake.notices import store_notices, store_quarantine
+from csms.intake.statements import SQL
 from csms.protocol.vocabulary import (
     Acknowledged,
     ChargingAnswer,
@@ -27,19 +40,8 @@ from csms.protocol.vocabulary import (
     TokenStatus,
     TokenVerdict,
 )
-from csms.sessions import metrics
-from csms.sessions.arrival import Arrival
-from csms.sessions.identity import (
-    EarlierEvent,
-    KnownSession,
-    gives_transaction_id,
-    is_repeat,
-    opens_session,
-    reuses_id,
-)
-from csms.sessions.notices import store_notices, store_quarantine
 from csms.sessions.records import answer_from_json, answer_to_json, samples_to_json
-from csms.sessions.store import SQL
+from csms.sessions.store import SQL as SESSIONS
 from csms.tokens.service import verdicts_at
 from csms.tokens.token import canonical
 
@@ -241,7 +243,7 @@ async def _add_running_costs(connection: Any, batch: _Batch) -> None:
     updates = [plan for plan in batch.plans.values() if plan.event.kind is EventKind.UPDATED and plan.session]
     if not updates:
         return
-    rows = await SQL.running_costs.fetch(
+    rows = await COSTS.running_costs.fetch(
         connection, sessions=sorted({plan.session for plan in updates if plan.session})
     )
     costs = {row["id"]: Money(row["total_incl_minor"], row["currency"]).decimal for row in rows}
@@ -441,4 +443,4 @@ async def _mark_due(connection: Any, batch: _Batch) -> None:
         )
         batch.due.update(row["id"] for row in rows)
     if batch.due:
-        await SQL.mark_due.execute(connection, sessions=sorted(batch.due))
+        await SESSIONS.mark_due.execute(connection, sessions=sorted(batch.due))

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from csms.cost_display.final_costs import FinalCosts
 from csms.protocol.vocabulary import ChargingEvent, EventKind
-from csms.sessions.final_costs import FinalCosts
 
 ENDED = ChargingEvent(
     kind=EventKind.ENDED, at=datetime(2026, 3, 1, tzinfo=UTC), key=b"end", transaction="A", seq_no=3

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from billing import BillingService, BillingSettings, CommittedBill
+from csms.cost_display.display import Display
 from csms.protocol.vocabulary import Command, Outcome, ShowCost
-from csms.sessions.display import Display
 from tests.billing.bills.world import NOON, TableSource, World, tariff_file
 
 NODES = 3

@@ -21,13 +21,13 @@ from csms.charge_points.service import BOOTS_A_DAY_MAX, Choices
 from csms.database.partitions import ensure_frame_partitions
 from csms.database.pool import connect_once
 from csms.gateway.application import SocketInfo
+from csms.intake import frames, notices
+from csms.intake.arrival import Arrival, StorableFact
+from csms.intake.frames import FrameLog
+from csms.intake.ingest import Ingest
 from csms.protocol.blocks.device_model_facts import VariableDescribed
 from csms.protocol.redaction import FRAME_LENGTH_MAX, REDACTED
 from csms.protocol.vocabulary import Booted, Protocol, ReadingsReported, SettingsReported
-from csms.sessions import frames, notices
-from csms.sessions.arrival import Arrival, StorableFact
-from csms.sessions.frames import FrameLog
-from csms.sessions.ingest import Ingest
 from csms.sites import service as sites
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

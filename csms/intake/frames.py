@@ -17,8 +17,8 @@ from prometheus_client import Counter
 
 from csms.database.pool import is_unavailable
 from csms.gateway.application import SocketInfo
+from csms.intake.statements import SQL
 from csms.protocol.redaction import FRAME_LENGTH_MAX, bounded, evidence, redacted, without_description
-from csms.sessions.store import SQL
 
 PENDING_MAX = 20_000
 PENDING_LENGTH_MAX = 16 * 1024 * 1024
