@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,6 +48,15 @@ def require(action: str, holds: bool, problem: str) -> None:
     """CommandInvalid unless `holds`."""
     if not holds:
         raise CommandInvalid(action, problem)
+
+
+def json_text(action: str, name: str, value: object) -> str:
+    """A value as JSON; CommandInvalid for what JSON cannot say, infinities and NaN among it."""
+    try:
+        json.dumps(value, allow_nan=False)  # orjson would make them null
+        return orjson.dumps(value).decode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CommandInvalid(action, f"{name} is not JSON ({error})") from error
 
 
 def require_no_credential(action: str, setting: str) -> None:

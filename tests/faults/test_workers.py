@@ -71,7 +71,8 @@ async def test_a_worker_that_is_killed_costs_reconnects_and_is_started_again(dat
         assert server.pid not in before
         passwords = await commission(database, tmp_path, NAMES)
         async with charging(server.url, passwords) as fleet:
-            for _ in range(rounds(1, 20, of="kill -9 of a worker")):
+            # Each in its turn: one that dies six times within a minute each is given up.
+            for _ in range(rounds(1, 10, of="kill -9 of a worker")):
                 await fleet.heard(BUSY)
                 present = await pids(connection)
                 victim = min(pid for pid in present if lives(pid))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import orjson
-
 from csms.protocol import vocabulary
-from csms.protocol.outgoing import Call, CommandInvalid, Writers, require, require_no_credential
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, json_text, require, require_no_credential
 
 
 def remote_start(command: vocabulary.StartCharging) -> Call:
@@ -66,10 +64,7 @@ def data_transfer(command: vocabulary.SendVendorData) -> Call:
     if isinstance(command.data, str):
         payload["data"] = command.data
     elif command.data is not None:
-        try:
-            payload["data"] = orjson.dumps(command.data).decode()
-        except (TypeError, ValueError) as error:
-            raise CommandInvalid("DataTransfer", f"data is not JSON ({error})") from error
+        payload["data"] = json_text("DataTransfer", "data", command.data)
     return "DataTransfer", payload
 
 

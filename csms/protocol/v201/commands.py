@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from csms.protocol import vocabulary
-from csms.protocol.outgoing import Call, CommandInvalid, Writers, require, require_no_credential
+from csms.protocol.outgoing import Call, CommandInvalid, Writers, json_text, require, require_no_credential
 from csms.protocol.v201.answers import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.v201.setting_name import SettingName, SettingNameInvalid, parse_setting_name
 
@@ -76,6 +76,7 @@ def data_transfer(command: vocabulary.SendVendorData) -> Call:
     if command.message is not None:
         payload["messageId"] = command.message
     if command.data is not None:
+        json_text("DataTransfer", "data", command.data)
         payload["data"] = command.data
     return "DataTransfer", payload
 

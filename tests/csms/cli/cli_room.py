@@ -108,7 +108,7 @@ class Installation:
     async def data(self, *arguments: object, stdin: bytes = b"") -> Any:
         """What a command that must succeed prints with -o json."""
         said = await self.csms(*arguments, "-o", "json", stdin=stdin)
-        assert said.code == 0, said.err
+        assert said.code == 0, f"{said.err}\nthe server's log ends with\n{self.log_path.read_text()[-4000:]}"
         return said.json
 
     @property

@@ -142,14 +142,14 @@ async def test_a_fleet_of_all_versions_is_given_a_template_and_who_was_away_gets
 
 async def test_an_interrupted_template_goes_on_where_it_was(shop: Installation) -> None:
     id_, asked, stuck, failing = "TPL-BROKEN-OFF", list[str](), asyncio.Event(), asyncio.Event()
-    await keep(
-        shop, "broken-off", {"ocpp1.6": {"ConnectionTimeOut": "61", "LocalPreAuthorize": "true", "ResetRetries": "3"}}
-    )
+    wanted = {"ConnectionTimeOut": "61", "LocalPreAuthorize": "true", "ResetRetries": "3"}
+    await keep(shop, "broken-off", {"ocpp1.6": wanted})
     async with shop.simulated(id_, "ocpp1.6") as station:
         answer = station.dialect._handlers()["ChangeConfiguration"]
 
         async def change(key: str, value: str, **more: Any) -> Any:
-            asked.append(key)
+            if key in wanted:  # after a boot the server sets some of its own
+                asked.append(key)
             if key == "ResetRetries" and not stuck.is_set():
                 stuck.set()
                 await failing.wait()

@@ -200,6 +200,13 @@ def test_a_command_that_cannot_be_sent_names_the_field_and_the_rule(protocol, co
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize("data", [float("inf"), {"limit": float("nan")}, [b"octets"], 2**64])
+def test_data_that_json_cannot_say_does_not_leave_as_something_else(protocol, data):
+    with pytest.raises(CommandInvalid, match="^DataTransfer cannot be sent: data is not JSON"):
+        translator(protocol).command(v.SendVendorData(vendor="com.example", data=data))
+
+
 def outcome(protocol: Protocol, command: v.Command, payload: Any) -> v.Outcome:
     return translator(protocol).outcome(command, payload)
 
