@@ -58,9 +58,9 @@ class Depot:
             await station.boot()
             yield station
 
-    def logged(self, event: str) -> int:
+    def logged(self, event: str, **more: str) -> int:
         lines = [json.loads(line) for line in self.shop.log_path.read_text().splitlines() if line.startswith("{")]
-        return sum(1 for line in lines if line.get("event") == event)
+        return sum(1 for line in lines if more.items() <= line.items() and line.get("event") == event)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,24 @@ async def test_a_certificate_is_rotated_over_tls_and_the_old_one_counts_no_longe
     leaf = x509.load_pem_x509_certificate(shown["certificates"][0]["chain"].encode())
     assert leaf.subject.rfc4514_string() == f"CN={name},O={OPERATOR}"
     assert [each["use"] for each in shown["trusted"]] == ["csms"]
+
+
+async def test_a_certificate_that_is_revoked_ends_the_socket_that_came_by_it(depot: Depot) -> None:
+    name, shop = "REVOKED", depot.shop
+
+    async def ended() -> bool:
+        return depot.logged("socket_ended", charge_point=name) == 1
+
+    async with depot.station(name, "ocpp1.6") as station:
+        made = await shop.data("certificate", "renew", name, "--wait")
+        await shop.data("cp", "set", name, "--security-profile", "3")
+        await by_certificate(station)
+        before = await shop.data("cp", "show", name)
+        await shop.data("certificate", "revoke", made["number"], "--reason", "key-compromise")
+        await until(ended)
+        after = await shop.data("cp", "show", name)
+
+    assert (before["online"], after["online"]) == (True, False)
 
 
 @PROTOCOLS

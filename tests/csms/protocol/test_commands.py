@@ -203,7 +203,7 @@ def test_a_command_that_cannot_be_sent_names_the_field_and_the_rule(protocol, co
 @pytest.mark.parametrize("protocol", list(Protocol))
 @pytest.mark.parametrize("data", [float("inf"), {"limit": float("nan")}, [b"octets"], 2**64])
 def test_data_that_json_cannot_say_does_not_leave_as_something_else(protocol, data):
-    with pytest.raises(CommandInvalid, match="^DataTransfer cannot be sent: data is not JSON"):
+    with pytest.raises(CommandInvalid, match=r"^DataTransfer cannot be sent: data is not JSON"):
         translator(protocol).command(v.SendVendorData(vendor="com.example", data=data))
 
 
