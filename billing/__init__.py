@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
-    from billing.bills.history import SessionRating, newest_bills, session_ratings
+    from billing.bills.history import SessionRating, newest_bills, reratings_of, session_ratings
+    from billing.bills.rerating import Rerated, TariffChoice
+    from billing.bills.rerating import rerate as rerate_session
     from billing.bills.service import BillingService, BillingSettings
     from billing.cli_output import (
         CliError,
@@ -34,16 +36,18 @@ if TYPE_CHECKING:
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
-    from billing.tariffs.assignment import Place, Scope
+    from billing.tariffs.assignment import NOBODY, Customer, Place, Scope, UserClass, Verdict
     from billing.tariffs.cli import tariff_group
     from billing.tariffs.idle import IdleAfterStop
     from billing.tariffs.service import assign as assign_tariff
     from billing.tariffs.service import create as create_tariff
     from billing.tariffs.service import prices_reservations
+    from billing.tariffs.service import which as which_tariff
 
 __all__ = [
     "INSTANT",
     "MINOR_DIGITS",
+    "NOBODY",
     "POLICY_KINDS",
     "SESSION_ID",
     "AlreadyDone",
@@ -55,6 +59,7 @@ __all__ = [
     "CommandGroup",
     "CommittedBill",
     "Connection",
+    "Customer",
     "ExitCode",
     "Format",
     "IdleAfterStop",
@@ -70,12 +75,16 @@ __all__ = [
     "Query",
     "QueryFileInvalid",
     "Refused",
+    "Rerated",
     "Scope",
     "SessionRating",
     "SessionSource",
     "Stay",
+    "TariffChoice",
     "Unavailable",
     "Usage",
+    "UserClass",
+    "Verdict",
     "assign_tariff",
     "async_command",
     "bill_group",
@@ -90,12 +99,24 @@ __all__ = [
     "prices_reservations",
     "print_error",
     "printable",
+    "rerate_session",
+    "reratings_of",
     "rfc3339",
     "session_ratings",
     "tariff_group",
+    "which_tariff",
 ]
 
 _HOMES = {
+    "reratings_of": "billing.bills.history:reratings_of",
+    "rerate_session": "billing.bills.rerating:rerate",
+    "TariffChoice": "billing.bills.rerating:TariffChoice",
+    "Rerated": "billing.bills.rerating:Rerated",
+    "which_tariff": "billing.tariffs.service:which",
+    "Verdict": "billing.tariffs.assignment:Verdict",
+    "UserClass": "billing.tariffs.assignment:UserClass",
+    "Customer": "billing.tariffs.assignment:Customer",
+    "NOBODY": "billing.tariffs.assignment:NOBODY",
     "AlreadyDone": "billing.errors:AlreadyDone",
     "BillKind": "billing.bills.bill:BillKind",
     "BillableSession": "billing.bills.billable:BillableSession",

@@ -69,6 +69,7 @@ class BillSummary:
             "currency": self.currency,
             "tariff": self.tariff,
             "tariff_version": self.tariff_version,
+            "corrects": self.corrects,
         }
 
 

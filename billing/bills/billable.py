@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from billing.rating.usage import Usage
+from billing.tariffs.assignment import NOBODY, Customer
 from billing.tariffs.idle import IdleAfterStop
 
 
@@ -28,7 +29,8 @@ class BillableSession:
     then there is nothing to rate yet. `complete_at` is when the facts count as complete (RULES.md 14), None while
     nobody can say. `holds` are the plausibility rules that fire and were not released; `released` those that were.
     `closed`: the transaction's end is known. `usage` reaches to `as_of`; `energy_wh` is the energy in it. `idle` is what
-    its charge point says of the `stay` after the end.
+    its charge point says of the `stay` after the end. `customer`, `location_groups` and `product` are what the choice of
+    a tariff looks at, as they stood at `priced_from`.
     """
 
     id: int
@@ -52,6 +54,9 @@ class BillableSession:
     inputs_hash: bytes
     stay: Stay | None = None
     idle: IdleAfterStop | None = None
+    customer: Customer = NOBODY
+    location_groups: frozenset[str] = frozenset()
+    product: str | None = None
 
 
 class SessionSource(Protocol):

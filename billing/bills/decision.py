@@ -35,7 +35,7 @@ PROBLEMS_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What has been billed and chosen for a session so far."""
+    """What has been billed and chosen for a session so far. `final`: the final bill, or the newest that corrects it."""
 
     interim: BillSummary | None = None
     final: BillSummary | None = None

@@ -84,6 +84,11 @@ async def session_ratings(connection: Connection, sessions: Collection[int]) -> 
     }
 
 
+async def reratings_of(connection: Connection, session: int) -> list[dict[str, object]]:
+    """The acts by which a session was rated anew: the bill that came of each, the one it corrects, who and why."""
+    return [dict(row) for row in await SQL.reratings_of.fetch(connection, session=session)]
+
+
 async def explain_bill(connection: Connection, session: int, seq: int | None) -> Explanation:
     """How a bill came about: the one numbered `seq`, or the one that counts.
 

@@ -44,18 +44,18 @@ UPDATE rating r
 -- A final bill where there is one already is not inserted and not returned: it was done before.
 INSERT INTO bill (session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
                   total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version,
-                  inputs_hash, inputs, detail, created_at)
+                  inputs_hash, inputs, detail, corrects, created_at)
 SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
        total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version,
-       inputs_hash, inputs::jsonb, detail::jsonb, :created_at
+       inputs_hash, inputs::jsonb, detail::jsonb, corrects, :created_at
   FROM unnest(:sessions::integer[], :seqs::integer[], :kinds::text[], :as_ofs::timestamptz[], :energies::numeric[],
               :currencies::text[], :excl_minors::bigint[], :tax_minors::bigint[], :incl_minors::bigint[],
               :excl_exacts::numeric[], :incl_exacts::numeric[], :tariffs::text[], :tariff_versions::integer[],
               :policy_versions::integer[], :engine_versions::text[], :hashes::bytea[], :inputs::text[],
-              :details::text[])
+              :details::text[], :corrected::integer[])
     AS b (session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
           total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
-          inputs, detail)
+          inputs, detail, corrects)
 ON CONFLICT DO NOTHING
 RETURNING session, seq;
 
@@ -91,6 +91,16 @@ SELECT b.*
         ORDER BY kind = 'interim', seq DESC
         LIMIT 1) AS b
  ORDER BY b.session;
+
+-- name: insert_rerating
+-- Who had a session rated anew, and why.
+INSERT INTO rerating (session, seq, reason, actor)
+VALUES (:session::integer, :seq::integer, :reason::text, :actor::text);
+
+-- name: reratings_of
+-- The acts by which a session was rated anew.
+SELECT r.seq, b.corrects, r.reason, r.actor, r.at
+  FROM rerating r JOIN bill b USING (session, seq) WHERE r.session = :session::integer ORDER BY r.seq;
 
 -- name: bill_body
 -- What a bill was rated from, and its lines.

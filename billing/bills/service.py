@@ -283,7 +283,13 @@ def _place(session: BillableSession | None) -> Place | None:
     if session is None or session.priced_from is None or session.dropped:
         return None
     return Place(
-        charge_point=session.charge_point, site=session.site, currency=session.currency, at=session.priced_from
+        charge_point=session.charge_point,
+        site=session.site,
+        currency=session.currency,
+        at=session.priced_from,
+        location_groups=session.location_groups,
+        customer=session.customer,
+        product=session.product,
     )
 
 
@@ -305,7 +311,7 @@ def _decide(case: _Case, policies: Policies, now: datetime) -> Decision:
         return Hold(reason=RATING_FAILED, why="its facts could not be folded; see the log", next_at=now + RECHECK)
     if case.session is None:
         return Wait(next_at=now + RECHECK)
-    standing = Standing(interim=case.bills.interim, final=case.bills.final)
+    standing = Standing(interim=case.bills.interim, final=case.bills.counting if case.bills.final else None)
     try:  # a bug that one session meets must not keep the others from their bills
         return decide(case.session, standing, case.tariff, policies, now)
     except Exception:

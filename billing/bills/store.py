@@ -47,6 +47,7 @@ class DraftBill:
     rating: Rating
     inputs: BillInputs
     created_at: datetime
+    corrects: int | None = None
 
     def summary(self) -> BillSummary:
         rating = self.rating
@@ -67,7 +68,7 @@ class DraftBill:
             policy_version=rating.policy.version,
             engine_version=str(rating.engine_version),
             inputs_hash=self.inputs.hash,
-            corrects=None,
+            corrects=self.corrects,
             created_at=self.created_at,
         )
 
@@ -153,8 +154,13 @@ async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> s
         hashes=[bill.inputs_hash for _, bill in rows],
         inputs=[canonical_json(draft.inputs.to_dict()) for draft, _ in rows],
         details=[canonical_json(rating_to_json(draft.rating)) for draft, _ in rows],
+        corrected=[bill.corrects for _, bill in rows],
     )
     return {(row["session"], row["seq"]) for row in stored}
+
+
+async def insert_rerating(connection: Connection, session: int, seq: int, *, reason: str, actor: str) -> None:
+    await SQL.insert_rerating.execute(connection, session=session, seq=seq, reason=reason, actor=actor)
 
 
 async def bill_body(connection: Connection, session: int, seq: int) -> tuple[BillInputs, dict[str, Any]]:

@@ -12,7 +12,14 @@ from billing.cli_output import CliError, Format, Output, async_command, output_o
 from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
 from billing.errors import ExitCode, Refused
 from billing.tariffs import service
-from billing.tariffs.assignment import Assignment, Scope
+from billing.tariffs.assignment_cli import (
+    PlaceOf,
+    add_assign,
+    add_assignments,
+    add_unassign,
+    add_which,
+    assignment_row,
+)
 from billing.tariffs.idle import IDLE_MAX, IdleAfterStop
 from billing.tariffs.lint import Severity, lint
 from billing.tariffs.ocpi_json import load_json
@@ -37,15 +44,16 @@ SEGMENT_COLUMNS = (
 )  # fmt: skip
 
 
-def tariff_group(connect: Connect) -> click.Group:
-    """The command group; `connect` gives the commands that need one a connection."""
+def tariff_group(connect: Connect, *, place_of: PlaceOf) -> click.Group:
+    """The command group; `connect` gives the commands that need one a connection, `place_of` who pays what where."""
     group = click.Group(
         "tariff",
         help=HELP,
         commands=[_lint, _price],
     )
-    for add in (_add_create, _add_list, _add_show, _add_assign):
+    for add in (_add_create, _add_list, _add_show, add_assign, add_unassign, add_assignments):
         add(group, connect)
+    add_which(group, connect, place_of)
     return group
 
 
@@ -147,69 +155,14 @@ def _add_show(group: click.Group, connect: Connect) -> None:
                 "created_at": found.entered_at,
                 "idle_after_stop": found.idle is not None,
                 "idle_cap_s": None if found.idle is None else found.idle.cap_s,
-                "assignments": [_assignment_row(each) for each in assignments],
+                "assignments": [assignment_row(each) for each in assignments],
                 "tariff": to_ocpi(found.tariff),
             }
         )
 
 
-def _add_assign(group: click.Group, connect: Connect) -> None:
-    @group.command()
-    @click.argument("id_", metavar="ID")
-    @click.option("--site", help="For all charge points of this site.")
-    @click.option("--cp", "charge_point", metavar="CP", help="For this charge point; wins over its site.")
-    @click.option("--default", "everywhere", is_flag=True, help="Where nothing narrower is assigned.")
-    @click.option("--from", "valid_from", type=INSTANT, help="From when on; this minute unless said.")
-    @DRY_RUN
-    @output_options
-    @click.pass_context
-    @async_command
-    async def assign(
-        context: click.Context,
-        id_: str,
-        site: str | None,
-        charge_point: str | None,
-        everywhere: bool,
-        valid_from: datetime | None,
-        dry_run: bool,
-        output: Output,
-    ) -> None:
-        """Let a charge point, a site or everybody charge by a tariff.
-
-        A session has the tariff that was in force when token and connector were first both known. An assignment that
-        is entered afterwards, whatever its --from, prices only sessions that had no tariff then.
-
-        \b
-        Examples:
-          csms tariff assign day --default
-          csms tariff assign fast --site harbour --from 2026-04-01T00:00:00+02:00
-        """
-        scope, target = _scope(site, charge_point, everywhere)
-        async with connect(context) as connection, transaction(connection, dry_run=dry_run):
-            made = await service.assign(
-                connection, id_, scope=scope, target=target, now=datetime.now(UTC), valid_from=valid_from
-            )
-        output.one(_assignment_row(made) | _said(dry_run))
-
-
 def _said(dry_run: bool) -> dict[str, object]:
     return {"dry_run": True} if dry_run else {}
-
-
-def _scope(site: str | None, charge_point: str | None, everywhere: bool) -> tuple[Scope, str | None]:
-    chosen: list[tuple[Scope, str | None]] = []
-    chosen += [(Scope.SITE, site)] if site is not None else []
-    chosen += [(Scope.CHARGE_POINT, charge_point)] if charge_point is not None else []
-    chosen += [(Scope.DEFAULT, None)] if everywhere else []
-    if len(chosen) != 1:
-        raise click.UsageError("give exactly one of --site, --cp and --default")
-    return chosen[0]
-
-
-def _assignment_row(assignment: Assignment) -> dict[str, object]:
-    row = asdict(assignment)
-    del row["id"]
-    return row
 
 
 @click.command("lint")

@@ -37,30 +37,40 @@ SELECT t.id, t.version, t.currency, t.valid_from, t.created_at,
 
 -- name: list_assignments
 -- All assignments of a tariff, in the order in which they were entered.
-SELECT id, tariff, scope, target, valid_from, entered_at FROM tariff_assignment WHERE tariff = :tariff ORDER BY id;
+SELECT * FROM tariff_assignment WHERE tariff = :tariff ORDER BY id;
+
+-- name: all_assignments
+-- Every assignment, in the order in which they were entered.
+SELECT * FROM tariff_assignment ORDER BY id;
+
+-- name: find_assignment
+-- One assignment.
+SELECT * FROM tariff_assignment WHERE id = :id::bigint;
 
 -- name: insert_assignment
 -- From valid_from on the target charges by the tariff.
-INSERT INTO tariff_assignment (tariff, scope, target, valid_from, entered_at)
-VALUES (:tariff, :scope, :target, :valid_from, :entered_at)
-RETURNING id, tariff, scope, target, valid_from, entered_at;
+INSERT INTO tariff_assignment (tariff, scope, target, token_group, user_class, product, priority, valid_from, entered_at)
+VALUES (:tariff, :scope, :target, :token_group, :user_class, :product, :priority, :valid_from, :entered_at)
+RETURNING *;
 
 -- name: same_assignment
--- The newest entry for exactly this target and instant: entering it again would change nothing.
-SELECT id, tariff, scope, target, valid_from, entered_at
+-- The newest entry for exactly this target, audience, priority and instant: entering it again would change nothing.
+SELECT *
   FROM tariff_assignment
- WHERE scope = :scope AND target IS NOT DISTINCT FROM :target AND valid_from = :valid_from
+ WHERE scope = :scope AND target IS NOT DISTINCT FROM :target AND valid_from = :valid_from AND priority = :priority
+   AND (token_group, user_class, product) IS NOT DISTINCT FROM (:token_group::text, :user_class::text, :product::text)
  ORDER BY entered_at DESC, id DESC
  LIMIT 1;
 
 -- name: assignments_for
--- Every assignment that could price a session at one of these charge points or sites.
-SELECT id, tariff, scope, target, valid_from, entered_at
+-- Every assignment that could price a session at one of these charge points, sites or groups of sites.
+SELECT *
   FROM tariff_assignment
  WHERE valid_from <= :until
    AND (scope = 'default'
         OR (scope = 'charge_point' AND target = ANY(:charge_points::text[]))
-        OR (scope = 'site' AND target = ANY(:sites::text[])));
+        OR (scope = 'site' AND target = ANY(:sites::text[]))
+        OR (scope = 'location_group' AND target = ANY(:location_groups::text[])));
 
 -- name: find_charge_point
 -- A charge point by its identity in any case, with its site's currency.
@@ -69,6 +79,15 @@ SELECT c.id, s.id AS site, s.currency FROM charge_point c JOIN site s ON s.id = 
 -- name: find_site
 -- A site and its currency.
 SELECT id, currency FROM site WHERE id = :id;
+
+-- name: find_location_group
+-- The currencies of the sites that are in a group now.
+SELECT s.currency, array_agg(s.id ORDER BY s.id) AS sites
+  FROM (SELECT DISTINCT ON (site) site, is_member FROM location_group_event
+         WHERE location_group = :id ORDER BY site, at DESC, id DESC) g
+  JOIN site s ON s.id = g.site
+ WHERE g.is_member
+ GROUP BY s.currency ORDER BY s.currency;
 
 -- name: site_currencies
 -- The currencies that sites have.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,13 +11,19 @@ from billing.errors import NotFound, Refused
 from billing.sql import Connection
 from billing.tariffs import store
 from billing.tariffs.assignment import (
+    EVERYBODY,
     Assignment,
+    Audience,
     Place,
     Resolved,
     Scope,
     TariffVersion,
     Unresolved,
+    Verdict,
+    Wanted,
     by_target,
+    judge,
+    newest_in_force,
     resolve,
 )
 from billing.tariffs.idle import IdleAfterStop
@@ -126,56 +132,114 @@ async def assign(
     target: str | None,
     now: datetime,
     valid_from: datetime | None = None,
+    valid_to: datetime | None = None,
+    audience: Audience = EVERYBODY,
+    priority: int = 0,
 ) -> Assignment:
-    """Let `target` (None for the default) charge by `tariff` from `valid_from` on, this minute unless told.
+    """Let `target` (None for the default) charge by `tariff` from `valid_from` on, this minute unless told, to `valid_to`.
 
     The entry that is there already is not entered twice.
 
     Raises:
-        NotFound: no such tariff, charge point or site.
-        Refused: the tariff is in another currency than the site.
+        NotFound: no such tariff, charge point, site or location group.
+        Refused: the tariff is in another currency than the site, or the end is not after the begin.
     """
+    begin = valid_from or this_minute(now)
+    if valid_to is not None and valid_to <= begin:
+        raise Refused(
+            f"the end, {valid_to.isoformat()}, is not after the begin, {begin.isoformat()}", "give a later --until"
+        )
     async with connection.transaction():
         await SQL.lock_for_editing.execute(connection, key=store.LOCK_KEY)
         newest = await SQL.newest_version.fetchrow(connection, id=tariff)
         if newest is None:
             raise NotFound(f"no tariff {tariff}", "list them with csms tariff list, or add it with csms tariff create")
         target = await _check_target(connection, tariff, newest["currency"], scope, target)
-        begin = valid_from or this_minute(now)
-        same = await store.same_assignment(connection, scope=scope, target=target, valid_from=begin)
-        if same is not None and same.tariff == tariff:
-            return same
-        stored = await store.insert_assignment(
-            connection, tariff=tariff, scope=scope, target=target, valid_from=begin, entered_at=now
+        wanted = Wanted(
+            tariff=tariff, scope=scope, target=target, valid_from=begin, audience=audience, priority=priority
         )
+        stored = await _enter(connection, wanted, now=now)
+        if valid_to is not None:
+            await _enter(connection, replace(wanted, tariff=None, valid_from=valid_to), now=now)
         await SQL.wake_sessions_without_tariff.execute(connection)
     return stored
+
+
+async def _enter(connection: Connection, wanted: Wanted, *, now: datetime) -> Assignment:
+    same = await store.same_assignment(connection, wanted)
+    if same is not None and same.tariff == wanted.tariff:
+        return same
+    return await store.insert_assignment(connection, wanted, entered_at=now)
+
+
+async def unassign(
+    connection: Connection, assignment: int, *, now: datetime, valid_to: datetime | None = None
+) -> Assignment:
+    """End an assignment at `valid_to`, this minute unless told. Sessions that began before keep their tariff.
+
+    Raises:
+        NotFound: no such assignment.
+        Refused: it is an end itself, or would end before it begins.
+    """
+    end = valid_to or this_minute(now)
+    async with connection.transaction():
+        await SQL.lock_for_editing.execute(connection, key=store.LOCK_KEY)
+        known = await store.find_assignment(connection, assignment)
+        if known is None:
+            raise NotFound(f"no assignment {assignment}", "see csms tariff assignments")
+        if known.tariff is None:
+            raise Refused(f"assignment {assignment} is the end of one", "see csms tariff assignments")
+        if end < known.valid_from:
+            raise Refused(f"assignment {assignment} begins at {known.valid_from.isoformat()}", "give a later --from")
+        slot = [each for each in await store.all_assignments(connection) if each.slot == known.slot]
+        newer = newest_in_force([each for each in slot if each.valid_from <= end])
+        if newer is not None and newer.id != known.id:
+            raise Refused(
+                f"assignment {assignment} is over: assignment {newer.id} followed at {newer.valid_from.isoformat()}",
+                "see csms tariff assignments",
+            )
+        wanted = Wanted(
+            tariff=None, scope=known.scope, target=known.target, valid_from=end, audience=known.audience,
+            priority=known.priority,
+        )  # fmt: skip
+        return await _enter(connection, wanted, now=now)
 
 
 async def _check_target(
     connection: Connection, tariff: str, currency: str, scope: Scope, target: str | None
 ) -> str | None:
     """The target as it is stored; refuses one that does not exist or has another currency."""
+    if scope is Scope.DEFAULT:
+        currencies = [row["currency"] for row in await SQL.site_currencies.fetch(connection)]
+        if currencies and currency not in currencies:
+            raise _other_currency(tariff, currency, "every site", ", ".join(currencies))
+        return None
+    stored, where = await _places_of(connection, scope, str(target))
+    for place, theirs in where:
+        if theirs != currency:
+            raise _other_currency(tariff, currency, place, theirs)
+    return stored
+
+
+async def _places_of(connection: Connection, scope: Scope, target: str) -> tuple[str, list[tuple[str, str]]]:
+    """The target as it is stored, and each place that it means with the place's currency."""
     match scope:
-        case Scope.DEFAULT:
-            currencies = [row["currency"] for row in await SQL.site_currencies.fetch(connection)]
-            if currencies and currency not in currencies:
-                raise _other_currency(tariff, currency, "every site", ", ".join(currencies))
-            return None
         case Scope.SITE:
             site = await SQL.find_site.fetchrow(connection, id=target)
             if site is None:
                 raise NotFound(f"no site {target}", "list them with csms site list")
-            if site["currency"] != currency:
-                raise _other_currency(tariff, currency, f"site {target}", site["currency"])
-            return str(site["id"])
-        case Scope.CHARGE_POINT:
+            return str(site["id"]), [(f"site {target}", site["currency"])]
+        case Scope.LOCATION_GROUP:
+            found = await SQL.find_location_group.fetch(connection, id=target)
+            if not found:
+                raise NotFound(f"no site is in location group {target}", f"csms site join {target} SITE")
+            where = f"of location group {target}"
+            return target, [(f"site {row['sites'][0]} {where}", row["currency"]) for row in found]
+        case _:
             point = await SQL.find_charge_point.fetchrow(connection, id=target)
             if point is None:
                 raise NotFound(f"no charge point {target}", "list them with csms cp list")
-            if point["currency"] != currency:
-                raise _other_currency(tariff, currency, f"charge point {target} at {point['site']}", point["currency"])
-            return str(point["id"])
+            return str(point["id"]), [(f"charge point {target} at {point['site']}", point["currency"])]
 
 
 def _other_currency(tariff: str, currency: str, where: str, theirs: str) -> Refused:
@@ -193,9 +257,10 @@ async def resolve_places(
         connection,
         charge_points={place.charge_point for place in places.values()},
         sites={place.site for place in places.values()},
+        location_groups={group for place in places.values() for group in place.location_groups},
         until=max(place.at for place in places.values()),
     )
-    versions = await cache.all_of(connection, {each.tariff for each in assignments})
+    versions = await cache.all_of(connection, {each.tariff for each in assignments if each.tariff is not None})
     grouped = by_target(assignments)
     return {session: resolve(place, grouped, versions) for session, place in places.items()}
 
@@ -209,6 +274,21 @@ async def prices_reservations(connection: Connection, places: Mapping[int, Place
         if isinstance(outcome, Resolved)
         and any(element.restrictions.reservation is not None for element in outcome.tariff.elements)
     )
+
+
+async def which(connection: Connection, place: Place) -> list[Verdict]:
+    """What each assignment means for a session at this place, the deciding one first: the resolution itself, told."""
+    assignments = await store.all_assignments(connection)
+    versions = await TariffCache().all_of(connection, {each.tariff for each in assignments if each.tariff is not None})
+    verdicts = judge(place, assignments, versions, known_by=place.at)
+    if any(each.version is not None for each in verdicts):
+        return verdicts
+    return judge(place, assignments, versions, known_by=None)
+
+
+async def list_assignments(connection: Connection) -> list[Assignment]:
+    """Every assignment, in the order in which they were entered."""
+    return await store.all_assignments(connection)
 
 
 async def list_tariffs(connection: Connection) -> list[dict[str, Any]]:

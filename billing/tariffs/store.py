@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 
 from billing.sql import Connection, Queries
-from billing.tariffs.assignment import Assignment, Scope, TariffVersion
+from billing.tariffs.assignment import Assignment, Audience, Scope, TariffVersion, UserClass, Wanted
 from billing.tariffs.idle import IdleAfterStop
 from billing.tariffs.ocpi_json import dump_json, load_json
 from billing.tariffs.tariff import Tariff, parse_tariff, to_ocpi
@@ -84,7 +84,21 @@ def _version(row: asyncpg.Record) -> TariffVersion:
 
 
 def _assignment(row: asyncpg.Record) -> Assignment:
-    return Assignment(**{**row, "scope": Scope(row["scope"])})
+    user_class = row["user_class"]
+    return Assignment(
+        id=row["id"],
+        tariff=row["tariff"],
+        scope=Scope(row["scope"]),
+        target=row["target"],
+        valid_from=row["valid_from"],
+        entered_at=row["entered_at"],
+        audience=Audience(
+            token_group=row["token_group"],
+            user_class=None if user_class is None else UserClass(user_class),
+            product=row["product"],
+        ),
+        priority=row["priority"],
+    )
 
 
 async def insert_version(connection: Connection, version: TariffVersion, *, body: str) -> None:
@@ -103,11 +117,20 @@ async def insert_version(connection: Connection, version: TariffVersion, *, body
 
 
 async def assignments_for(
-    connection: Connection, *, charge_points: Collection[str], sites: Collection[str], until: datetime
+    connection: Connection,
+    *,
+    charge_points: Collection[str],
+    sites: Collection[str],
+    location_groups: Collection[str],
+    until: datetime,
 ) -> list[Assignment]:
     """Everything that could price a session at these places up to `until`."""
     rows = await SQL.assignments_for.fetch(
-        connection, charge_points=sorted(charge_points), sites=sorted(sites), until=until
+        connection,
+        charge_points=sorted(charge_points),
+        sites=sorted(sites),
+        location_groups=sorted(location_groups),
+        until=until,
     )
     return [_assignment(row) for row in rows]
 
@@ -116,24 +139,35 @@ async def assignments_of(connection: Connection, tariff: str) -> list[Assignment
     return [_assignment(row) for row in await SQL.list_assignments.fetch(connection, tariff=tariff)]
 
 
-async def same_assignment(
-    connection: Connection, *, scope: Scope, target: str | None, valid_from: datetime
-) -> Assignment | None:
-    row = await SQL.same_assignment.fetchrow(connection, scope=scope.value, target=target, valid_from=valid_from)
+async def all_assignments(connection: Connection) -> list[Assignment]:
+    return [_assignment(row) for row in await SQL.all_assignments.fetch(connection)]
+
+
+async def find_assignment(connection: Connection, id_: int) -> Assignment | None:
+    row = await SQL.find_assignment.fetchrow(connection, id=id_)
     return None if row is None else _assignment(row)
 
 
-async def insert_assignment(
-    connection: Connection,
-    *,
-    tariff: str,
-    scope: Scope,
-    target: str | None,
-    valid_from: datetime,
-    entered_at: datetime,
-) -> Assignment:
-    row = await SQL.insert_assignment.fetchrow(
-        connection, tariff=tariff, scope=scope.value, target=target, valid_from=valid_from, entered_at=entered_at
-    )
+async def same_assignment(connection: Connection, wanted: Wanted) -> Assignment | None:
+    """The newest entry for exactly this slot and instant."""
+    row = await SQL.same_assignment.fetchrow(connection, **_slot(wanted))
+    return None if row is None else _assignment(row)
+
+
+async def insert_assignment(connection: Connection, wanted: Wanted, *, entered_at: datetime) -> Assignment:
+    row = await SQL.insert_assignment.fetchrow(connection, tariff=wanted.tariff, entered_at=entered_at, **_slot(wanted))
     assert row is not None, "an INSERT ... RETURNING gives its row"
     return _assignment(row)
+
+
+def _slot(wanted: Wanted) -> dict[str, Any]:
+    audience = wanted.audience
+    return {
+        "scope": wanted.scope.value,
+        "target": wanted.target,
+        "token_group": audience.token_group,
+        "user_class": audience.user_class,
+        "product": audience.product,
+        "priority": wanted.priority,
+        "valid_from": wanted.valid_from,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,7 @@ def _choices(
     template: bool | None,
     idle_after_stop: bool | None,
     idle_cap_min: int | None,
+    product: str | None,
 ) -> Choices:
     return Choices(
         site=site,
@@ -68,6 +70,7 @@ def _choices(
         time_zone=time_zone,
         idle_after_stop=idle_after_stop,
         idle_cap_s=None if idle_cap_min is None else idle_cap_min * 60,
+        product=product,
     )
 
 
@@ -96,7 +99,19 @@ class _Serial(click.ParamType[str]):
         return text
 
 
+class _Product(click.ParamType[str]):
+    name = "name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(value)):
+            self.fail(
+                f"{value!r} is no name of a product: letters, digits, dot, dash, underscore; at most 64", param, ctx
+            )
+        return str(value)
+
+
 _SERIAL = _Serial()
+_PRODUCT = _Product()
 _OPTIONS = (
     click.option(
         "--security-profile",
@@ -126,6 +141,9 @@ _OPTIONS = (
         help="Rate the stay after the stop as parking, as far as it is proven, where the tariff says nothing of it.",
     ),
     click.option("--idle-cap-min", type=click.IntRange(1, 10_080), help="At most so many minutes of it."),
+    click.option(
+        "--product", type=_PRODUCT, help="What it sells, as tariffs are assigned by it; AC or DC unless said."
+    ),
 )
 
 

@@ -27,10 +27,11 @@ SELECT c.*, w.changes, w.salts, w.hashes,
 -- A charge point that an operator makes known.
 INSERT INTO charge_point (id, site, registration, security_profile, password_salt, password_hash, protocol, strict,
                           template, current, max_power_w, time_zone, idle_after_stop, idle_cap_s, serial_registered,
-                          password_changed_at)
+                          product, password_changed_at)
 VALUES (:id::text, :site::text, :registration::text, :security_profile::smallint, :password_salt::bytea,
         :password_hash::bytea, :protocol::text, :strict::boolean, :template::boolean, :current::text,
         :max_power_w::numeric, :time_zone::text, :idle_after_stop::boolean, :idle_cap_s::integer, :serial::text,
+        :product::text,
         CASE WHEN :password_hash::bytea IS NULL THEN NULL ELSE now() END)
     ON CONFLICT DO NOTHING
 RETURNING id;
@@ -53,7 +54,8 @@ UPDATE charge_point
        max_power_w = coalesce(:max_power_w::numeric, max_power_w),
        time_zone = coalesce(:time_zone::text, time_zone),
        idle_after_stop = coalesce(:idle_after_stop::boolean, idle_after_stop),
-       idle_cap_s = coalesce(:idle_cap_s::integer, idle_cap_s)
+       idle_cap_s = coalesce(:idle_cap_s::integer, idle_cap_s),
+       product = coalesce(:product::text, product)
  WHERE id = :id::text
 RETURNING id;
 

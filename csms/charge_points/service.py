@@ -54,6 +54,7 @@ class Choices:
     time_zone: str | None = None
     idle_after_stop: bool | None = None
     idle_cap_s: int | None = None
+    product: str | None = None
 
 
 def load_password_key(data_dir: Path, given: str | None = None) -> bytes:
@@ -136,6 +137,7 @@ async def create(connection: Any, identity: str, choices: Choices, *, key: bytes
             strict=bool(choices.strict), template=choices.template is not False,
             current=str(choices.current or Current.AC), max_power_w=choices.max_power_w, time_zone=choices.time_zone,
             idle_after_stop=bool(choices.idle_after_stop), idle_cap_s=choices.idle_cap_s, serial=choices.serial,
+            product=choices.product,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"no site {choices.site}", f"create it: csms site create {choices.site} ...") from None
@@ -167,6 +169,7 @@ async def change(
             template=choices.template, current=None if choices.current is None else str(choices.current),
             max_power_w=choices.max_power_w, time_zone=choices.time_zone,
             idle_after_stop=choices.idle_after_stop, idle_cap_s=choices.idle_cap_s, serial=choices.serial,
+            product=choices.product,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"no site {choices.site}", "see csms site list") from None
@@ -237,6 +240,7 @@ def _listed(row: Record) -> dict[str, Any]:
         "model": row["model"],
         "firmware": row["firmware"],
         "current": row["current"],
+        "product": row["product"],
         "max_kw": None if row["max_power_w"] is None else (row["max_power_w"] / 1000).normalize(),
         "evses": [_reported(each) for each in row["connectors"]],
     }

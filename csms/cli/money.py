@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from billing import Connection, NotDone, bill_group, tariff_group
+from datetime import datetime
+
+from billing import Connection, NotDone, Place, bill_group, tariff_group
 from csms.cli.context import connect
 
 
@@ -12,5 +14,11 @@ async def _never_billed(connection: Connection, session: int) -> NotDone | None:
     return await why_dropped(connection, session)
 
 
-tariff = tariff_group(connect)
+async def _place_of(connection: Connection, charge_point: str, token: str | None, at: datetime) -> Place:
+    from csms.sessions.buyers import place_of  # noqa: PLC0415 - as above
+
+    return await place_of(connection, charge_point, token, at)
+
+
+tariff = tariff_group(connect, place_of=_place_of)
 bill = bill_group(connect, never_billed=_never_billed)

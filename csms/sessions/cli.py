@@ -13,7 +13,7 @@ from csms.charge_points import service as charge_points
 from csms.cli.context import connect, default_actor, open_pool_of, settings_of
 from csms.sessions import kept, listing
 from csms.sessions.dropped import why_dropped
-from csms.sessions.rehearsal import rehearse
+from csms.sessions.rehearsal import rehearse, rerate
 from csms.sessions.review import FLAGS, HOLDS
 
 COLUMNS = (
@@ -229,6 +229,47 @@ async def review_show(context: click.Context, id_: int, output: Output) -> None:
         row = await listing.show(connection, id_)
         evidence = await listing.evidence(connection, id_)
     output.one({**row, "why": _why(row), "evidence": evidence})
+
+
+@session.command("rerate")
+@click.argument("id_", metavar="ID", type=SESSION_ID)
+@click.option("--tariff", metavar="ID", help="By this tariff; by the one that it has unless said.")
+@click.option("--tariff-version", type=click.IntRange(min=1), help="Of --tariff; the newest unless said.")
+@click.option("--reason", required=True, help="Why; kept for ever.")
+@click.option("--actor", default=default_actor, help="Who decides; the account's name unless said.")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen, through the same code.")
+@output_options
+@click.pass_context
+@async_command
+async def rerate_(
+    context: click.Context,
+    id_: int,
+    tariff: str | None,
+    tariff_version: int | None,
+    reason: str,
+    actor: str,
+    dry_run: bool,
+    output: Output,
+) -> None:
+    """Rate an ended session anew: by facts that came after its bill, or by another tariff.
+
+    Its bill stays as it is; a correction that names it stands in its place from then on. A session that has no bill,
+    for want of a tariff, gets its final bill by the one that is named.
+
+    \b
+    Examples:
+      csms session rerate 42 --reason "offline readings of 3 May arrived" --dry-run
+      csms session rerate 42 --tariff fleet --reason "contract in force since 1 May"
+    """
+    if tariff is None and tariff_version is not None:
+        raise click.UsageError("--tariff-version is of a tariff; give --tariff too")
+    settings = settings_of(context)
+    async with open_pool_of(context) as pool:
+        done = await rerate(
+            pool, settings, id_, choice=None if tariff is None else (tariff, tariff_version), reason=reason,
+            actor=actor, dry_run=dry_run,
+        )  # fmt: skip
+    output.one(done.to_dict() | ({"dry_run": True} if dry_run else {}))
 
 
 def _decision(action: str) -> Any:

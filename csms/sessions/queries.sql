@@ -35,7 +35,7 @@ SELECT s.id
 -- name: sessions_to_fold
 -- The sessions with what is known of their charge points, sites and reviews.
 SELECT s.id, s.charge_point, s.transaction, s.reservation, s.generation, s.evse, s.started_at,
-       c.site, c.current, c.max_power_w, c.idle_after_stop, c.idle_cap_s, site.country, site.currency, site.time_zone,
+       c.site, c.current, coalesce(c.product, c.current) AS product, c.max_power_w, c.idle_after_stop, c.idle_cap_s, site.country, site.currency, site.time_zone,
        (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review
   FROM session s
   JOIN charge_point c ON c.id = s.charge_point
@@ -126,7 +126,8 @@ SELECT DISTINCT ON (e.session)
 -- name: unused_reservations
 -- Reservations that charge points had accepted, that ran out, that no message has named since, nobody took back, and of
 -- which there is no session yet; with the place at which they were kept.
-SELECT r.id, r.charge_point, r.token, a.at AS since, r.until, c.site, site.currency
+SELECT r.id, r.charge_point, r.token, a.at AS since, r.until, c.site, site.currency,
+       coalesce(c.product, c.current) AS product
   FROM reservation r
   JOIN reservation_answer a ON a.reservation = r.id AND a.question = 'reserve' AND a.accepted
   JOIN charge_point c ON c.id = r.charge_point
@@ -459,3 +460,9 @@ SELECT t.*
            FROM notice n WHERE n.charge_point = :charge_point::text
           ORDER BY n.received_at DESC LIMIT :most::bigint)) t
  ORDER BY t.received_at DESC LIMIT :most::bigint;
+
+-- name: place_of_charge_point
+-- A charge point by its identity in any case, with what prices look at.
+SELECT c.id, c.site, site.currency, coalesce(c.product, c.current) AS product
+  FROM charge_point c JOIN site ON site.id = c.site
+ WHERE lower(c.id) = lower(:charge_point::text);

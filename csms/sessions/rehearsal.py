@@ -1,4 +1,4 @@
-"""What a review decision would lead to: the real thing, bills included, in a transaction that is rolled back."""
+"""Acts of an operator on one session with what follows from them, bills included; a rehearsal is the real thing, rolled back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from billing import BillingService
+from billing import BillingService, Rerated, TariffChoice, rerate_session
 from csms.sessions import listing
 from csms.sessions.service import Sessions
 from csms.settings import Settings
@@ -41,3 +41,35 @@ async def rehearse(
         "hold_reasons": row["hold_reasons"],
         "bill": bills[-1].bill.to_dict() if bills else None,
     }
+
+
+async def rerate(
+    pool: asyncpg.Pool[Any],
+    settings: Settings,
+    session: int,
+    *,
+    choice: TariffChoice | None,
+    reason: str,
+    actor: str,
+    dry_run: bool,
+) -> Rerated:
+    """The session rated anew by what is known of it now; with `dry_run` nothing stays.
+
+    Raises:
+        NotFound, Refused, AlreadyDone: as billing's rerate.
+    """
+    sessions = Sessions(pool, settings)
+    await sessions.prepare()
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await sessions.fold_all(connection, [session])
+            done = await rerate_session(
+                connection, sessions, session, now=datetime.now(UTC), choice=choice, reason=reason, actor=actor
+            )
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await (transaction.rollback() if dry_run else transaction.commit())
+    return done

@@ -16,6 +16,7 @@ import structlog
 from billing import BillableSession, IdleAfterStop, NotFound, Stay
 from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import listing, metrics, sweep
+from csms.sessions.buyers import Buyer, Purchase, buyers
 from csms.sessions.fold import fold
 from csms.sessions.periods import as_of, energy_wh_of, usage
 from csms.sessions.policy import WAITS, ReviewPolicy
@@ -242,10 +243,14 @@ class Sessions:
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
         """Sessions as they stand in the caller's transaction, freshly judged (the gate watches running ones too)."""
         found = await load_facts(connection, sessions, now=now)
-        billable: dict[int, BillableSession] = {}
+        folded: dict[int, Session] = {}
         for id_, facts in found.items():
             await asyncio.sleep(0)
-            billable[id_] = self._billable(facts, now=now)
+            folded[id_] = self._fold(facts, now=now)
+        known = await buyers(connection, _purchases(found, folded))
+        billable = {
+            id_: self._billable(facts, folded[id_], known.get(id_, Buyer()), now=now) for id_, facts in found.items()
+        }
         await SQL.mark_judged_otherwise.execute(
             connection,
             sessions=list(billable),
@@ -266,8 +271,7 @@ class Sessions:
             site_time_zone=facts.time_zone,
         )
 
-    def _billable(self, facts: SessionFacts, *, now: datetime) -> BillableSession:
-        session = self._fold(facts, now=now)
+    def _billable(self, facts: SessionFacts, session: Session, buyer: Buyer, *, now: datetime) -> BillableSession:
         around = facts.surroundings()
         clock = _on_its_clock(now, around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
         until = as_of(session, around, now=clock) or clock
@@ -294,7 +298,19 @@ class Sessions:
             inputs_hash=session.inputs_hash,
             stay=Stay(since=session.idle_from, until=session.idle_until),
             idle=IdleAfterStop(cap=facts.idle_cap) if facts.idle_after_stop else None,
+            customer=buyer.customer,
+            location_groups=buyer.location_groups,
+            product=facts.product,
         )
+
+
+def _purchases(found: Mapping[int, SessionFacts], folded: Mapping[int, Session]) -> dict[int, Purchase]:
+    """Of the sessions that can be priced."""
+    return {
+        id_: Purchase(site=facts.site, token=session.token, at=session.tariff_at, heard_at=facts.heard_at)
+        for id_, facts in found.items()
+        if (session := folded[id_]).token is not None and session.tariff_at is not None
+    }
 
 
 def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:

@@ -57,6 +57,7 @@ class SessionFacts:
     currency: str
     time_zone: str
     current: str
+    product: str
     max_power_w: Decimal | None
     idle_after_stop: bool
     idle_cap: timedelta | None
@@ -103,6 +104,11 @@ class SessionFacts:
     @property
     def first_received_at(self) -> datetime:
         return min(each.received_at for each in self.events)
+
+    @property
+    def heard_at(self) -> datetime:
+        """When we first heard of it, by our clock; a reservation that nobody used, when it was made."""
+        return self.first_received_at if self.kept is None else self.kept.since
 
     @property
     def started_at(self) -> datetime:
@@ -166,6 +172,7 @@ def _facts(row: Record) -> SessionFacts:
         currency=row["currency"],
         time_zone=row["time_zone"],
         current=row["current"],
+        product=row["product"],
         max_power_w=row["max_power_w"],
         idle_after_stop=row["idle_after_stop"],
         idle_cap=None if row["idle_cap_s"] is None else timedelta(seconds=row["idle_cap_s"]),

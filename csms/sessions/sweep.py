@@ -11,6 +11,7 @@ import structlog
 
 from billing import Place, prices_reservations
 from csms.security.metrics import EVENTS
+from csms.sessions.buyers import Purchase, buyers
 from csms.sessions.store import SQL, utc_now
 
 log = structlog.get_logger()
@@ -48,8 +49,23 @@ async def note_unused(connection: Any) -> None:
     """Sessions for reservations that have run out unused, where the tariff of the place has a price for them."""
     now = utc_now()
     rows = await SQL.unused_reservations.fetch(connection, now=now, since=now - UNUSED_SINCE)
+    who = await buyers(
+        connection,
+        {
+            row["id"]: Purchase(site=row["site"], token=row["token"], at=row["since"], heard_at=row["since"])
+            for row in rows
+        },
+    )
     places = {
-        row["id"]: Place(charge_point=row["charge_point"], site=row["site"], currency=row["currency"], at=row["since"])
+        row["id"]: Place(
+            charge_point=row["charge_point"],
+            site=row["site"],
+            currency=row["currency"],
+            at=row["since"],
+            location_groups=who[row["id"]].location_groups,
+            customer=who[row["id"]].customer,
+            product=row["product"],
+        )
         for row in rows
     }
     priced = await prices_reservations(connection, places)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from billing import Output, async_command, output_options
-from csms.cli.context import connect
+from csms.cli.context import connect, default_actor
 from csms.sites import service
 
+GROUP_COLUMNS = ("location_group", "site", "since")
 COLUMNS = ("id", "name", "country", "time_zone", "currency", "charge_points")
 
 
@@ -74,3 +75,54 @@ async def show(context: click.Context, id_: str, output: Output) -> None:
     """
     async with connect(context) as connection:
         output.one(await service.get(connection, id_))
+
+
+@site.command()
+@click.argument("location_group", metavar="GROUP")
+@click.argument("id_", metavar="SITE")
+@output_options
+@click.pass_context
+@async_command
+async def join(context: click.Context, location_group: str, id_: str, output: Output) -> None:
+    """Put a site into a location group: tariffs can be assigned to all sites of a group at once.
+
+    Sessions that began before keep what they had.
+
+    \b
+    Example:
+      csms site join motorway harbour
+    """
+    async with connect(context) as connection:
+        output.one(await service.join(connection, location_group, id_, actor=default_actor()))
+
+
+@site.command()
+@click.argument("location_group", metavar="GROUP")
+@click.argument("id_", metavar="SITE")
+@output_options
+@click.pass_context
+@async_command
+async def leave(context: click.Context, location_group: str, id_: str, output: Output) -> None:
+    """Take a site out of a location group.
+
+    \b
+    Example:
+      csms site leave motorway harbour
+    """
+    async with connect(context) as connection:
+        output.one(await service.leave(connection, location_group, id_, actor=default_actor()))
+
+
+@site.command()
+@output_options
+@click.pass_context
+@async_command
+async def groups(context: click.Context, output: Output) -> None:
+    """List location groups with their sites.
+
+    \b
+    Example:
+      csms site groups -o json
+    """
+    async with connect(context) as connection:
+        output.rows(await service.location_groups(connection), columns=GROUP_COLUMNS)

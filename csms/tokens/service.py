@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from billing import AlreadyDone, NotFound, Queries, Refused
+from billing import AlreadyDone, NotFound, Queries, Refused, UserClass
 from csms.protocol.vocabulary import TokenVerdict
 from csms.tokens.token import UID_LENGTH_MAX, Token, canonical, verdict
 
@@ -17,30 +18,57 @@ async def verdicts_at(
     connection: Any, presented: Sequence[tuple[str, datetime]]
 ) -> dict[tuple[str, datetime], TokenVerdict]:
     """May these tokens charge at these instants? By canonical id and instant, one statement for all."""
+    known = await tokens_at(connection, presented)
+    return {key: verdict(token, at=key[1]) for key, token in known.items()}
+
+
+async def tokens_at(
+    connection: Any, presented: Sequence[tuple[str, datetime]]
+) -> dict[tuple[str, datetime], Token | None]:
+    """These tokens as they stood at these instants; None: not known then. One statement for all."""
     wanted = sorted({(canonical(uid), at) for uid, at in presented})
     if not wanted:
         return {}
     rows = await SQL.tokens_at.fetch(connection, uids=[uid for uid, _ in wanted], ats=[at for _, at in wanted])
     found = {wanted[row["n"] - 1]: _token(row) for row in rows}
-    return {key: verdict(found.get(key), at=key[1]) for key in wanted}
+    return {key: found.get(key) for key in wanted}
 
 
 def _token(row: Any) -> Token:
-    return Token(uid=row["uid"], kind=row["kind"], at=row["at"], group=row["group_id"], expires_at=row["expires_at"])
+    user_class = row["user_class"]
+    return Token(
+        uid=row["uid"],
+        kind=row["kind"],
+        at=row["at"],
+        group=row["group_id"],
+        expires_at=row["expires_at"],
+        user_class=None if user_class is None else UserClass(user_class),
+    )
 
 
-async def issue(connection: Any, uid: str, *, group: str | None, expires_at: datetime | None, actor: str) -> Token:
-    """Make a token known. Issuing it again changes its group and expiry."""
+async def issue(
+    connection: Any,
+    uid: str,
+    *,
+    group: str | None,
+    expires_at: datetime | None,
+    actor: str,
+    user_class: UserClass | None = None,
+) -> Token:
+    """Make a token known. Issuing it again changes its group, class and expiry."""
     name = canonical(uid)
     if not name or len(name) > UID_LENGTH_MAX:
         raise Refused(f"a token id has 1 to {UID_LENGTH_MAX} characters", "shorten it as the charge points send it")
     token = await _newest(connection, name)
     if token is not None and token.kind == "blocked":
         raise Refused(f"token {name} is blocked", f"unblock it: csms token unblock {name}")
-    if token is not None and (token.group, token.expires_at) == (group, expires_at):
+    if token is not None and (token.group, token.user_class, token.expires_at) == (group, user_class, expires_at):
         raise AlreadyDone(f"token {name} is issued already", "nothing to do")
-    await _decide(connection, name, "issued", group=group, expires_at=expires_at, reason=None, actor=actor)
-    return Token(uid=name, kind="issued", at=datetime.now(UTC), group=group, expires_at=expires_at)
+    made = Token(
+        uid=name, kind="issued", at=datetime.now(UTC), group=group, expires_at=expires_at, user_class=user_class
+    )
+    await _decide(connection, made, reason=None, actor=actor)
+    return made
 
 
 async def block(connection: Any, uid: str, *, reason: str | None, actor: str) -> Token:
@@ -65,6 +93,7 @@ async def list_tokens(connection: Any) -> list[dict[str, Any]]:
             "id": row["uid"],
             "status": str(verdict(_token(row), at=now).status),
             "group": row["group_id"],
+            "class": row["user_class"],
             "expires_at": row["expires_at"],
             "since": row["at"],
             "reason": row["reason"],
@@ -85,26 +114,14 @@ async def _change(connection: Any, uid: str, kind: str, *, reason: str | None, a
         raise NotFound(f"no token {name}", f"issue it: csms token issue {name}")
     if (token.kind == "blocked") == (kind == "blocked"):
         raise AlreadyDone(f"token {name} is {'' if kind == 'blocked' else 'not '}blocked already", "nothing to do")
-    await _decide(connection, name, kind, group=token.group, expires_at=token.expires_at, reason=reason, actor=actor)
-    return Token(uid=name, kind=kind, at=datetime.now(UTC), group=token.group, expires_at=token.expires_at)
+    changed = replace(token, kind=kind, at=datetime.now(UTC))
+    await _decide(connection, changed, reason=reason, actor=actor)
+    return changed
 
 
-async def _decide(
-    connection: Any,
-    uid: str,
-    kind: str,
-    *,
-    group: str | None,
-    expires_at: datetime | None,
-    reason: str | None,
-    actor: str,
-) -> None:
+async def _decide(connection: Any, token: Token, *, reason: str | None, actor: str) -> None:
     await SQL.insert_token_event.execute(
-        connection,
-        uid=uid,
-        kind=kind,
-        group_id=group,
-        expires_at=expires_at,
-        reason=reason,
-        actor=actor,
-    )
+        connection, uid=token.uid, kind=token.kind, group_id=token.group,
+        user_class=None if token.user_class is None else str(token.user_class), expires_at=token.expires_at,
+        reason=reason, actor=actor,
+    )  # fmt: skip

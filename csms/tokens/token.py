@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing import UserClass
 from csms.protocol.vocabulary import TokenStatus, TokenVerdict
 
 UID_LENGTH_MAX = 36  # OCPP 2.0.1 IdTokenType; 1.6 sends at most 20
@@ -12,13 +13,14 @@ UID_LENGTH_MAX = 36  # OCPP 2.0.1 IdTokenType; 1.6 sends at most 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token's newest decision: `kind` issued, blocked or unblocked, since `at`."""
+    """A token's newest decision: `kind` issued, blocked or unblocked, since `at`. `user_class` None: nobody said."""
 
     uid: str
     kind: str
     at: datetime
     group: str | None = None
     expires_at: datetime | None = None
+    user_class: UserClass | None = None
 
 
 def canonical(uid: str) -> str:

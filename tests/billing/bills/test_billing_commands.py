@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from billing import (
     tariff_group,
 )
 from billing.bills.service import BillingService
+from billing.tariffs.assignment import NOBODY, Customer, Place, UserClass
 from tests.billing.bills.world import World, tariff_file
 
 Run = Callable[..., Awaitable[Result]]
@@ -51,7 +53,12 @@ def run(database: str) -> Run:
         async with connect(context) as connection:
             await explain_session(connection, session, output)
 
-    root = CommandGroup("csms", commands=[tariff_group(connect), bill_group(connect), explain])
+    async def place_of(_connection: Any, charge_point: str, token: str | None, at: datetime) -> Place:
+        customer = NOBODY if token is None else Customer(user_class=UserClass.FLEET)
+        return Place(charge_point=charge_point, site="depot", currency="EUR", at=at, customer=customer, product="AC")
+
+    tariff = tariff_group(connect, place_of=place_of)
+    root = CommandGroup("csms", commands=[tariff, bill_group(connect), explain])
 
     async def run(*arguments: object) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, root, [str(each) for each in arguments])
@@ -84,6 +91,44 @@ async def test_a_tariff_from_file_to_assignment(run: Run, day: Path) -> None:
     assert assigned["valid_from"] == "2026-03-01T00:00:00Z"
     assert (listed["id"], listed["version"], listed["assignments"]) == ("day", 1, 1)
     assert shown["tariff"]["elements"][0]["price_components"][0]["price"] == "0.50"
+
+
+@pytest.mark.usefixtures("world")
+async def test_which_tariff_applies_is_told_with_why_the_others_do_not(run: Run, day: Path, tmp_path: Path) -> None:
+    night = tmp_path / "night.json"
+    night.write_text(tariff_file("night", "0.30"))
+    for file in (day, night):
+        await run("tariff", "create", file)
+    which = ("tariff", "which", "--cp", "CP-1", "--token", "VAN", "-o", "json")
+    nothing = await run(*which)
+    everybody = read(await run("tariff", "assign", "day", "--default", "--from", "2026-03-01", "-o", "json"))
+    fleet = read(
+        await run(
+            "tariff", "assign", "night", "--default", "--class", "fleet", "--product", "AC", "--priority", "5",
+            "--from", "2026-03-01", "--until", "2126-03-01", "-o", "json",
+        )
+    )  # fmt: skip
+    chosen, other, end = read(await run(*which))
+    [first, *_] = read(await run("tariff", "which", "--cp", "CP-1", "-o", "json"))
+    tried = read(await run("tariff", "unassign", fleet["assignment"], "--dry-run", "-o", "json"))
+    ended = read(await run("tariff", "unassign", fleet["assignment"], "-o", "json"))
+    [now, *_] = read(await run(*which))
+    again = await run("tariff", "unassign", fleet["assignment"], "-o", "json")
+    listed = read(await run("tariff", "assignments", "-o", "json"))
+    table = await run("tariff", "which", "--cp", "CP-1", "--token", "VAN")
+
+    assert (nothing.exit_code, json.loads(nothing.stdout)) == (ExitCode.FINDINGS, [])
+    assert (chosen["applies"], chosen["tariff"], chosen["version"], chosen["priority"]) == (True, "night", 1, 5)
+    assert (other["applies"], other["tariff"], other["why"]) == (
+        False, "day", f"assignment {fleet['assignment']} goes first: priority 5 before 0",
+    )  # fmt: skip
+    assert (end["tariff"], end["why"]) == (None, "holds only from 2126-03-01T00:00:00+00:00")
+    assert (first["tariff"], now["tariff"]) == ("day", "day")
+    assert (tried["dry_run"], ended["assignment"]) == (True, fleet["assignment"])
+    assert again.exit_code == ExitCode.REFUSED
+    assert "is over" in json.loads(again.stderr)["message"]
+    assert [each["assignment"] for each in listed][:2] == [everybody["assignment"], fleet["assignment"]]
+    assert "CP-1 at depot" in table.stderr
 
 
 @pytest.mark.usefixtures("world")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,16 @@ from hypothesis import strategies as st
 
 from billing.tariffs.assignment import (
     Assignment,
+    Audience,
+    Customer,
     Place,
     Resolved,
     Scope,
     TariffVersion,
     Unresolved,
+    UserClass,
     by_target,
+    judge,
     resolve,
 )
 from billing.tariffs.tariff import parse_tariff
@@ -54,8 +59,12 @@ def assignment(
     valid_from: datetime = T - 10 * DAY,
     entered_at: datetime | None = None,
     number: int = 1,
+    priority: int = 0,
+    **audience: Any,
 ) -> Assignment:
     return Assignment(
+        audience=Audience(**audience),
+        priority=priority,
         id=number,
         tariff=tariff,
         scope=scope,
@@ -65,7 +74,7 @@ def assignment(
     )
 
 
-PLACE = Place(charge_point="CP-1", site="depot", currency="EUR", at=T)
+PLACE = Place(charge_point="CP-1", site="depot", currency="EUR", at=T, location_groups=frozenset({"coast"}))
 
 
 def tariff_at(assignments: list[Assignment], *versions: TariffVersion, place: Place = PLACE) -> str:
@@ -82,9 +91,11 @@ def tariff_at(assignments: list[Assignment], *versions: TariffVersion, place: Pl
             return outcome.hold
 
 
-@given(st.permutations(list(Scope)), st.integers(1, 3))
+@given(st.permutations(list(Scope)), st.integers(1, 4))
 def test_the_narrowest_scope_wins(order: list[Scope], count: int) -> None:
-    targets = {Scope.CHARGE_POINT: "CP-1", Scope.SITE: "depot", Scope.DEFAULT: None}
+    targets = {
+        Scope.CHARGE_POINT: "CP-1", Scope.SITE: "depot", Scope.LOCATION_GROUP: "coast", Scope.DEFAULT: None,
+    }  # fmt: skip
     given_scopes = order[:count]
 
     found = tariff_at([assignment(scope.value, scope, targets[scope]) for scope in given_scopes])
@@ -174,6 +185,93 @@ def test_the_outcome_says_why() -> None:
     outcome = resolve(PLACE, by_target([assignment("day")]), {"day": [version("day")]})
 
     assert isinstance(outcome, Resolved)
-    assert outcome.why.startswith(
-        "charge_point: nothing assigned; site: nothing assigned; default: tariff day version 1"
-    )
+    assert outcome.why == "default: tariff day version 1, assigned from 2026-02-20T12:00:00+00:00"
+
+
+def test_where_nothing_applies_the_reasons_are_told() -> None:
+    outcome = resolve(PLACE, by_target([assignment("fleet", user_class=UserClass.FLEET, number=3)]), {})
+
+    assert isinstance(outcome, Unresolved)
+    assert outcome.why == "assignment 3: for user class fleet, this is none"
+
+
+# --- the matrix: who, what, how urgent -------------------------------------------------------------------------------
+
+FLEET = replace(PLACE, customer=Customer(token_group="VANS", user_class=UserClass.FLEET), product="DC")
+
+
+def test_an_assignment_holds_only_for_the_customers_and_the_product_that_it_names() -> None:
+    everybody = assignment("everybody", number=1)
+    fleet = assignment("fleet", user_class=UserClass.FLEET, number=2)
+    group = assignment("group", token_group="VANS", number=3)
+    other = assignment("other", token_group="LORRIES", number=4)
+    fast = assignment("fast", product="DC", number=5)
+
+    assert tariff_at([everybody, fleet, group, other, fast]) == "everybody v1"
+    assert tariff_at([everybody, fleet, fast], place=FLEET) == "fleet v1"
+    assert tariff_at([everybody, fleet, group, other, fast], place=FLEET) == "group v1"
+    assert tariff_at([everybody, other, fast], place=FLEET) == "fast v1"
+    assert tariff_at([other]) == "no_tariff"
+
+
+def test_place_goes_before_customer_and_priority_before_both() -> None:
+    at_the_site = assignment("site", Scope.SITE, "depot", number=1)
+    of_the_fleet = assignment("fleet", user_class=UserClass.FLEET, number=2)
+    contract = assignment("contract", token_group="VANS", priority=10, number=3)
+
+    assert tariff_at([of_the_fleet, at_the_site], place=FLEET) == "site v1"
+    assert tariff_at([of_the_fleet, at_the_site, contract], place=FLEET) == "contract v1"
+    assert tariff_at([of_the_fleet, at_the_site, contract]) == "site v1"
+
+
+def test_an_assignment_without_a_tariff_ends_the_one_before_it_and_no_other() -> None:
+    wide = assignment("wide", number=1)
+    narrow = assignment("narrow", Scope.SITE, "depot", number=2)
+    end = replace(assignment("none", Scope.SITE, "depot", valid_from=T - DAY, number=3), tariff=None)
+
+    assert tariff_at([wide, narrow, end], version("wide"), version("narrow")) == "wide v1"
+    before = replace(PLACE, at=T - 2 * DAY)
+    assert tariff_at([wide, narrow, end], version("wide"), version("narrow"), place=before) == "narrow v1"
+
+
+SOME_ASSIGNMENTS = st.lists(
+    st.builds(
+        Assignment,
+        id=st.integers(1, 1000),
+        tariff=st.sampled_from(["a", "b", None]),
+        scope=st.just(Scope.DEFAULT) | st.just(Scope.SITE),
+        target=st.none(),
+        valid_from=st.sampled_from([T - 2 * DAY, T - DAY, T, T + DAY]),
+        entered_at=st.sampled_from([T - 3 * DAY, T - DAY, T + DAY]),
+        audience=st.builds(
+            Audience,
+            user_class=st.sampled_from([None, UserClass.FLEET, UserClass.MEMBER]),
+            product=st.sampled_from([None, "DC"]),
+        ),
+        priority=st.integers(0, 1),
+    ).map(lambda each: replace(each, target="depot" if each.scope is Scope.SITE else None)),
+    unique_by=lambda each: each.id,
+    max_size=12,
+)
+
+
+@given(SOME_ASSIGNMENTS, st.randoms(use_true_random=False))
+def test_what_is_told_of_each_assignment_is_the_decision_itself(assignments: list[Assignment], chance: Any) -> None:
+    versions = {name: [version(name)] for name in ("a", "b")}
+    shuffled = list(assignments)
+    chance.shuffle(shuffled)
+
+    for known_by in (FLEET.at, None):
+        verdicts = judge(FLEET, shuffled, versions, known_by=known_by)
+
+        assert sorted(each.assignment.id for each in verdicts) == sorted(each.id for each in assignments)
+        assert verdicts == judge(FLEET, assignments, versions, known_by=known_by)
+        winners = [each for each in verdicts if each.version is not None]
+        assert winners in ([], verdicts[:1])
+        assert all(each.why for each in verdicts)
+    outcome = resolve(FLEET, by_target(shuffled), versions)
+    decided = judge(FLEET, assignments, versions, known_by=FLEET.at)
+    if not any(each.version for each in decided):
+        decided = judge(FLEET, assignments, versions, known_by=None)
+    found = [each.assignment for each in decided if each.version is not None]
+    assert [outcome.assignment] == found if isinstance(outcome, Resolved) else found == []

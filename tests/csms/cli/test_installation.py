@@ -41,10 +41,10 @@ COMMANDS = {
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
     "serve": None,
-    "session": {"explain", "facts", "list", "orphans", "show", "watch"},
+    "session": {"explain", "facts", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
-    "site": {"create", "limit", "list", "show"},
-    "tariff": {"assign", "create", "lint", "list", "price", "show"},
+    "site": {"create", "groups", "join", "leave", "limit", "list", "show"},
+    "tariff": {"assign", "assignments", "create", "lint", "list", "price", "show", "unassign", "which"},
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip
