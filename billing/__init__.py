@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from billing.bills.rerating import Rerated, TariffChoice
     from billing.bills.rerating import rerate as rerate_session
     from billing.bills.service import BillingService, BillingSettings
+    from billing.bills.simulation_cli import simulate_command
     from billing.cli_output import (
         CliError,
         CommandGroup,
@@ -103,11 +104,13 @@ __all__ = [
     "reratings_of",
     "rfc3339",
     "session_ratings",
+    "simulate_command",
     "tariff_group",
     "which_tariff",
 ]
 
 _HOMES = {
+    "simulate_command": "billing.bills.simulation_cli:simulate_command",
     "reratings_of": "billing.bills.history:reratings_of",
     "rerate_session": "billing.bills.rerating:rerate",
     "TariffChoice": "billing.bills.rerating:TariffChoice",

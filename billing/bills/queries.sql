@@ -121,3 +121,27 @@ SELECT hold, count(*) AS sessions FROM rating, unnest(holds) AS hold WHERE holds
 -- name: unbilled_wh
 -- Energy of sessions that have no final bill yet, held ones included: exactly those that billing still looks at.
 SELECT coalesce(sum(s.energy_wh), 0) FROM rating r JOIN session s ON s.id = r.session WHERE r.next_at IS NOT NULL;
+
+-- name: bills_between
+-- The bill that counts of each session that ended in a span, with where and for whom it was, in the order of their ends.
+SELECT s.id AS session, b.inputs::text AS inputs, b.total_incl_minor, b.currency, b.tariff, b.policy_version, c.site,
+       t.group_id, t.user_class
+  FROM session s
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN LATERAL (SELECT * FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) b ON true
+  LEFT JOIN LATERAL (SELECT e.group_id, e.user_class FROM token_event e
+                      WHERE e.uid = s.token AND e.at <= s.started_at ORDER BY e.at DESC, e.id DESC LIMIT 1) t ON true
+ WHERE s.ended_at >= :since::timestamptz AND s.ended_at < :until::timestamptz
+   AND b.currency = :currency::text
+   AND (:site::text IS NULL OR c.site = :site) AND (:tariff::text IS NULL OR b.tariff = :tariff)
+ ORDER BY s.ended_at, s.id;
+
+-- name: count_bills_between
+-- How many those are.
+SELECT count(*)
+  FROM session s
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN LATERAL (SELECT * FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) b ON true
+ WHERE s.ended_at >= :since::timestamptz AND s.ended_at < :until::timestamptz
+   AND b.currency = :currency::text
+   AND (:site::text IS NULL OR c.site = :site) AND (:tariff::text IS NULL OR b.tariff = :tariff);

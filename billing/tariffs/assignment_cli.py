@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import click
 
@@ -25,43 +25,43 @@ COLUMNS = (
 WHICH_COLUMNS = ("applies", "assignment", "tariff", "version", "scope", "target", "priority", "why")
 
 
+_WHERE = (
+    click.option("--site", help="For all charge points of this site."),
+    click.option("--cp", "charge_point", metavar="CP", help="For this charge point; wins over its site."),
+    click.option("--location-group", metavar="GROUP", help="For all sites of this group; a site wins over it."),
+    click.option("--default", "everywhere", is_flag=True, help="Where nothing narrower is assigned."),
+)
+_FOR_WHOM = (
+    click.option("--token-group", metavar="GROUP", help="Only for tokens of this group."),
+    click.option(
+        "--class", "user_class", type=click.Choice([each.value for each in UserClass]), help="Only for such drivers."
+    ),
+    click.option("--product", metavar="NAME", help="Only for what charge points sell by this name, such as DC."),
+)
+_WHEN = (
+    click.option(
+        "--priority", type=click.IntRange(-1000, 1000), default=0, help="The higher goes first; 0 unless said."
+    ),
+    click.option("--from", "valid_from", type=INSTANT, help="From when on; this minute unless said."),
+    click.option("--until", "valid_to", type=INSTANT, help="Up to when; for good unless said."),
+)
+
+
+def _with_options(command: Any) -> Any:
+    for each in reversed((*_WHERE, *_FOR_WHOM, *_WHEN)):
+        command = each(command)
+    return command
+
+
 def add_assign(group: click.Group, connect: Connect) -> None:
     @group.command()
     @click.argument("id_", metavar="ID")
-    @click.option("--site", help="For all charge points of this site.")
-    @click.option("--cp", "charge_point", metavar="CP", help="For this charge point; wins over its site.")
-    @click.option("--location-group", metavar="GROUP", help="For all sites of this group; a site wins over it.")
-    @click.option("--default", "everywhere", is_flag=True, help="Where nothing narrower is assigned.")
-    @click.option("--token-group", metavar="GROUP", help="Only for tokens of this group.")
-    @click.option(
-        "--class", "user_class", type=click.Choice([each.value for each in UserClass]), help="Only for such drivers."
-    )
-    @click.option("--product", metavar="NAME", help="Only for what charge points sell by this name, such as DC.")
-    @click.option(
-        "--priority", type=click.IntRange(-1000, 1000), default=0, help="The higher goes first; 0 unless said."
-    )
-    @click.option("--from", "valid_from", type=INSTANT, help="From when on; this minute unless said.")
-    @click.option("--until", "valid_to", type=INSTANT, help="Up to when; for good unless said.")
+    @_with_options
     @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
-    async def assign(
-        context: click.Context,
-        id_: str,
-        site: str | None,
-        charge_point: str | None,
-        location_group: str | None,
-        everywhere: bool,
-        token_group: str | None,
-        user_class: str | None,
-        product: str | None,
-        priority: int,
-        valid_from: datetime | None,
-        valid_to: datetime | None,
-        dry_run: bool,
-        output: Output,
-    ) -> None:
+    async def assign(context: click.Context, /, id_: str, dry_run: bool, output: Output, **chosen: Any) -> None:
         """Let a charge point, a site, a group of sites or everybody charge by a tariff.
 
         Of the assignments that fit a session one decides: the higher priority, then the narrower place (charge point,
@@ -77,17 +77,17 @@ def add_assign(group: click.Group, connect: Connect) -> None:
           csms tariff assign fast --site harbour --from 2026-04-01T00:00:00+02:00
           csms tariff assign fleet --default --class fleet --product DC --priority 10
         """
-        scope, target = _scope(site, charge_point, location_group, everywhere=everywhere)
+        scope, target = _scope(**{name: chosen.pop(name) for name in _PLACES})
+        user_class = chosen.pop("user_class")
         audience = Audience(
-            token_group=token_group,
+            token_group=chosen.pop("token_group"),
             user_class=None if user_class is None else UserClass(user_class),
-            product=product,
+            product=chosen.pop("product"),
         )
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             made = await service.assign(
-                connection, id_, scope=scope, target=target, now=datetime.now(UTC), valid_from=valid_from,
-                valid_to=valid_to, audience=audience, priority=priority,
-            )  # fmt: skip
+                connection, id_, scope=scope, target=target, now=datetime.now(UTC), audience=audience, **chosen
+            )
         output.one(assignment_row(made) | ({"dry_run": True} if dry_run else {}))
 
 
@@ -173,13 +173,14 @@ def _told(place: Place) -> str:
     return f"{place.charge_point} at {place.site}, {place.at:%F %T}Z; {told}"
 
 
+_PLACES = ("charge_point", "site", "location_group", "everywhere")
+
+
 def _scope(
-    site: str | None, charge_point: str | None, location_group: str | None, *, everywhere: bool
+    *, charge_point: str | None, site: str | None, location_group: str | None, everywhere: bool
 ) -> tuple[Scope, str | None]:
-    chosen: list[tuple[Scope, str | None]] = []
-    chosen += [(Scope.SITE, site)] if site is not None else []
-    chosen += [(Scope.CHARGE_POINT, charge_point)] if charge_point is not None else []
-    chosen += [(Scope.LOCATION_GROUP, location_group)] if location_group is not None else []
+    named = {Scope.SITE: site, Scope.CHARGE_POINT: charge_point, Scope.LOCATION_GROUP: location_group}
+    chosen: list[tuple[Scope, str | None]] = [(scope, target) for scope, target in named.items() if target is not None]
     chosen += [(Scope.DEFAULT, None)] if everywhere else []
     if len(chosen) != 1:
         raise click.UsageError("give exactly one of --site, --cp, --location-group and --default")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from billing import Connection, NotDone, Place, bill_group, tariff_group
+from billing import Connection, NotDone, Place, bill_group, simulate_command, tariff_group
 from csms.cli.context import connect
 
 
@@ -21,4 +21,5 @@ async def _place_of(connection: Connection, charge_point: str, token: str | None
 
 
 tariff = tariff_group(connect, place_of=_place_of)
+tariff.add_command(simulate_command(connect))
 bill = bill_group(connect, never_billed=_never_billed)

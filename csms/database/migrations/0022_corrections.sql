@@ -14,3 +14,6 @@ CREATE TABLE rerating (
     FOREIGN KEY (session, seq) REFERENCES bill (session, seq)
 );
 SELECT csms_append_only('rerating');
+
+-- Periods are looked at by the end of their sessions.
+CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;

@@ -23,6 +23,7 @@ from billing import (
     bill_group,
     explain_session,
     output_options,
+    simulate_command,
     tariff_group,
 )
 from billing.bills.service import BillingService
@@ -58,6 +59,7 @@ def run(database: str) -> Run:
         return Place(charge_point=charge_point, site="depot", currency="EUR", at=at, customer=customer, product="AC")
 
     tariff = tariff_group(connect, place_of=place_of)
+    tariff.add_command(simulate_command(connect))
     root = CommandGroup("csms", commands=[tariff, bill_group(connect), explain])
 
     async def run(*arguments: object) -> Result:
@@ -129,6 +131,35 @@ async def test_which_tariff_applies_is_told_with_why_the_others_do_not(run: Run,
     assert "is over" in json.loads(again.stderr)["message"]
     assert [each["assignment"] for each in listed][:2] == [everybody["assignment"], fleet["assignment"]]
     assert "CP-1 at depot" in table.stderr
+
+
+async def test_a_draft_is_tried_on_the_sessions_of_the_past(
+    run: Run, world: World, billing: BillingService, tmp_path: Path
+) -> None:
+    await world.tariff(tariff_file("day", "0.50"))
+    one = await world.session(energy_wh=10_000)
+    two = await world.session(energy_wh=20_000)
+    await world.session(energy_wh=30_000, ended_at=None, complete_at=None)  # runs, and has an interim bill at most
+    await billing.drain()
+    draft = tmp_path / "draft.json"
+    draft.write_text(tariff_file("day", "0.40", flat="2"))
+    simulate = ("tariff", "simulate", draft, "--since", "2026-03-01", "--until", "2026-04-01")
+
+    [summed] = read(await run(*simulate, "-o", "json"))
+    rows = read(await run(*simulate, "--by", "session", "-o", "json"))
+    nothing = read(await run(*simulate, "--site", "elsewhere", "-o", "json"))
+    table = await run(*simulate)
+    wrong = [await run("tariff", "simulate", draft), await run("tariff", "simulate", draft, "--last", "a month")]
+
+    assert summed == {
+        "group": "day", "sessions": 2, "before_incl_tax": "15.00", "after_incl_tax": "16.00",
+        "difference_incl_tax": "1.00", "currency": "EUR", "dearer": 1, "cheaper": 0, "not_rated": 0,
+    }  # fmt: skip
+    assert [(each["session"], each["difference_incl_tax"]) for each in rows] == [(one, "1.00"), (two, "0.00")]
+    assert nothing == []
+    assert "2 sessions: 15.00 before, 16.00 after, 1.00 EUR difference; 0 not rated" in table.stderr
+    assert [each.exit_code for each in wrong] == [ExitCode.USAGE, ExitCode.USAGE]
+    assert await world.pool.fetchval("SELECT count(*) FROM bill WHERE kind = 'final'") == 2
 
 
 @pytest.mark.usefixtures("world")
@@ -214,6 +245,7 @@ async def test_bills_as_scripts_read_them(world: World, run: Run, billing: Billi
             "currency": "EUR",
             "tariff": "day",
             "tariff_version": 1,
+            "corrects": None,
         }
     ]
     assert read(await run("bill", "list", "-o", "json")) == listed

@@ -44,7 +44,7 @@ COMMANDS = {
     "session": {"explain", "facts", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "groups", "join", "leave", "limit", "list", "show"},
-    "tariff": {"assign", "assignments", "create", "lint", "list", "price", "show", "unassign", "which"},
+    "tariff": {"assign", "assignments", "create", "lint", "list", "price", "show", "simulate", "unassign", "which"},
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip
