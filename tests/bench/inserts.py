@@ -9,11 +9,11 @@ from typing import Any
 
 from csms.charge_points.charge_point import ChargePoint
 from csms.database.pool import connect_once
+from csms.intake.statements import SQL
 from csms.protocol import frames
 from csms.protocol.translator import translator
 from csms.protocol.vocabulary import Protocol, ReadingsReported
 from csms.sessions.records import samples_to_json
-from csms.sessions.store import SQL
 from tests.bench import messages
 
 _LIVES = itertools.count(1)

@@ -222,11 +222,12 @@ async def test_tokens_are_one_whatever_their_case(shop: Installation) -> None:
         "id": "04AB12CD",
         "status": "Accepted",
         "group": "FLEET-7",
+        "class": None,
         "expires_at": "2030-01-01T00:00:00Z",
     }
     assert (again.code, twice.code) == (7, 7)
     assert (blocked["status"], unblocked["status"]) == ("Blocked", "Accepted")
-    assert list(listed) == ["id", "status", "group", "expires_at", "since", "reason"]
+    assert list(listed) == ["id", "status", "group", "class", "expires_at", "since", "reason"]
     assert listed["status"] == "Accepted"
 
 

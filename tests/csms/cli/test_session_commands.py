@@ -20,7 +20,7 @@ SESSION = [
 ]  # fmt: skip
 BILL = [
     "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "currency",
-    "tariff", "tariff_version",
+    "tariff", "tariff_version", "corrects",
 ]  # fmt: skip
 
 
