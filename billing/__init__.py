@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
-    from billing.bills.history import SessionRating, newest_bills, reratings_of, session_ratings
+    from billing.bills.history import SessionRating, newest_bills, receipt_of, reratings_of, session_ratings
     from billing.bills.rerating import Rerated, TariffChoice
     from billing.bills.rerating import rerate as rerate_session
     from billing.bills.service import BillingService, BillingSettings
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
+    from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import NOBODY, Customer, Place, Scope, UserClass, Verdict
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from billing.tariffs.service import create as create_tariff
     from billing.tariffs.service import prices_reservations
     from billing.tariffs.service import which as which_tariff
+    from billing.tariffs.tariff import Dimension
 
 __all__ = [
     "INSTANT",
@@ -61,6 +63,7 @@ __all__ = [
     "CommittedBill",
     "Connection",
     "Customer",
+    "Dimension",
     "ExitCode",
     "Format",
     "IdleAfterStop",
@@ -75,6 +78,7 @@ __all__ = [
     "Queries",
     "Query",
     "QueryFileInvalid",
+    "Receipt",
     "Refused",
     "Rerated",
     "Scope",
@@ -100,6 +104,7 @@ __all__ = [
     "prices_reservations",
     "print_error",
     "printable",
+    "receipt_of",
     "rerate_session",
     "reratings_of",
     "rfc3339",
@@ -110,6 +115,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Dimension": "billing.tariffs.tariff:Dimension",
+    "Receipt": "billing.rating.receipt:Receipt",
+    "receipt_of": "billing.bills.history:receipt_of",
     "simulate_command": "billing.bills.simulation_cli:simulate_command",
     "reratings_of": "billing.bills.history:reratings_of",
     "rerate_session": "billing.bills.rerating:rerate",

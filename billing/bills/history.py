@@ -13,7 +13,8 @@ from billing.policies import store as policy_store
 from billing.rating.engine import rate
 from billing.rating.explanation import ExplainedLine, explain, recompute
 from billing.rating.rating import Rating
-from billing.rating.rating_json import rating_to_json
+from billing.rating.rating_json import rating_from_json, rating_to_json
+from billing.rating.receipt import Receipt, receipt
 from billing.sql import Connection
 from billing.tariffs.store import TariffCache
 
@@ -82,6 +83,12 @@ async def session_ratings(connection: Connection, sessions: Collection[int]) -> 
         )
         for row in await SQL.rating_states.fetch(connection, sessions=list(sessions))
     }
+
+
+async def receipt_of(connection: Connection, session: int, seq: int) -> Receipt:
+    """What a driver reads of a bill, from what it stored."""
+    _, detail = await store.bill_body(connection, session, seq)
+    return receipt(rating_from_json(detail))
 
 
 async def reratings_of(connection: Connection, session: int) -> list[dict[str, object]]:

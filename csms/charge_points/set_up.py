@@ -9,7 +9,7 @@ import structlog
 
 from csms.charge_points.device_settings import DeviceSettings, Send, settings_of
 from csms.charge_points.service import SQL
-from csms.charge_points.template import READ_ONLY_V201, VERSION, Wanted, fallback, template, to_change
+from csms.charge_points.template import READ_ONLY_V16, READ_ONLY_V201, VERSION, Wanted, fallback, template, to_change
 from csms.protocol.vocabulary import Protocol
 
 __all__ = ["apply_template", "settings_of"]
@@ -23,8 +23,7 @@ async def apply_template(
     """Read what is set, change only what differs, and store what the charge point said to each."""
     device = DeviceSettings(charge_point=charge_point, protocol=protocol, send=send, books=pool.acquire)
     names = tuple(wanted.name for wanted in template(protocol))
-    if protocol.has_device_model:
-        names += READ_ONLY_V201
+    names += READ_ONLY_V201 if protocol.has_device_model else READ_ONLY_V16
     read = await device.read(names)
     present = settings_of(read)
     if not present:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from csms.charge_points.setting_value import same_value
+from csms.protocol.v16.cost_messages import ANNOUNCED_BY
 from csms.protocol.vocabulary import Protocol
 
 VERSION = 1
@@ -53,6 +54,8 @@ _V201 = (
     Wanted(name="SampledDataCtrlr.TxUpdatedInterval", value=str(SAMPLE_INTERVAL_S)),
     Wanted(name="OCPPCommCtrlr.MessageAttempts[TransactionEvent]", value=str(ATTEMPTS_MIN), at_least=True),
 )
+READ_ONLY_V16 = (ANNOUNCED_BY,)
+"""Read and stored, never set: whether the charge point shows costs."""
 READ_ONLY_V201 = ("TxCtrlr.TxStartPoint", "TxCtrlr.TxStopPoint")
 """Read and stored, never set: they decide what a transaction is on this charge point."""
 

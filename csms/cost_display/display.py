@@ -8,10 +8,12 @@ from typing import Any
 
 import asyncpg
 import structlog
+from asyncpg import Record
 
-from billing import Money
+from billing import BillKind, Dimension, Money, receipt_of
 from csms.cost_display.statements import SQL
 from csms.database.pool import is_unavailable
+from csms.protocol.v16.cost_messages import ANNOUNCED_BY, PricesShown, final_cost, running_cost
 from csms.protocol.vocabulary import Command, Outcome, Protocol, ShowCost
 
 log = structlog.get_logger()
@@ -72,9 +74,34 @@ class Display:
 
     async def _show(self, session: int, seq: int) -> None:
         async with self._pool.acquire() as connection:
-            row = await SQL.display_of.fetchrow(connection, session=session)
-        if row is None or row["protocol"] == Protocol.V16 or row["seq"] > seq:
+            row = await SQL.display_of.fetchrow(connection, session=session, announced_by=ANNOUNCED_BY)
+            if row is None or row["seq"] > seq:
+                return
+            command = await _command(connection, session, row)
+        if command is None:
             return
-        total = Money(row["total_incl_minor"], row["currency"]).decimal
-        outcome = await self._send(row["charge_point"], ShowCost(transaction=row["transaction"], total_cost=total))
-        log.debug("cost_shown", session=session, total=str(total), status=outcome.status)
+        outcome = await self._send(row["charge_point"], command)
+        log.debug("cost_shown", session=session, seq=row["seq"], status=outcome.status)
+
+
+async def _command(connection: Any, session: int, row: Record) -> Command | None:
+    """What shows the newest bill of this session on this charge point; None: nothing does."""
+    total = Money(row["total_incl_minor"], row["currency"]).decimal
+    if row["protocol"] != Protocol.V16:
+        return ShowCost(transaction=row["transaction"], total_cost=total)
+    if not row["shows_costs"] or not row["transaction"].isdecimal():
+        return None
+    receipt = await receipt_of(connection, session, row["seq"])
+    transaction = int(row["transaction"])
+    if row["kind"] != BillKind.INTERIM:
+        return final_cost(transaction, cost=total, text=receipt.text)
+    prices = PricesShown(
+        kwh=receipt.prices.get(Dimension.ENERGY),
+        hour=receipt.prices.get(Dimension.TIME),
+        flat=receipt.prices.get(Dimension.FLAT),
+        idle_hour=receipt.prices.get(Dimension.PARKING_TIME),
+    )
+    return running_cost(
+        transaction, at=row["as_of"], meter_wh=row["register_wh"], cost=total, is_charging=not row["is_idle"],
+        prices=prices,
+    )  # fmt: skip

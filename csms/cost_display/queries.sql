@@ -1,6 +1,13 @@
 -- name: display_of
 -- What a session's display shall show now, and where: nothing while a rule holds it, unless its final bill is made.
-SELECT s.charge_point, s.transaction, k.protocol, b.seq, b.total_incl_minor, b.currency
+SELECT s.charge_point, s.transaction, k.protocol, b.seq, b.kind, b.as_of, b.total_incl_minor, b.currency,
+       coalesce(s.register_end_wh, s.register_begin_wh, 0) AS register_wh,
+       EXISTS (SELECT FROM device_setting d
+                WHERE d.charge_point = s.charge_point AND lower(d.name) = lower(:announced_by::text)
+                  AND lower(d.value) = 'true') AS shows_costs,
+       EXISTS (SELECT FROM connector n
+                WHERE n.charge_point = s.charge_point AND n.evse = s.evse
+                  AND n.status IN ('SuspendedEV', 'Finishing')) AS is_idle
   FROM session s
   JOIN LATERAL (SELECT * FROM socket k WHERE k.charge_point = s.charge_point AND k.closed_at IS NULL
                  ORDER BY k.opened_at DESC LIMIT 1) k ON true

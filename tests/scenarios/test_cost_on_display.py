@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from billing.rating.rating import PER_PRICE, Rating
 from billing.tariffs.store import TariffCache
 from billing.tariffs.tariff import TaxIncluded
 from simulators.charge_point.link import Credentials
+from simulators.charge_point.settings import Setting
 from simulators.charge_point.station import SimulatedChargePoint
 from simulators.clock import ModelClock
 from simulators.scenarios.runner import QUICK
@@ -134,3 +136,67 @@ async def test_display_bills_and_explanation_agree_to_the_cent(
         assert interim.excl_tax + net + sum(sign * each.excl_tax for sign, each in limits) == rated.excl_tax
         assert interim.incl_tax + gross + sum(sign * each.incl_tax for sign, each in limits) == rated.incl_tax
         assert rated.total_incl == final.total_incl
+
+
+async def _cost_messages(world: World) -> list[tuple[str, dict[str, Any]]]:
+    """Name and content of every cost message of 1.6 that was sent."""
+    rows = await world.connection.fetch(
+        "SELECT body FROM frame WHERE direction = 'out' AND action = 'DataTransfer' AND body LIKE '[2,%' ORDER BY received_at"
+    )
+    calls = [json.loads(row["body"])[3] for row in rows]
+    assert {call["vendorId"] for call in calls} <= {"org.openchargealliance.costmsg"}
+    return [(call["messageId"], json.loads(call["data"], parse_float=Decimal)) for call in calls]
+
+
+@pytest.mark.parametrize("announced", ["true", "false", None])
+async def test_a_display_of_1_6_is_told_costs_if_its_charge_point_says_that_it_shows_them(
+    database: str, data_home: Path, announced: str | None
+) -> None:
+    async with open_world(database, data_home) as world:
+        await world.site()
+        await world.token(TOKENS[0])
+        await world.tariff(TARIFFS["steps, fee and parking"])
+        key = await world.charge_point("DISPLAY", max_power_w=Decimal(22_000))
+        credentials = Credentials(url=world.ocpp_url, identity=key.id, password=key.password)
+        build = replace(QUICK, protocol="ocpp1.6", register_wh=Decimal(40_000), sample_every=timedelta(minutes=10))
+        async with SimulatedChargePoint(credentials, ModelClock(in_the_past(minutes=60)), build) as station:
+            if announced is not None:
+                station.dialect.settings.entries["CustomDisplayCostAndPrice"] = Setting(announced, readonly=True)
+            await station.boot()
+            await until(lambda: _is_set_up(world))
+            await station.plug()
+            await station.start(token=TOKENS[0])
+            for _ in range(2):
+                await station.charge(energy_wh=Decimal("3333.3"), duration=timedelta(minutes=20))
+                await world.quiet()
+            await station.stop()
+            await world.quiet()
+            (session,) = await world.sessions()
+            *interims, final = await world.bills(session["id"])
+            if announced == "true":
+
+                async def final_is_shown() -> bool:
+                    return [name for name, _ in await _cost_messages(world)][-1:] == ["FinalCost"]
+
+                await until(final_is_shown)
+            told = await _cost_messages(world)
+
+    if announced != "true":
+        assert told == []
+        return
+    *running, (_, last) = told
+    assert {name for name, _ in running} == {"RunningCost"}
+    assert {cost["cost"] for _, cost in running} <= {each.total_incl.decimal for each in interims}
+    assert all(cost["transactionId"] == session["id"] for _, cost in told)
+    _, newest = running[-1]
+    assert newest["state"] == "Charging"
+    assert newest["chargingPrice"] == {"kWhPrice": Decimal("0.39627"), "flatFee": Decimal("0.4165")}  # 19 % on top
+    assert newest["meterValue"] > 40_000
+    assert last["cost"] == final.total_incl.decimal
+    assert last["priceText"] == "3.19 EUR for 6.667 kWh: energy 2.33, fee 0.35, tax 0.51"  # 7 steps of a kWh at 0.333
+
+
+async def _is_set_up(world: World) -> bool:
+    return bool(
+        await world.connection.fetchval("SELECT count(*) FROM device_setting WHERE name = 'WebSocketPingInterval'")
+    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from csms.protocol import vocabulary
+from csms.protocol.json_number import json_number
 from csms.protocol.times import print_time
 from csms.protocol.v16.answers import acknowledgement, boot_answer, time_answer, vendor_data_answer
 from csms.protocol.vocabulary import Decision, TokenVerdict
 
-AMOUNT_DIGITS_MAX = 15  # decimal digits that a double keeps
 _TOKEN_LENGTH_MAX = 36  # IdTokenType.idToken
 
 AnswerWriter = Callable[[Decision], dict[str, object]]
@@ -38,15 +37,6 @@ def transaction_event_answer(decision: Decision, *, group_length_max: int) -> di
         if decision.verdict is not None:
             answer["idTokenInfo"] = id_token_info(decision.verdict, group_length_max=group_length_max)
     return answer
-
-
-def json_number(amount: Decimal) -> float:
-    """The one place where an amount becomes a float: JSON has no other number.
-
-    Exact on the wire: the shortest text of the float nearest to an amount of up to 15 digits is that amount again.
-    """
-    assert len(amount.as_tuple().digits) <= AMOUNT_DIGITS_MAX, f"{amount} has more digits than a JSON number keeps"
-    return float(amount)
 
 
 def id_token_info(verdict: TokenVerdict, *, group_length_max: int = _TOKEN_LENGTH_MAX) -> dict[str, object]:

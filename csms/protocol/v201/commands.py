@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from csms.protocol import vocabulary
+from csms.protocol.json_number import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.outgoing import Call, CommandInvalid, Writers, json_text, require, require_no_credential
-from csms.protocol.v201.answers import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.v201.setting_name import SettingName, SettingNameInvalid, parse_setting_name
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from csms.protocol.blocks import monitoring
 from csms.protocol.blocks.monitoring_facts import Monitor, MonitoringEvent, MonitoringReported, MonitorsReported
+from csms.protocol.json_number import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.outcomes import (
     INVALID_ANSWER,
     AnswerReaders,
@@ -23,7 +24,6 @@ from csms.protocol.outgoing import Call, CommandInvalid, Writers, require
 from csms.protocol.redaction import redact
 from csms.protocol.repair import IDENTIFIER_LENGTH_MAX, Fields, Message, parse_decimal
 from csms.protocol.v16.answers import acknowledgement
-from csms.protocol.v201.answers import AMOUNT_DIGITS_MAX, json_number
 from csms.protocol.v201.setting_name import SettingNameInvalid, parse_setting_name, read_setting_name
 from csms.protocol.vocabulary import Decision, Fact, Outcome
 
