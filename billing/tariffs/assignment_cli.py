@@ -22,7 +22,7 @@ COLUMNS = (
     "assignment", "tariff", "scope", "target", "token_group", "user_class", "product", "priority", "valid_from",
     "entered_at",
 )  # fmt: skip
-WHICH_COLUMNS = ("applies", "assignment", "tariff", "version", "scope", "target", "priority", "why")
+WHICH_COLUMNS = ("applies", "assignment", "tariff", "scope", "target", "why")
 
 
 _WHERE = (
