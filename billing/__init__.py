@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.bills.batch import Days, accounts, bill_period, count_unbilled
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
@@ -63,6 +64,7 @@ __all__ = [
     "CommittedBill",
     "Connection",
     "Customer",
+    "Days",
     "Dimension",
     "ExitCode",
     "Format",
@@ -90,11 +92,14 @@ __all__ = [
     "Usage",
     "UserClass",
     "Verdict",
+    "accounts",
     "assign_tariff",
     "async_command",
     "bill_group",
+    "bill_period",
     "bind_names",
     "cell",
+    "count_unbilled",
     "create_tariff",
     "explain_session",
     "json_text",
@@ -115,6 +120,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "count_unbilled": "billing.bills.batch:count_unbilled",
+    "bill_period": "billing.bills.batch:bill_period",
+    "accounts": "billing.bills.batch:accounts",
+    "Days": "billing.bills.batch:Days",
     "Dimension": "billing.tariffs.tariff:Dimension",
     "Receipt": "billing.rating.receipt:Receipt",
     "receipt_of": "billing.bills.history:receipt_of",

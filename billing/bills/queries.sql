@@ -145,3 +145,91 @@ SELECT count(*)
  WHERE s.ended_at >= :since::timestamptz AND s.ended_at < :until::timestamptz
    AND b.currency = :currency::text
    AND (:site::text IS NULL OR c.site = :site) AND (:tariff::text IS NULL OR b.tariff = :tariff);
+
+-- name: count_unbilled
+-- Sessions that ended in a period of their site's own days and have no final bill.
+SELECT count(*)
+  FROM session s
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site t ON t.id = c.site
+ WHERE s.ended_at >= :first::date - interval '1 day' AND s.ended_at < :last::date + interval '2 days'
+   AND (s.ended_at AT TIME ZONE t.time_zone)::date BETWEEN :first AND :last
+   AND (:site::text IS NULL OR c.site = :site) AND s.dropped IS NULL
+   AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final');
+
+-- name: unbilled_of
+-- The next of them, in the order of their ends.
+SELECT s.id, s.ended_at
+  FROM session s
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site t ON t.id = c.site
+ WHERE s.ended_at >= coalesce(:after::timestamptz, :first::date - interval '1 day')
+   AND s.ended_at < :last::date + interval '2 days'
+   AND (:after IS NULL OR (s.ended_at, s.id) > (:after, :after_session::integer))
+   AND (s.ended_at AT TIME ZONE t.time_zone)::date BETWEEN :first AND :last
+   AND (:site::text IS NULL OR c.site = :site) AND s.dropped IS NULL
+   AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final')
+ ORDER BY s.ended_at, s.id
+ LIMIT :limit::integer;
+
+-- name: accounts_of
+-- Every session that ended in the period in exactly one state, and the energy in each state; beside them what the meters
+-- counted between two sessions of an EVSE, and stops that fit no session.
+WITH ended AS (
+    SELECT s.id, c.site, s.charge_point, s.evse, s.started_at, s.dropped,
+           coalesce(s.register_end_wh - s.register_begin_wh, s.energy_wh, 0) AS metered_wh,
+           coalesce(s.energy_wh, 0) AS energy_wh, s.register_begin_wh,
+           lag(s.register_end_wh) OVER (PARTITION BY s.charge_point, s.evse ORDER BY s.started_at, s.id) AS before_wh,
+           s.holds, coalesce(r.holds, '{}') AS rating_holds, b.kind, b.energy_wh AS billed_wh, b.total_excl_minor,
+           b.total_incl_minor
+      FROM session s
+      JOIN charge_point c ON c.id = s.charge_point
+      JOIN site t ON t.id = c.site
+      LEFT JOIN rating r ON r.session = s.id
+      LEFT JOIN LATERAL (SELECT * FROM bill b WHERE b.session = s.id AND b.kind <> 'interim'
+                          ORDER BY b.seq DESC LIMIT 1) b ON true
+     WHERE s.ended_at >= :first::date - interval '1 day' AND s.ended_at < :last::date + interval '2 days'
+       AND (s.ended_at AT TIME ZONE t.time_zone)::date BETWEEN :first AND :last
+       AND (:site::text IS NULL OR c.site = :site)
+), judged AS (
+    SELECT e.*,
+           CASE WHEN e.kind IS NOT NULL THEN 'billed'
+                WHEN e.dropped IS NOT NULL THEN 'dropped'
+                WHEN e.holds <> '{}' THEN 'held'
+                WHEN e.rating_holds && ARRAY['no_tariff', 'currency_mismatch', 'not_ratable', 'unpriced', 'rating_failed']
+                THEN 'unrated'
+                WHEN e.rating_holds <> '{}' THEN 'held'
+                ELSE 'waiting' END AS state
+      FROM ended e
+), lost AS (
+    SELECT c.site, count(*) AS orphans
+      FROM charging_event v
+      JOIN charge_point c ON c.id = v.charge_point
+      JOIN site t ON t.id = c.site
+     WHERE v.session IS NULL AND v.kind = 'ended'
+       AND NOT EXISTS (SELECT FROM event_link l WHERE l.event = v.id)
+       AND (v.at AT TIME ZONE t.time_zone)::date BETWEEN :first AND :last
+       AND (:site::text IS NULL OR c.site = :site)
+     GROUP BY c.site
+)
+SELECT t.id AS site, t.currency, count(j.id) AS ended,
+       count(*) FILTER (WHERE j.state = 'billed') AS billed,
+       count(*) FILTER (WHERE j.kind = 'correction') AS corrected,
+       count(*) FILTER (WHERE j.state = 'held') AS held,
+       count(*) FILTER (WHERE j.state = 'unrated') AS unrated,
+       count(*) FILTER (WHERE j.state = 'waiting') AS waiting,
+       count(*) FILTER (WHERE j.state = 'dropped') AS dropped,
+       coalesce(max(o.orphans), 0) AS orphans,
+       coalesce(sum(j.metered_wh), 0) AS wh_metered,
+       coalesce(sum(j.billed_wh) FILTER (WHERE j.state = 'billed'), 0) AS wh_billed,
+       coalesce(sum(j.metered_wh) FILTER (WHERE j.state IN ('held', 'unrated', 'waiting')), 0) AS wh_held,
+       coalesce(sum(j.metered_wh) FILTER (WHERE j.state = 'dropped'), 0) AS wh_dropped,
+       coalesce(sum(j.register_begin_wh - j.before_wh), 0) AS wh_between,
+       coalesce(sum(j.total_excl_minor), 0)::bigint AS excl_minor,
+       coalesce(sum(j.total_incl_minor), 0)::bigint AS incl_minor
+  FROM site t
+  LEFT JOIN judged j ON j.site = t.id
+  LEFT JOIN lost o ON o.site = t.id
+ WHERE j.id IS NOT NULL OR o.site IS NOT NULL
+ GROUP BY t.id, t.currency
+ ORDER BY t.id;

@@ -14,7 +14,7 @@ from csms.database.errors import DatabaseError
 from csms.settings import Settings, SettingsInvalid, load_settings
 
 COMMANDS = {
-    "bill": "csms.cli.money:bill",
+    "bill": "csms.cli.bills:bill",
     "certificate": "csms.certificates.cli:certificate",
     "completion": "csms.cli.completion:completion",
     "cp": "csms.templates.config_cli:cp",
@@ -37,7 +37,7 @@ COMMANDS = {
     "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",
     "site": "csms.site_limits.cli:site",
-    "tariff": "csms.cli.money:tariff",
+    "tariff": "csms.cli.tariffs:tariff",
     "template": "csms.templates.cli:template",
     "token": "csms.tokens.cli:token",
 }

@@ -1,0 +1,18 @@
+"""csms tariff: billing's commands on our connection."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from billing import Connection, Place, simulate_command, tariff_group
+from csms.cli.context import connect
+
+
+async def _place_of(connection: Connection, charge_point: str, token: str | None, at: datetime) -> Place:
+    from csms.sessions.buyers import place_of  # noqa: PLC0415 - tariff commands start faster without sessions
+
+    return await place_of(connection, charge_point, token, at)
+
+
+tariff = tariff_group(connect, place_of=_place_of)
+tariff.add_command(simulate_command(connect))

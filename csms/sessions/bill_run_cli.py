@@ -1,0 +1,106 @@
+"""csms bill run: a period closed in one act."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from billing import Days, ExitCode, Output, accounts, async_command, bill_period, count_unbilled, output_options
+from csms.cli.context import open_pool_of, settings_of
+from csms.sessions.service import Sessions
+
+COLUMNS = (
+    "site", "ended", "billed", "corrected", "held", "unrated", "waiting", "dropped", "orphans", "kwh_metered",
+    "kwh_billed", "kwh_unexplained", "total_incl_tax", "currency",
+)  # fmt: skip
+
+
+class _Day(click.ParamType[date]):
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-03-01", param, ctx)
+
+
+class _Month(click.ParamType[date]):
+    name = "month"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        found = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", str(value))
+        if found is None or found[1] == "0000":
+            self.fail(f"{value!r} is no month such as 2026-03", param, ctx)
+        return date(int(found[1]), int(found[2]), 1)
+
+
+@click.command("run")
+@click.option("--day", type=_Day(), help="This day, by the wall clock of each site.")
+@click.option("--month", type=_Month(), help="This month, by the wall clock of each site.")
+@click.option("--site", help="Only of this site.")
+@click.option("--dry-run", is_flag=True, help="Only account; nothing is billed that is not billed yet.")
+@output_options
+@click.pass_context
+@async_command
+async def bill_run(
+    context: click.Context, day: date | None, month: date | None, site: str | None, dry_run: bool, output: Output
+) -> None:
+    """Bill what ended in a period as far as it may be, and account for every session and kWh of it.
+
+    Repeating it changes nothing that is billed. Exit status 6 while anything is held, unrated, waiting or an orphan, or
+    energy is unexplained: csms session list --state held, csms session orphans say more.
+
+    \b
+    Examples:
+      csms bill run --day 2026-03-01
+      csms bill run --month 2026-03 --site harbour -o json
+    """
+    days = _days(day, month, site)
+    async with open_pool_of(context) as pool:
+        if not dry_run:
+            sessions = Sessions(pool, settings_of(context))
+            await sessions.prepare()
+            async with pool.acquire() as connection:
+                total = await count_unbilled(connection, days)
+            with _bar(total) as advance:
+                await _drain(bill_period(pool, sessions, days, now=datetime.now(UTC)), advance)
+        async with pool.acquire() as connection:
+            found = await accounts(connection, days)
+    output.rows([each.to_dict() | ({"dry_run": True} if dry_run else {}) for each in found], columns=COLUMNS)
+    if any(each.held or each.unrated or each.waiting or each.orphans or each.kwh_unexplained for each in found):
+        context.exit(ExitCode.FINDINGS)
+
+
+def _days(day: date | None, month: date | None, site: str | None) -> Days:
+    if (day is None) == (month is None):
+        raise click.UsageError("give either --day or --month")
+    if day is not None:
+        return Days(first=day, last=day, site=site)
+    assert month is not None, "one of them is given"
+    following = (month + timedelta(days=31)).replace(day=1)
+    return Days(first=month, last=following - timedelta(days=1), site=site)
+
+
+async def _drain(batches: AsyncIterator[tuple[int, Any]], advance: Callable[[int], None]) -> None:
+    async for count, _ in batches:
+        advance(count)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    with Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as progress:  # fmt: skip
+        task = progress.add_task("sessions", total=total)
+        yield lambda count: progress.advance(task, count)
