@@ -10,10 +10,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import ocpp.messages
 import pytest
 from ocpp.v16 import call as call16
 from ocpp.v201 import call as call201
 
+from simulators import schemas
 from simulators.charge_point import Build, Credentials, ModelClock, Phase, ReconnectPolicy, SimulatedChargePoint
 from simulators.scenarios.runner import Play
 from simulators.scenarios.story import load
@@ -254,3 +256,14 @@ async def test_a_battery_takes_less_the_fuller_it_is_and_stops_when_full(central
     assert powers == sorted(powers, reverse=True)
     assert powers[-1] < powers[0]
     assert abs(station.truth.sessions[0].energy_wh - Decimal(48_000)) < Decimal("0.01")
+
+
+def test_looking_at_a_schema_leaves_the_packages_own_reading_of_it_alone() -> None:
+    """It keeps what was read first for everybody, and answers with tenths of an ampere need it read with decimals."""
+    ocpp.messages._validators.pop("GetCompositeScheduleResponse_1.6", None)
+    schedule = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 8.5}]}
+    answer = {"status": "Accepted", "connectorId": 1, "chargingSchedule": schedule}
+
+    assert schemas.is_valid("ocpp1.6", "GetCompositeSchedule", answer, response=True)
+    sent = ocpp.messages.CallResult("1", answer, action="GetCompositeSchedule")
+    ocpp.messages._validate_payload(sent, "1.6")

@@ -283,10 +283,15 @@ async def test_a_tariff_is_assigned_to_one_place_from_a_time_on(shop: Installati
     made = await shop.data("tariff", "assign", "NIGHT", "--site", "assigned", "--from", "2030-01-01")
     after = (await shop.data("tariff", "show", "NIGHT"))["assignments"]
 
-    assert {**made, "entered_at": ""} == {
+    assert {**made, "assignment": 0, "entered_at": ""} == {
+        "assignment": 0,
         "tariff": "NIGHT",
         "scope": "site",
         "target": "assigned",
+        "token_group": None,
+        "user_class": None,
+        "product": None,
+        "priority": 0,
         "valid_from": "2030-01-01T00:00:00Z",
         "entered_at": "",
     }

@@ -68,6 +68,7 @@ async def test_a_session_is_listed_billed_and_explained_to_the_cent(shop: Instal
         "currency": "EUR",
         "tariff": "PLAIN",
         "tariff_version": 1,
+        "corrects": None,
     }
     assert {each: shown[each] for each in SESSION} == session
     assert (shown["bill"], shown["tariff"], shown["site"]) == ("final", "PLAIN", "harbour")
