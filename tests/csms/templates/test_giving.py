@@ -237,7 +237,7 @@ async def test_the_metering_template_goes_in_the_same_way(connection: Any, pool:
 
     rows = await connection.fetch("SELECT name, wanted, status FROM template_result ORDER BY name")
     known = await service.known_settings(connection, ID)
-    assert [size for _, size in box.calls] == [2, 2, 1]
+    assert [size for _, size in box.calls] == [2, 2, 2]
     assert [tuple(row) for row in rows] == [
         ("MeterValueSampleInterval", "60", "Rejected"),
         ("TransactionMessageAttempts", "10", "Accepted"),
