@@ -15,7 +15,7 @@ from billing.bills.simulation import GroupBy, Selection, Simulated, Sum, count, 
 from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import INSTANT, Connect
 from billing.sql import Connection
-from billing.tariffs.service import read_tariff
+from billing.tariffs.service import read_tariff, require_site
 from billing.tariffs.tariff import Tariff
 
 _SPANS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -82,6 +82,8 @@ def simulate_command(connect: Connect) -> click.Command:
         selection = _selection(**chosen)
         draft = read_tariff(file.read())
         async with connect(context) as connection, connection.transaction(readonly=True):
+            if selection.site is not None:
+                await require_site(connection, selection.site)
             total = await _print(connection, draft, selection, GroupBy(by), output)
         if output.format is Format.TABLE:
             told = total.to_dict(draft.currency)

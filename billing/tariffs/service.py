@@ -291,6 +291,16 @@ async def list_assignments(connection: Connection) -> list[Assignment]:
     return await store.all_assignments(connection)
 
 
+async def require_site(connection: Connection, site: str) -> None:
+    """A site that is misspelt must not look like one without sessions.
+
+    Raises:
+        NotFound: no such site.
+    """
+    if await SQL.find_site.fetchrow(connection, id=site) is None:
+        raise NotFound(f"no site {site}", "list them with csms site list")
+
+
 async def list_tariffs(connection: Connection) -> list[dict[str, Any]]:
     """Each tariff's newest version, and how often it is assigned."""
     return [dict(row) for row in await SQL.list_tariffs.fetch(connection)]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from billing import Days, ExitCode, Output, accounts, async_command, bill_period, count_unbilled, output_options
+from csms.charge_points.fleet import progress_bar
 from csms.cli.context import open_pool_of, settings_of
 from csms.sessions.service import Sessions
+from csms.sites import service as sites
 
 COLUMNS = (
     "site", "ended", "billed", "corrected", "held", "unrated", "waiting", "dropped", "orphans", "kwh_metered",
@@ -66,12 +64,15 @@ async def bill_run(
     """
     days = _days(day, month, site)
     async with open_pool_of(context) as pool:
+        if site is not None:
+            async with pool.acquire() as connection:
+                await sites.get(connection, site)
         if not dry_run:
             sessions = Sessions(pool, settings_of(context))
             await sessions.prepare()
             async with pool.acquire() as connection:
                 total = await count_unbilled(connection, days)
-            with _bar(total) as advance:
+            with progress_bar("sessions", total) as advance:
                 await _drain(bill_period(pool, sessions, days, now=datetime.now(UTC)), advance)
         async with pool.acquire() as connection:
             found = await accounts(connection, days)
@@ -90,17 +91,7 @@ def _days(day: date | None, month: date | None, site: str | None) -> Days:
     return Days(first=month, last=following - timedelta(days=1), site=site)
 
 
-async def _drain(batches: AsyncIterator[tuple[int, Any]], advance: Callable[[int], None]) -> None:
+async def _drain(batches: AsyncIterator[tuple[int, Any]], advance: Callable[[], None]) -> None:
     async for count, _ in batches:
-        advance(count)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    with Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as progress:  # fmt: skip
-        task = progress.add_task("sessions", total=total)
-        yield lambda count: progress.advance(task, count)
+        for _each in range(count):
+            advance()

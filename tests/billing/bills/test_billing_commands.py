@@ -147,7 +147,8 @@ async def test_a_draft_is_tried_on_the_sessions_of_the_past(
 
     [summed] = read(await run(*simulate, "-o", "json"))
     rows = read(await run(*simulate, "--by", "session", "-o", "json"))
-    nothing = read(await run(*simulate, "--site", "elsewhere", "-o", "json"))
+    nothing = read(await run(*simulate, "--tariff", "night", "-o", "json"))
+    elsewhere = await run(*simulate, "--site", "elsewhere")
     table = await run(*simulate)
     wrong = [await run("tariff", "simulate", draft), await run("tariff", "simulate", draft, "--last", "a month")]
 
@@ -157,6 +158,7 @@ async def test_a_draft_is_tried_on_the_sessions_of_the_past(
     }  # fmt: skip
     assert [(each["session"], each["difference_incl_tax"]) for each in rows] == [(one, "1.00"), (two, "0.00")]
     assert nothing == []
+    assert elsewhere.exit_code == ExitCode.NOT_FOUND
     assert "2 sessions: 15.00 before, 16.00 after, 1.00 EUR difference; 0 not rated" in table.stderr
     assert [each.exit_code for each in wrong] == [ExitCode.USAGE, ExitCode.USAGE]
     assert await world.pool.fetchval("SELECT count(*) FROM bill WHERE kind = 'final'") == 2

@@ -292,3 +292,14 @@ async def test_migrating_twice_changes_nothing(shop: Installation) -> None:
     status = await shop.data("db", "status")
     assert (status["migrations_pending"], status["role_protects"]) == ([], True)
     assert status["location"] == str(shop.data_dir)
+
+
+async def test_a_period_is_closed_for_a_site_that_exists(shop: Installation) -> None:
+    nowhere = await shop.csms("bill", "run", "--month", "2019-01", "--site", "nowhere")
+    empty = await shop.csms("bill", "run", "--day", "2019-01-01", "--site", "harbour", "-o", "json")
+    both = await shop.csms("bill", "run", "--day", "2019-01-01", "--month", "2019-01")
+    wrong = await shop.csms("bill", "run", "--month", "2019-13")
+
+    assert (nowhere.code, nowhere.error["message"]) == (3, "no site nowhere")
+    assert (empty.code, empty.json) == (0, [])
+    assert (both.code, wrong.code) == (2, 2)
