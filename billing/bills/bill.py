@@ -15,6 +15,7 @@ from billing.bills.billable import BillableSession
 from billing.money import Money
 from billing.rating.rating import Rating
 from billing.rating.rating_json import time_text
+from billing.rating.terms import NO_TERMS, Terms
 from billing.rating.usage import Period, PeriodKind, Usage
 
 
@@ -84,16 +85,19 @@ class CommittedBill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillInputs:
-    """What was rated. `facts` is the hash of the facts it was folded from, kept as a trace and priced by nobody."""
+    """What was rated, beside tariff and policy. `facts` is the hash of the facts it was folded from, kept as a trace and priced by nobody."""
 
     usage: Usage
     energy_wh: Decimal
     final: bool
     facts: bytes
+    terms: Terms = NO_TERMS
 
     @classmethod
-    def of(cls, session: BillableSession, *, final: bool) -> BillInputs:
-        return cls(usage=session.usage, energy_wh=session.energy_wh, final=final, facts=session.inputs_hash)
+    def of(cls, session: BillableSession, *, final: bool, terms: Terms = NO_TERMS) -> BillInputs:
+        return cls(
+            usage=session.usage, energy_wh=session.energy_wh, final=final, facts=session.inputs_hash, terms=terms
+        )
 
     @property
     def hash(self) -> bytes:
@@ -111,6 +115,7 @@ class BillInputs:
             "energy_wh": format(self.energy_wh, "f"),
             "final": self.final,
             "facts": self.facts.hex(),
+            **({} if self.terms == NO_TERMS else {"terms": self.terms.to_dict()}),
         }
 
     @classmethod
@@ -124,6 +129,7 @@ class BillInputs:
             energy_wh=Decimal(body["energy_wh"]),
             final=body["final"],
             facts=bytes.fromhex(body["facts"]),
+            terms=Terms.from_dict(body.get("terms", {})),
         )
 
 

@@ -15,6 +15,7 @@ from billing.bills.billable import BillableSession
 from billing.policies.policies import Policies
 from billing.rating.engine import rate
 from billing.rating.rating import Rating
+from billing.rating.terms import NO_TERMS, Terms, Undecided
 from billing.rating.usage_check import UsageInvalid
 from billing.tariffs.assignment import Unresolved
 from billing.tariffs.tariff import Tariff
@@ -83,11 +84,20 @@ Decision = Wait | Hold | Issue | Dropped | Settled
 
 
 def decide(
-    session: BillableSession, standing: Standing, tariff: Tariff | Unresolved | None, policies: Policies, now: datetime
+    session: BillableSession,
+    standing: Standing,
+    tariff: Tariff | Unresolved | None,
+    policies: Policies,
+    now: datetime,
+    *,
+    terms: Terms | Undecided = NO_TERMS,
 ) -> Decision:
-    """What becomes of the session. `tariff` is None while it has no instant to be priced from."""
+    """What becomes of the session. `tariff` is None while it has no instant to be priced from.
+
+    `terms` after the final bill are those that it was made by.
+    """
     if standing.final is not None:
-        return _after_final(session, standing.final, tariff, policies)
+        return _after_final(session, standing.final, tariff, policies, terms)
     if session.dropped:
         return Dropped()
     complete = session.closed and session.complete_at is not None and session.complete_at <= now
@@ -95,7 +105,7 @@ def decide(
         case Unresolved():
             return Hold(reason=tariff.hold, why=tariff.why, next_at=now + RECHECK)
         case Tariff() if not session.holds:
-            return _rated(session, standing, tariff, policies, now, final=complete)
+            return _rated(session, standing, tariff, policies, now, terms=terms, final=complete)
         case None if complete and not session.holds:
             return Hold(reason=UNPRICED, why="token and EVSE were never both known", next_at=now + RECHECK)
         case _:
@@ -103,17 +113,26 @@ def decide(
 
 
 def _rated(
-    session: BillableSession, standing: Standing, tariff: Tariff, policies: Policies, now: datetime, *, final: bool
+    session: BillableSession,
+    standing: Standing,
+    tariff: Tariff,
+    policies: Policies,
+    now: datetime,
+    *,
+    terms: Terms | Undecided,
+    final: bool,
 ) -> Decision:
+    if isinstance(terms, Undecided):
+        return Hold(reason=terms.hold, why=terms.why, next_at=now + RECHECK)
     try:
-        rating = rate(session.usage, tariff, policies.rating, final=final)
+        rating = rate(session.usage, tariff, policies.rating, final=final, terms=terms)
     except UsageInvalid as wrong:
         why = "; ".join(str(problem) for problem in wrong.problems[:PROBLEMS_SHOWN])
         return Hold(reason=NOT_RATABLE, why=why, next_at=now + RECHECK)
     if rating.total_incl.decimal > policies.price_max and PRICE_OUTLIER not in session.released:
         why = f"{rating.total_incl} is more than {policies.price_max}"
         return Hold(reason=PRICE_OUTLIER, why=why, next_at=now + RECHECK)
-    inputs = BillInputs.of(session, final=final)
+    inputs = BillInputs.of(session, final=final, terms=terms)
     if final:
         return Issue(kind=BillKind.FINAL, rating=rating, inputs=inputs, next_at=None)
     every = policies.interim.every
@@ -164,15 +183,22 @@ def _next_look(session: BillableSession, now: datetime, *, interval: timedelta =
 
 
 def _after_final(
-    session: BillableSession, final: BillSummary, tariff: Tariff | Unresolved | None, policies: Policies
+    session: BillableSession,
+    final: BillSummary,
+    tariff: Tariff | Unresolved | None,
+    policies: Policies,
+    terms: Terms | Undecided,
 ) -> Settled:
     """The bill stays as it is; what would differ is said."""
-    if not isinstance(tariff, Tariff) or BillInputs.of(session, final=True).hash == final.inputs_hash:
+    if not isinstance(tariff, Tariff) or isinstance(terms, Undecided):
+        return Settled()
+    if BillInputs.of(session, final=True, terms=terms).hash == final.inputs_hash:
         return Settled()
     energy_kwh = (session.energy_wh - final.energy_wh).scaleb(-3)
     try:
-        amount = rate(session.usage, tariff, policies.rating, final=True).total_incl - final.total_incl
+        rating = rate(session.usage, tariff, policies.rating, final=True, terms=terms)
     except UsageInvalid:
         return Settled(late=f"{LATE_FACT}: {energy_kwh:+.3f} kWh, and what is known now cannot be rated")
+    amount = rating.total_incl - final.total_incl
     sign = "" if amount.minor < 0 else "+"
     return Settled(late=f"{LATE_FACT}: {energy_kwh:+.3f} kWh, {sign}{amount.text} {amount.currency}")

@@ -129,7 +129,7 @@ async def recompute_bill(connection: Connection, bill: BillSummary) -> Rating:
     key = (bill.tariff, bill.tariff_version)
     tariff = (await TariffCache().get(connection, [key]))[key].tariff
     policy = await policy_store.rating_policy(connection, bill.policy_version)
-    return rate(inputs.usage, tariff, policy, final=inputs.final)
+    return rate(inputs.usage, tariff, policy, final=inputs.final, terms=inputs.terms)
 
 
 async def require_recomputable(connection: Connection, bill: BillSummary) -> Rating:

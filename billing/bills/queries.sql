@@ -106,6 +106,12 @@ SELECT r.seq, b.corrects, r.reason, r.actor, r.at
 -- What a bill was rated from, and its lines.
 SELECT inputs::text AS inputs, detail::text AS detail FROM bill WHERE session = :session AND seq = :seq;
 
+-- name: terms_of_bills
+-- What bills were made by beside their tariffs.
+SELECT b.session, (b.inputs -> 'terms')::text AS terms
+  FROM bill b JOIN unnest(:sessions::integer[], :seqs::integer[]) AS wanted (session, seq) USING (session, seq)
+ WHERE b.inputs ? 'terms';
+
 -- name: session_exists
 -- Is there such a session?
 SELECT EXISTS (SELECT FROM session WHERE id = :session);

@@ -10,11 +10,13 @@ from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession, SessionSource
 from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
+from billing.bills.terms import Priced, terms_of
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.money import Money
 from billing.policies import store as policy_store
 from billing.policies.policies import Policies
 from billing.rating.engine import rate
+from billing.rating.terms import Terms, Undecided
 from billing.rating.usage_check import UsageInvalid
 from billing.sql import Connection
 from billing.tariffs.assignment import TariffVersion
@@ -76,7 +78,9 @@ async def rerate(
     [state] = states
     bills = (await store.newest_bills(connection, [session]))[session]
     version = await _chosen(connection, choice, state, found)
-    draft = _draft(with_stay(found, version.idle, now), version, bills, await policy_store.current(connection), now)
+    stayed = with_stay(found, version.idle, now)
+    terms = (await terms_of(connection, {session: Priced(session=stayed, tariff=version.tariff)}))[session]
+    draft = _draft(stayed, version, terms, bills, await policy_store.current(connection), now)
     before = None if bills.final is None else bills.counting
     after = draft.summary()
     if before is not None and _same(before, after):
@@ -115,11 +119,18 @@ async def _chosen(
 
 
 def _draft(
-    session: BillableSession, version: TariffVersion, bills: BillsOfSession, policies: Policies, now: datetime
+    session: BillableSession,
+    version: TariffVersion,
+    terms: Terms | Undecided,
+    bills: BillsOfSession,
+    policies: Policies,
+    now: datetime,
 ) -> DraftBill:
     _require_billable(session, now)
+    if isinstance(terms, Undecided):
+        raise Refused(f"session {session.id} cannot be priced: {terms.why}", f"see csms review show {session.id}")
     try:
-        rating = rate(session.usage, version.tariff, policies.rating, final=True)
+        rating = rate(session.usage, version.tariff, policies.rating, final=True, terms=terms)
     except UsageInvalid as wrong:
         raise Refused(
             f"session {session.id} cannot be rated: {wrong.problems[0]}", f"see csms session show {session.id}"
@@ -137,7 +148,7 @@ def _draft(
         corrects=None if before is None else before.seq,
         as_of=session.as_of,
         rating=rating,
-        inputs=BillInputs.of(session, final=True),
+        inputs=BillInputs.of(session, final=True, terms=terms),
         created_at=now,
     )
 

@@ -35,9 +35,11 @@ from billing.bills.decision import (
 )
 from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
+from billing.bills.terms import Priced, terms_of
 from billing.bills.transaction import in_transaction
 from billing.policies import store as policy_store
 from billing.policies.policies import Policies
+from billing.rating.terms import NO_TERMS, Terms, Undecided
 from billing.sql import Connection
 from billing.tariffs import service as tariffs
 from billing.tariffs.assignment import Place, Resolved, TariffVersion, Unresolved
@@ -71,6 +73,7 @@ class _Case:
     session: BillableSession | None
     failed: bool
     tariff: Tariff | Unresolved | None
+    terms: Terms | Undecided
 
 
 class BillingService:
@@ -227,16 +230,19 @@ class BillingService:
         outcomes = await tariffs.resolve_places(connection, places, self._tariffs)
         states = [_with_tariff(state, outcomes.get(state.session), places.get(state.session)) for state in states]
         versions = await self._tariffs.get(connection, {state.tariff for state in states if state.tariff})
-        return [
+        cases = [
             _Case(
                 state=state,
                 bills=bills[state.session],
                 session=_as_billed(loaded.get(state.session), versions[state.tariff] if state.tariff else None, now),
                 failed=state.session in failed,
                 tariff=versions[state.tariff].tariff if state.tariff else _unresolved(outcomes.get(state.session)),
+                terms=NO_TERMS,
             )
             for state in states
         ]
+        terms = await _terms(connection, cases)
+        return [replace(case, terms=terms.get(case.state.session, NO_TERMS)) for case in cases]
 
     async def _load(
         self, connection: Connection, ids: Sequence[int], now: datetime
@@ -259,6 +265,17 @@ class BillingService:
                 log.exception("session_not_loaded", session=each)
                 failed.add(each)
         return loaded, failed
+
+
+async def _terms(connection: Connection, cases: Sequence[_Case]) -> dict[int, Terms | Undecided]:
+    """By session: the terms of today, and after the final bill those that it was made by."""
+    billed = {case.state.session: case.bills.counting.seq for case in cases if case.bills.final and case.bills.counting}
+    priced = {
+        case.state.session: Priced(session=case.session, tariff=case.tariff)
+        for case in cases
+        if case.session is not None and isinstance(case.tariff, Tariff) and case.state.session not in billed
+    }
+    return {**await store.terms_of_bills(connection, billed), **await terms_of(connection, priced)}
 
 
 def _is_due(state: RatingState, now: datetime) -> bool:
@@ -313,7 +330,7 @@ def _decide(case: _Case, policies: Policies, now: datetime) -> Decision:
         return Wait(next_at=now + RECHECK)
     standing = Standing(interim=case.bills.interim, final=case.bills.counting if case.bills.final else None)
     try:  # a bug that one session meets must not keep the others from their bills
-        return decide(case.session, standing, case.tariff, policies, now)
+        return decide(case.session, standing, case.tariff, policies, now, terms=case.terms)
     except Exception:
         metrics.FAILURES.labels(what="session").inc()
         log.exception("session_not_rated", session=case.session.id)

@@ -137,7 +137,7 @@ def _simulated(row: Any, draft: Tariff, policy: RatingPolicy) -> Simulated:
     inputs = BillInputs.from_dict(json.loads(row["inputs"]))
     after, why_not = None, None
     try:
-        after = rate(inputs.usage, draft, policy, final=True).total_incl
+        after = rate(inputs.usage, draft, policy, final=True, terms=inputs.terms).total_incl
     except UsageInvalid as wrong:
         why_not = str(wrong.problems[0])
     return Simulated(

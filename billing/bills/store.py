@@ -14,6 +14,7 @@ from billing.bills.bill import BillInputs, BillKind, BillSummary, canonical_json
 from billing.money import Money
 from billing.rating.rating import Rating
 from billing.rating.rating_json import rating_to_json
+from billing.rating.terms import NO_TERMS, Terms
 from billing.sql import Connection, Queries
 
 SQL: Final = Queries.load("billing.bills")
@@ -168,6 +169,14 @@ async def bill_body(connection: Connection, session: int, seq: int) -> tuple[Bil
     row = await SQL.bill_body.fetchrow(connection, session=session, seq=seq)
     assert row is not None, "asked for a bill that was listed"
     return BillInputs.from_dict(json.loads(row["inputs"])), json.loads(row["detail"])
+
+
+async def terms_of_bills(connection: Connection, bills: Mapping[int, int]) -> dict[int, Terms]:
+    """The terms that these bills, session to seq, were made by, by session."""
+    if not bills:
+        return {}
+    rows = await SQL.terms_of_bills.fetch(connection, sessions=list(bills), seqs=list(bills.values()))
+    return dict.fromkeys(bills, NO_TERMS) | {row["session"]: Terms.from_dict(json.loads(row["terms"])) for row in rows}
 
 
 def _state(row: asyncpg.Record) -> RatingState:

@@ -22,14 +22,17 @@ from billing.rating.rating import (
     PER_PRICE,
     UNITS,
     Adjustment,
+    AppliedTax,
     ComponentAmount,
     ComponentName,
     Note,
     Rating,
     Segment,
     TaxGroup,
+    component_of,
 )
 from billing.rating.spans import PICO_PER_MICRO, Span, instant, pico_of, spans_of
+from billing.rating.terms import NO_TERMS, Terms
 from billing.rating.usage import PeriodKind, Usage
 from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
 from billing.tariffs.tariff import Component, Tariff, TaxIncluded
@@ -37,8 +40,10 @@ from billing.tariffs.tariff import Component, Tariff, TaxIncluded
 _OCCUPANCY: Final = frozenset({ComponentName.TIME, ComponentName.PARKING})
 
 
-def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool) -> Rating:
+def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, terms: Terms = NO_TERMS) -> Rating:
     """What the usage costs; raises UsageInvalid where it cannot be rated.
+
+    `terms` are what prices it beside the tariff; a tax that they name holds instead of the tariff's rate (RULES.md 21).
 
     Waiving (`policy.waive_below_wh`) acts on interim ratings too: below the threshold both are 0.00, and once it is
     reached the interim shows everything since the start. It leaves the reservation due and needs a session to waive;
@@ -50,7 +55,7 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool) -> 
     spans = spans_of(usage, tariff)
     if final:
         spans = steps.with_surplus(spans)
-    segments = tuple(_segment(span, tariff.tax_included) for span in spans)
+    segments = tuple(_segment(span, tariff.tax_included, terms) for span in spans)
     energy = sum(pico_of(period) for period in usage.periods) // PICO_PER_MICRO
     waived = _waived(usage, policy, energy)
     buckets, lines = _adjusted(usage, tariff, policy, segments, waived=waived, final=final)
@@ -78,14 +83,15 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool) -> 
         total_excl=total_excl,
         total_tax=total_incl - total_excl,
         total_incl=total_incl,
+        taxes=_applied(buckets, terms),
         notes=tuple(note for note in Note if note in notes),
     )
 
 
-def _segment(span: Span, tax_included: TaxIncluded) -> Segment:
+def _segment(span: Span, tax_included: TaxIncluded, terms: Terms) -> Segment:
     component = span.component
-    amount = Amount() if component is None else _price(span.billed, span, component, tax_included)
-    taxed = component is not None and tax_included is not TaxIncluded.NOT_APPLICABLE
+    vat = None if component is None else _vat_of(span, component, tax_included, terms)
+    amount = Amount() if component is None else _price(span, component, vat, tax_included)
     return Segment(
         phase=span.phase,
         dimension=span.dimension,
@@ -95,17 +101,31 @@ def _segment(span: Span, tax_included: TaxIncluded) -> Segment:
         quantity_used=micro_decimal(span.used),
         quantity_billed=micro_decimal(span.billed),
         unit_price=None if component is None else component.price,
-        vat=component.vat if component is not None and taxed else None,
+        vat=vat,
         excl_tax=amount.net,
         incl_tax=amount.gross,
         note=Note.FREE if component is None else Note.STEP_SURPLUS if span.billed > span.used else None,
     )
 
 
-def _price(billed: int, span: Span, component: Component, tax_included: TaxIncluded) -> Amount:
+def _vat_of(span: Span, component: Component, tax_included: TaxIncluded, terms: Terms) -> Decimal | None:
+    """The rate of a span: the rule's, else the tariff's; none where the tariff says that no tax applies."""
+    if tax_included is TaxIncluded.NOT_APPLICABLE:
+        return None
+    tax = terms.tax_of(component_of(span.phase, span.dimension)) if terms.taxes else None
+    return component.vat if tax is None else tax.rate
+
+
+def _applied(buckets: Buckets, terms: Terms) -> tuple[AppliedTax, ...]:
+    """The taxes that concern a part of this total, in the parts' order."""
+    parts = {component for component, _ in buckets}
+    return tuple(tax for tax in terms.taxes if tax.component in parts)
+
+
+def _price(span: Span, component: Component, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
     """Quantity times price; tax on top, taken out of the price, or none, exactly."""
-    amount = Fraction(billed, MICRO * PER_PRICE[UNITS[span.dimension]]) * Fraction(component.price)
-    return _split_tax(amount, component.vat, tax_included)
+    amount = Fraction(span.billed, MICRO * PER_PRICE[UNITS[span.dimension]]) * Fraction(component.price)
+    return _split_tax(amount, vat, tax_included)
 
 
 def _split_tax(amount: Fraction, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:

@@ -145,6 +145,21 @@ class TaxGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedTax:
+    """What a tax rule says of one part of the total: it stands in the place of the tariff's own rate.
+
+    `rate` is a percentage, `rule` the rule's id, `category` that of EN 16931 (UNTDID 5305: S, Z, E, AE, O ...), `note`
+    the legal text that a document must show (None: none).
+    """
+
+    component: ComponentName
+    rate: Decimal
+    rule: str
+    category: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
     """A rated session. `final` has step surplus and min_price; an interim has neither."""
 
@@ -168,6 +183,8 @@ class Rating:
     total_tax: Money
     total_incl: Money
     notes: tuple[Note, ...]
+    taxes: tuple[AppliedTax, ...] = ()
+    """What tax rules said of the parts of this total; empty where the tariff's own rates hold."""
 
     @property
     def total_excl_exact(self) -> Decimal:

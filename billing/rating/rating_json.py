@@ -13,6 +13,7 @@ from billing.rating.matching import Phase
 from billing.rating.policy import RatingPolicy
 from billing.rating.rating import (
     Adjustment,
+    AppliedTax,
     ComponentAmount,
     ComponentName,
     Note,
@@ -24,7 +25,7 @@ from billing.tariffs.tariff import Dimension, TaxIncluded
 
 
 def rating_to_json(rating: Rating) -> dict[str, Any]:
-    """The rating as JSON values."""
+    """The rating as JSON values; what only some ratings have is left out of the others."""
     return {
         "engine_version": rating.engine_version,
         "policy": rating.policy.to_dict(),
@@ -64,7 +65,30 @@ def rating_to_json(rating: Rating) -> dict[str, Any]:
         "total_tax": rating.total_tax.text,
         "total_incl": rating.total_incl.text,
         "notes": [note.value for note in rating.notes],
+        **({"taxes": [tax_to_json(tax) for tax in rating.taxes]} if rating.taxes else {}),
     }
+
+
+def tax_to_json(tax: AppliedTax) -> dict[str, Any]:
+    """A tax rule's word as JSON values."""
+    return {
+        "component": tax.component.value,
+        "rate": _decimal_text(tax.rate),
+        "rule": tax.rule,
+        "category": tax.category,
+        "note": tax.note,
+    }
+
+
+def tax_from_json(body: Mapping[str, Any]) -> AppliedTax:
+    """The tax that `tax_to_json` wrote."""
+    return AppliedTax(
+        component=ComponentName(body["component"]),
+        rate=Decimal(body["rate"]),
+        rule=body["rule"],
+        category=body["category"],
+        note=body["note"],
+    )
 
 
 def _segment_to_json(segment: Segment) -> dict[str, Any]:
@@ -122,6 +146,7 @@ def rating_from_json(body: Mapping[str, Any]) -> Rating:
         total_tax=_money(body["total_tax"], currency),
         total_incl=_money(body["total_incl"], currency),
         notes=tuple(Note(note) for note in body["notes"]),
+        taxes=tuple(tax_from_json(tax) for tax in body.get("taxes", ())),
     )
 
 
