@@ -101,12 +101,12 @@ def decide(
     if session.dropped:
         return Dropped()
     complete = session.closed and session.complete_at is not None and session.complete_at <= now
-    match tariff:
-        case Unresolved():
-            return Hold(reason=tariff.hold, why=tariff.why, next_at=now + RECHECK)
-        case Tariff() if not session.holds:
-            return _rated(session, standing, tariff, policies, now, terms=terms, final=complete)
-        case None if complete and not session.holds:
+    match tariff, terms:
+        case (Unresolved() as missing, _) | (_, Undecided() as missing):
+            return Hold(reason=missing.hold, why=missing.why, next_at=now + RECHECK)
+        case Tariff() as known, Terms() as beside if not session.holds:
+            return _rated(session, standing, known, policies, now, terms=beside, final=complete)
+        case None, _ if complete and not session.holds:
             return Hold(reason=UNPRICED, why="token and EVSE were never both known", next_at=now + RECHECK)
         case _:
             return Wait(next_at=_next_look(session, now))
@@ -119,11 +119,9 @@ def _rated(
     policies: Policies,
     now: datetime,
     *,
-    terms: Terms | Undecided,
+    terms: Terms,
     final: bool,
 ) -> Decision:
-    if isinstance(terms, Undecided):
-        return Hold(reason=terms.hold, why=terms.why, next_at=now + RECHECK)
     try:
         rating = rate(session.usage, tariff, policies.rating, final=final, terms=terms)
     except UsageInvalid as wrong:
