@@ -12,6 +12,7 @@ from typing import Final
 
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession
+from billing.policies.interim import InterimPolicy
 from billing.policies.policies import Policies
 from billing.rating.engine import rate
 from billing.rating.rating import Rating
@@ -133,8 +134,9 @@ def _rated(
     inputs = BillInputs.of(session, final=final, terms=terms)
     if final:
         return Issue(kind=BillKind.FINAL, rating=rating, inputs=inputs, next_at=None)
-    every = policies.interim.every
-    if _interim_due(session, standing.interim, rating, inputs, policies):
+    thresholds = policies.interim.of(session.customer)
+    every = thresholds.every
+    if _interim_due(session, standing.interim, rating, inputs, thresholds):
         next_at = _next_look(session, now, interval=every)
         return Issue(kind=BillKind.INTERIM, rating=rating, inputs=inputs, next_at=next_at)
     if session.closed:
@@ -144,7 +146,7 @@ def _rated(
 
 
 def _interim_due(
-    session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, policies: Policies
+    session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, thresholds: InterimPolicy
 ) -> bool:
     """Time, energy or amount have grown enough since the last interim, or it shows too much by now (RULES.md 17).
 
@@ -158,9 +160,9 @@ def _interim_due(
         return True
     energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)
     return (
-        _grown_for(session, last) >= policies.interim.every
-        or energy_wh >= policies.interim.every_wh
-        or amount - last_amount >= policies.interim.every_amount
+        _grown_for(session, last) >= thresholds.every
+        or energy_wh >= thresholds.every_wh
+        or amount - last_amount >= thresholds.every_amount
     )
 
 

@@ -10,6 +10,7 @@ from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DRY_RUN, Connect, transaction
 from billing.policies import store
 from billing.policies.kinds import PolicyKind
+from billing.tariffs.assignment import UserClass
 
 HELP = """Policies: interim bills, rounding, review limits. Versions are added, never edited.
 
@@ -18,6 +19,7 @@ Examples:
   csms policy list
   csms policy show review
   csms policy set interim every_s=600 every_wh=2000
+  csms policy set interim --token-group FLEET-7 every_wh=1000
 """
 
 
@@ -74,25 +76,52 @@ def _add_set(group: click.Group, connect: Connect, kinds: dict[str, PolicyKind])
     @group.command("set")
     @click.argument("kind", type=click.Choice(list(kinds)))
     @click.argument("changes", metavar="NAME=VALUE...", nargs=-1, required=True)
+    @click.option("--token-group", help="Only for sessions of this token group (interim).")
+    @click.option(
+        "--class",
+        "user_class",
+        type=click.Choice([each.value for each in UserClass]),
+        help="Only for sessions of this user class (interim).",
+    )
     @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
-    async def set_(context: click.Context, kind: str, changes: tuple[str, ...], dry_run: bool, output: Output) -> None:
+    async def set_(
+        context: click.Context,
+        kind: str,
+        changes: tuple[str, ...],
+        token_group: str | None,
+        user_class: str | None,
+        dry_run: bool,
+        output: Output,
+    ) -> None:
         """Store the next version of a policy; what is not named stays. Bills that were made keep theirs.
 
-        A running server uses it within seconds.
+        A running server uses it within seconds. Of the entries for customers one counts for a session: its token
+        group's, else its user class's; what that one leaves open is as for everybody. NAME=none takes a value back.
 
         \b
         Examples:
           csms policy set interim every_s=600 every_wh=2000 every_amount=2.50
+          csms policy set interim --token-group FLEET-7 every_wh=1000
           csms policy set review energy_wh_max=200000 price_max=90 --dry-run
           csms policy set rating waive_below_wh=none
         """
+        entry = _entry(token_group, user_class)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
-            stored = await store.change(connection, kinds[kind], changes)
+            stored = await store.change(connection, kinds[kind], changes, entry=entry)
         said = {"kind": kind, **stored.to_dict(), **_chosen_here(stored.body, kinds[kind])}
         output.one(said | ({"dry_run": True} if dry_run else {}))
+
+
+def _entry(token_group: str | None, user_class: str | None) -> tuple[str, str] | None:
+    """Under which name of the policy the customers stand, and theirs."""
+    if token_group is not None and user_class is not None:
+        raise click.UsageError("name a token group or a user class: an entry is for one of them")
+    if token_group is not None:
+        return "token_groups", token_group
+    return None if user_class is None else ("user_classes", user_class)
 
 
 def _chosen_here(body: store.Body, kind: PolicyKind) -> dict[str, object]:

@@ -61,8 +61,10 @@ async def newest(connection: Connection, kind: PolicyKind, *, version: int | Non
     return StoredPolicy(version=1, since=None, body=kind.default)
 
 
-async def change(connection: Connection, kind: PolicyKind, changes: Sequence[str]) -> StoredPolicy:
-    """Store the policy as NAME=VALUE words change it, as its next version.
+async def change(
+    connection: Connection, kind: PolicyKind, changes: Sequence[str], *, entry: tuple[str, str] | None = None
+) -> StoredPolicy:
+    """Store the policy as NAME=VALUE words change it, for everybody or for the customers of `entry`, as its next version.
 
     Raises:
         Refused: a word cannot be understood, or the policy would be none.
@@ -71,7 +73,7 @@ async def change(connection: Connection, kind: PolicyKind, changes: Sequence[str
     before = await newest(connection, kind)
     if before.since is None:
         await _insert(connection, kind.name, {**before.body, "version": 1})
-    body = kind.changed({**kind.default, **before.body}, changes)
+    body = kind.changed({**kind.default, **before.body}, changes, entry=entry)
     if body == kind.check({**kind.default, **before.body}):
         raise AlreadyDone(f"the {kind.name} policy says so already", f"see csms policy show {kind.name}")
     await _insert_new(connection, kind.name, {**body, "version": before.version + 1})

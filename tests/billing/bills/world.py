@@ -18,7 +18,7 @@ import asyncpg
 from billing.bills.billable import BillableSession
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs import service as tariffs
-from billing.tariffs.assignment import Scope
+from billing.tariffs.assignment import NOBODY, Customer, Scope
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BEFORE = NOON - timedelta(days=30)
@@ -34,9 +34,10 @@ SELECT s.*, c.site, t.country, t.currency, t.time_zone,
 
 @dataclass
 class TableSource:
-    """Sessions as their rows have them. `broken`: it raises for these, as a bug would."""
+    """Sessions as their rows have them. `broken`: it raises for these, as a bug would. `customers`: whose they are."""
 
     broken: set[int] = field(default_factory=set)
+    customers: dict[int, Customer] = field(default_factory=dict)
     online: bool = True
 
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
@@ -68,6 +69,7 @@ class TableSource:
             as_of=as_of,
             usage=one_period(row["started_at"], as_of, row["energy_wh"], row["time_zone"]),
             inputs_hash=sha256(repr(dict(row)).encode()).digest(),
+            customer=self.customers.get(row["id"], NOBODY),
         )
 
 

@@ -75,6 +75,29 @@ async def test_what_is_no_policy_is_refused_by_name(own: dict[str, str], kind: s
     assert stands.json["version"] == 1
 
 
+async def test_groups_of_customers_have_interim_thresholds_of_their_own(own: dict[str, str]) -> None:
+    made = await run(own, "policy", "set", "interim", "--token-group", "FLEET-7", "every_wh=1000", "-o", "json")
+    await run(own, "policy", "set", "interim", "--class", "ad_hoc", "every_s=60", "every_amount=1")
+    await run(own, "policy", "set", "interim", "every_s=600")
+    shown = await run(own, "policy", "show", "interim", "-o", "json")
+    taken_back = await run(own, "policy", "set", "interim", "--token-group", "FLEET-7", "every_wh=none", "-o", "json")
+    wrong = [
+        await run(own, "policy", "set", "rating", "--class", "fleet", "waive_below_wh=5"),
+        await run(own, "policy", "set", "interim", "--class", "fleet", "--token-group", "A", "every_s=5"),
+        await run(own, "policy", "set", "interim", "--token-group", "A", "every_s=0"),
+        await run(own, "policy", "set", "interim", "token_groups=5"),
+        await run(own, "policy", "set", "interim", "--token-group", "A", "every_wh=none"),
+    ]
+
+    assert (made.json["version"], made.json["every_wh"]) == (2, "5000")
+    assert made.json["token_groups"] == {"FLEET-7": {"every_wh": "1000"}}
+    assert (shown.json["version"], shown.json["every_s"]) == (4, 600)
+    assert shown.json["token_groups"] == {"FLEET-7": {"every_wh": "1000"}}
+    assert shown.json["user_classes"] == {"ad_hoc": {"every_s": 60, "every_amount": "1"}}
+    assert (taken_back.json["version"], taken_back.json["token_groups"]) == (5, {})
+    assert [each.code for each in wrong] == [5, 2, 5, 5, 7]
+
+
 async def test_a_running_server_bills_and_judges_by_what_was_chosen(data_home: Path) -> None:
     begin = datetime.now(UTC).replace(microsecond=0) - TWO_HOURS
     with serving(data_home / "data") as shop:
