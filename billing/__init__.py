@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from billing.tariffs.service import prices_reservations
     from billing.tariffs.service import which as which_tariff
     from billing.tariffs.tariff import Dimension
+    from billing.tariffs.tariff_text import tariff_text
 
 __all__ = [
     "INSTANT",
@@ -116,6 +117,7 @@ __all__ = [
     "session_ratings",
     "simulate_command",
     "tariff_group",
+    "tariff_text",
     "which_tariff",
 ]
 
@@ -188,6 +190,7 @@ _HOMES = {
     "rfc3339": "billing.cli_output:rfc3339",
     "session_ratings": "billing.bills.history:session_ratings",
     "tariff_group": "billing.tariffs.cli:tariff_group",
+    "tariff_text": "billing.tariffs.tariff_text:tariff_text",
 }
 """Where each name is defined."""
 
