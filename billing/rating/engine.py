@@ -14,6 +14,8 @@ from typing import Final
 
 from billing.money import Money, allocate, micro_decimal
 from billing.rating import limits, steps
+from billing.rating.idle_fee import idle_excess
+from billing.rating.instants import instant
 from billing.rating.limits import Amount, BucketKey, Buckets
 from billing.rating.matching import MICRO, Phase, menu_of, restrictions_of
 from billing.rating.policy import RatingPolicy
@@ -31,7 +33,7 @@ from billing.rating.rating import (
     TaxGroup,
     component_of,
 )
-from billing.rating.spans import PICO_PER_MICRO, Span, instant, pico_of, spans_of
+from billing.rating.spans import PICO_PER_MICRO, Span, pico_of, spans_of
 from billing.rating.terms import NO_TERMS, Terms
 from billing.rating.usage import PeriodKind, Usage
 from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
@@ -52,7 +54,7 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
     problems = check_usage(usage)
     if problems:
         raise UsageInvalid(problems)
-    spans = spans_of(usage, tariff)
+    spans = spans_of(usage, tariff, terms)
     if final:
         spans = steps.with_surplus(spans)
     segments = tuple(_segment(span, tariff.tax_included, terms) for span in spans)
@@ -104,8 +106,16 @@ def _segment(span: Span, tax_included: TaxIncluded, terms: Terms) -> Segment:
         vat=vat,
         excl_tax=amount.net,
         incl_tax=amount.gross,
-        note=Note.FREE if component is None else Note.STEP_SURPLUS if span.billed > span.used else None,
+        note=_note(span),
     )
+
+
+def _note(span: Span) -> Note | None:
+    if span.billed > span.used:
+        return Note.STEP_SURPLUS
+    if span.special is not None:
+        return Note(span.special.value)
+    return Note.FREE if span.component is None else None
 
 
 def _vat_of(span: Span, component: Component, tax_included: TaxIncluded, terms: Terms) -> Decimal | None:
@@ -159,6 +169,10 @@ def _adjusted(
             buckets[key] = buckets.get(key, Amount()) + amount
     taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets)
     lines: list[Adjustment] = []
+    for key, excess in idle_excess(tariff, segments):
+        capped = buckets | {key: buckets[key] - excess}
+        lines += limits.adjustments(Note.IDLE_CAP, buckets, capped)
+        buckets = capped
     if waived:
         kept = limits.waive(buckets, _kept(policy))
         lines += limits.adjustments(Note.WAIVED, buckets, kept)

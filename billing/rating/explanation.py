@@ -22,6 +22,12 @@ _SENTENCES: Final = {
     Note.TAX_UNKNOWN: "the tariff names no VAT rate: tax is 0 until the seller's rules say otherwise",
     Note.POWER_UNKNOWN: "power was not known for some time: power restrictions did not match there",
     Note.CURRENT_UNKNOWN: "current was not known for some time: current restrictions did not match there",
+    Note.GRACE: "free: within the idle fee's grace",
+    Note.QUIET: "free: quiet hours of the idle fee",
+    Note.IDLE_CAP: "idle fee cut to its cap",
+    Note.VOLUME_TIER: "tier of the month's volume",
+    Note.SERIES: "price by the series",
+    Note.SERIES_FALLBACK: "the series has no value here: its declared fallback",
     Note.OUTSIDE_VALIDITY: "the session began outside the tariff's validity",
 }
 
@@ -121,7 +127,7 @@ def _rule(segment: Segment) -> str:
     rule = f"element {segment.element}"
     if segment.note is Note.STEP_SURPLUS:
         return f"{rule}, {_quantity(segment.quantity_used, segment.unit)} used, {sentence(Note.STEP_SURPLUS)}"
-    return rule
+    return rule if segment.note is None else f"{rule}, {sentence(segment.note)}"
 
 
 def _quantities(segment: Segment) -> str:

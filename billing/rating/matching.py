@@ -36,17 +36,45 @@ class Moment:
     """µWh since the session's start."""
     elapsed: int
     """µs since the phase's start."""
+    instant: int
+    """µs since 1970."""
+    parked: int
+    """µs of parking so far."""
     power_w: Fraction | None
     current_a: Decimal | None
 
 
+class Special(StrEnum):
+    """Why an extension's candidate is there; the values are those of the notes that tell it."""
+
+    GRACE = "grace"
+    QUIET = "quiet"
+    VOLUME_TIER = "volume_tier"
+    SERIES = "series"
+    SERIES_FALLBACK = "series_fallback"
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A component that may price its dimension, with its element's index and restrictions."""
+    """A component that may price its dimension, with its element's index and restrictions.
+
+    What follows comes of extensions (`billing.rating.extended`): `component` None is free, `also` are restrictions that
+    must match too, `since` and `until` (µs since 1970, half-open) bound the moment, `parked_below` (µs) the parking so far.
+    """
 
     element: int
-    component: Component
+    component: Component | None
     restrictions: Restrictions
+    also: Restrictions | None = None
+    since: int | None = None
+    until: int | None = None
+    parked_below: int | None = None
+    special: Special | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its restrictions are all that it asks."""
+        return self.also is None and self.since is None and self.until is None and self.parked_below is None
 
 
 _UNRESTRICTED: Final = (Restrictions(), *(Restrictions(reservation=kind) for kind in ReservationKind))
@@ -86,12 +114,16 @@ def _reservable(menu: Menu) -> Menu:
 
 def restrictions_of(menu: Menu) -> Iterator[Restrictions]:
     """Every restriction set that this menu may have to look at."""
-    return (candidate.restrictions for candidates in menu.values() for candidate in candidates)
+    for candidates in menu.values():
+        for candidate in candidates:
+            yield candidate.restrictions
+            if candidate.also is not None:
+                yield candidate.also
 
 
 def needs_moment(candidates: tuple[Candidate, ...]) -> bool:
     """Whether the choice among these depends on the moment at all."""
-    return candidates[0].restrictions not in _UNRESTRICTED
+    return candidates[0].restrictions not in _UNRESTRICTED or not candidates[0].is_plain
 
 
 def choose(candidates: tuple[Candidate, ...], moment: Moment | None) -> Candidate | None:
@@ -101,7 +133,17 @@ def choose(candidates: tuple[Candidate, ...], moment: Moment | None) -> Candidat
     """
     if moment is None:
         return candidates[0]
-    return next((candidate for candidate in candidates if matches(candidate.restrictions, moment)), None)
+    return next((candidate for candidate in candidates if _fits(candidate, moment)), None)
+
+
+def _fits(candidate: Candidate, moment: Moment) -> bool:
+    if not matches(candidate.restrictions, moment):
+        return False
+    return candidate.is_plain or (
+        (candidate.also is None or matches(candidate.also, moment))
+        and _within(moment.instant, candidate.since, candidate.until)
+        and (candidate.parked_below is None or moment.parked < candidate.parked_below)
+    )
 
 
 def matches(rules: Restrictions, moment: Moment) -> bool:

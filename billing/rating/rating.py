@@ -37,6 +37,18 @@ class Note(StrEnum):
     """Neither power nor energy is known for some time, so power restrictions did not match there."""
     CURRENT_UNKNOWN = "current_unknown"
     """Current is not known for some time, so current restrictions did not match there."""
+    GRACE = "grace"
+    """Parking within the grace of an idle fee is free."""
+    QUIET = "quiet"
+    """Parking in the quiet hours of an idle fee is free."""
+    IDLE_CAP = "idle_cap"
+    """An idle fee was cut to its cap."""
+    VOLUME_TIER = "volume_tier"
+    """The customer's volume of the month has reached a tier."""
+    SERIES = "series"
+    """The price follows a price series."""
+    SERIES_FALLBACK = "series_fallback"
+    """The price series has no value for this time; its declared fallback stands in."""
     OUTSIDE_VALIDITY = "outside_validity"
     """The session began outside the tariff's start_date_time and end_date_time."""
 
@@ -54,6 +66,7 @@ UNITS: Final = {
     Dimension.TIME: Unit.SECOND,
     Dimension.PARKING_TIME: Unit.SECOND,
     Dimension.FLAT: Unit.ONCE,
+    Dimension.OCCUPANCY: Unit.SECOND,
 }
 PER_PRICE: Final = {Unit.WATT_HOUR: 1000, Unit.SECOND: 3600, Unit.ONCE: 1}
 """How many of the unit one price is for."""
@@ -74,6 +87,7 @@ _COMPONENTS: Final = {
     Dimension.TIME: ComponentName.TIME,
     Dimension.PARKING_TIME: ComponentName.PARKING,
     Dimension.FLAT: ComponentName.FLAT,
+    Dimension.OCCUPANCY: ComponentName.TIME,
 }
 
 

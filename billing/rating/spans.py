@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, time
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from billing.rating.extended import expanded, is_extended
+from billing.rating.instants import instant, micro_of
 from billing.rating.matching import (
     MICRO,
     MICRO_PER_KWH,
@@ -24,18 +26,18 @@ from billing.rating.matching import (
     Menu,
     Moment,
     Phase,
+    Special,
     choose,
     menu_of,
     needs_moment,
     restrictions_of,
 )
+from billing.rating.terms import NO_TERMS, Terms
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.rating.wall_clock import wall_cuts
 from billing.tariffs.tariff import Component, Dimension, Restrictions, Tariff
 
 PICO_PER_MICRO: Final = 1_000_000
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 _PHASES: Final = {
     PeriodKind.CHARGING: Phase.SESSION,
     PeriodKind.PARKING: Phase.SESSION,
@@ -43,8 +45,8 @@ _PHASES: Final = {
     PeriodKind.RESERVATION_EXPIRED: Phase.RESERVATION_EXPIRED,
 }
 _DIMENSIONS: Final = {
-    PeriodKind.CHARGING: (Dimension.ENERGY, Dimension.TIME),
-    PeriodKind.PARKING: (Dimension.ENERGY, Dimension.PARKING_TIME),
+    PeriodKind.CHARGING: (Dimension.ENERGY, Dimension.TIME, Dimension.OCCUPANCY),
+    PeriodKind.PARKING: (Dimension.ENERGY, Dimension.PARKING_TIME, Dimension.OCCUPANCY),
     PeriodKind.RESERVATION: (Dimension.TIME,),
     PeriodKind.RESERVATION_EXPIRED: (Dimension.TIME,),
 }
@@ -63,6 +65,7 @@ class Span:
     end: int
     used: int
     billed: int
+    special: Special | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class _Line:
     end: int
     pico_start: int
     pico: int
+    parked_start: int
+    """µs of parking before this period."""
 
     @property
     def energy_start(self) -> int:
@@ -94,6 +99,10 @@ class _Line:
         """The instant at which the running total reaches `energy` (µWh), in µs, rounded down."""
         return self.start + (energy * PICO_PER_MICRO - self.pico_start) * (self.end - self.start) // self.pico
 
+    def parked_at(self, instant: int) -> int:
+        """Parking so far at an instant of the period, in µs."""
+        return self.parked_start + (instant - self.start if self.period.kind is PeriodKind.PARKING else 0)
+
     @property
     def power_w(self) -> Fraction | None:
         """Measured power in W, else energy over time; a vehicle that requests nothing takes 0; None where unknown."""
@@ -110,30 +119,24 @@ class _Cuts:
 
     instants: tuple[int, ...]
     energies: tuple[int, ...]
+    parkings: tuple[int, ...]
 
 
-def spans_of(usage: Usage, tariff: Tariff) -> list[Span]:
+def spans_of(usage: Usage, tariff: Tariff, terms: Terms = NO_TERMS) -> list[Span]:
     """The usage as priced spans, neighbours of equal price merged: reservation first, then by start and dimension."""
     zone = ZoneInfo(usage.time_zone)
     phases: dict[Phase, list[Period]] = {}
     for period in usage.periods:
         phases.setdefault(_PHASES[period.kind], []).append(period)
-    return [span for phase, periods in phases.items() for span in _phase_spans(phase, periods, tariff, zone)]
+    return [span for phase, periods in phases.items() for span in _phase_spans(phase, periods, tariff, zone, terms)]
 
 
-def instant(micro: int) -> datetime:
-    """The UTC time of an instant in µs since 1970."""
-    return EPOCH + timedelta(microseconds=micro)
-
-
-def _micro_of(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND
-
-
-def _phase_spans(phase: Phase, periods: list[Period], tariff: Tariff, zone: ZoneInfo) -> list[Span]:
+def _phase_spans(phase: Phase, periods: list[Period], tariff: Tariff, zone: ZoneInfo, terms: Terms) -> list[Span]:
     menu = menu_of(tariff, phase)
+    if is_extended(menu):
+        menu = expanded(menu, terms)
     cuts = _cuts(menu, periods, zone)
-    start = _micro_of(periods[0].start)
+    start = micro_of(periods[0].start)
     # An instant without energy prices nothing and knows no power, so it must not choose the FLAT either.
     lines = list(_lines([period for period in periods if period.end > period.start or period.energy_wh] or periods[:1]))
     done: list[Span] = []
@@ -185,17 +188,17 @@ class _Run:
             end=self.end,
             used=self.used,
             billed=self.used,
+            special=None if self.found is None else self.found.special,
         )
 
 
 def _lines(periods: Iterable[Period]) -> Iterator[_Line]:
-    total = 0
+    total, parked = 0, 0
     for period in periods:
-        pico = pico_of(period)
-        yield _Line(
-            period=period, start=_micro_of(period.start), end=_micro_of(period.end), pico_start=total, pico=pico
-        )
+        pico, start, end = pico_of(period), micro_of(period.start), micro_of(period.end)
+        yield _Line(period=period, start=start, end=end, pico_start=total, pico=pico, parked_start=parked)
         total += pico
+        parked += end - start if period.kind is PeriodKind.PARKING else 0
 
 
 def pico_of(period: Period) -> int:
@@ -206,15 +209,18 @@ def pico_of(period: Period) -> int:
 def _cuts(menu: Menu, periods: list[Period], zone: ZoneInfo) -> _Cuts:
     rules = list(restrictions_of(menu))
     start, end = periods[0].start.astimezone(UTC), periods[-1].end.astimezone(UTC)
-    first = _micro_of(start)
-    instants = {_micro_of(moment) for moment in wall_cuts(start, end, _clock_times(rules), zone)}
+    first = micro_of(start)
+    instants = {micro_of(moment) for moment in wall_cuts(start, end, _clock_times(rules), zone)}
     instants.update(
         first + bound * MICRO for rule in rules for bound in (rule.min_duration, rule.max_duration) if bound is not None
     )
     energies = {
         int(bound * MICRO_PER_KWH) for rule in rules for bound in (rule.min_kwh, rule.max_kwh) if bound is not None
     }
-    return _Cuts(instants=tuple(sorted(instants)), energies=tuple(sorted(energies)))
+    candidates = [candidate for found in menu.values() for candidate in found]
+    instants.update(bound for each in candidates for bound in (each.since, each.until) if bound is not None)
+    parkings = {each.parked_below for each in candidates if each.parked_below is not None}
+    return _Cuts(instants=tuple(sorted(instants)), energies=tuple(sorted(energies)), parkings=tuple(sorted(parkings)))
 
 
 def _clock_times(rules: list[Restrictions]) -> frozenset[time]:
@@ -243,6 +249,10 @@ def _parts(lines: list[_Line], cuts: _Cuts) -> Iterator[tuple[_Line, int, int, i
             if limit > line.energy_start:
                 points.append((line.instant_of(limit), limit))
             next_energy += 1
+        for bound in cuts.parkings:
+            cut = line.start + bound - line.parked_start
+            if line.period.kind is PeriodKind.PARKING and line.start < cut < line.end:
+                points.append((cut, line.energy_at(cut)))
         points.sort()
         for (since, energy_since), (until, energy_until) in pairwise(points):
             yield line, since, until, energy_since, energy_until
@@ -257,6 +267,8 @@ def _moment(line: _Line, phase_start: int, since: int, energy: int, zone: ZoneIn
         day=day,
         energy=energy,
         elapsed=since - phase_start,
+        instant=since,
+        parked=line.parked_at(since),
         power_w=line.power_w,
         current_a=Decimal(0) if idle else current,
     )

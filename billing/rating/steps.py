@@ -14,13 +14,14 @@ def with_surplus(spans: list[Span]) -> list[Span]:
     """The spans with each rounded total's surplus on its last span.
 
     Once for ENERGY, once for PARKING_TIME and TIME together (only parking is rounded where any was priced), once for
-    the reservation's TIME. Totals are of what a component priced: a free stretch neither adds to the total nor cancels
+    our X_OCCUPANCY, once for the reservation's TIME. Totals are of what a component priced: a free stretch neither adds to the total nor cancels
     the rounding before it. The last span is the last in which something was used; its step and its price count.
     """
     rounded = _round_last(spans, lambda span: span.dimension is Dimension.ENERGY)
     parked = any(_counts(span) and span.dimension is Dimension.PARKING_TIME for span in spans)
     timed = Dimension.PARKING_TIME if parked else Dimension.TIME
     rounded = _round_last(rounded, lambda span: span.dimension is timed and span.phase is Phase.SESSION)
+    rounded = _round_last(rounded, lambda span: span.dimension is Dimension.OCCUPANCY)
     return _round_last(rounded, lambda span: span.dimension is Dimension.TIME and span.phase is not Phase.SESSION)
 
 

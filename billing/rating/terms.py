@@ -1,20 +1,29 @@
-"""What prices a session beside its tariff: taxes that rules decide. Frozen with the bill, so that it can be rated again."""
+"""What prices a session beside its tariff: tax rules, the month's volume, price series. Frozen with the bill."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from billing.rating.rating import AppliedTax, ComponentName
 from billing.rating.rating_json import tax_from_json, tax_to_json
+from billing.rating.series import Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """`taxes`: none where no rule decides, and then the tariff's own rates hold; else one for each part that may be priced."""
+    """What was looked up once, so that the bill can be rated again.
+
+    `taxes`: none where no rule decides, and then the tariff's own rates hold; else one for each part that may be priced.
+    `volume_wh`: what the customer charged in this calendar month before this session; None: nobody asked, which is 0.
+    `series`: the values of the price series that the tariff names.
+    """
 
     taxes: tuple[AppliedTax, ...] = ()
+    volume_wh: Decimal | None = None
+    series: tuple[Series, ...] = ()
 
     def tax_of(self, component: ComponentName) -> AppliedTax | None:
         """The rule's word on a part of the total."""
@@ -25,12 +34,21 @@ class Terms:
         body: dict[str, Any] = {}
         if self.taxes:
             body["taxes"] = [tax_to_json(tax) for tax in self.taxes]
+        if self.volume_wh is not None:
+            body["volume_wh"] = format(self.volume_wh, "f")
+        if self.series:
+            body["series"] = [each.to_dict() for each in self.series]
         return body
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Terms:
         """Read what `to_dict` wrote and we stored; a malformed body is a bug and raises."""
-        return cls(taxes=tuple(tax_from_json(tax) for tax in body.get("taxes", ())))
+        volume = body.get("volume_wh")
+        return cls(
+            taxes=tuple(tax_from_json(tax) for tax in body.get("taxes", ())),
+            volume_wh=None if volume is None else Decimal(volume),
+            series=tuple(Series.from_dict(each) for each in body.get("series", ())),
+        )
 
 
 NO_TERMS: Final = Terms()

@@ -1,4 +1,4 @@
-"""A tariff as OCPI 2.2.1 and 2.3.0 write it, as frozen values. Knows no session, no database and no clock.
+"""A tariff as OCPI 2.2.1 and 2.3.0 write it, and our extensions of it, as frozen values. Knows no session, no database and no clock.
 
 `parse_tariff` reads either version and reports every mistake at once; `to_ocpi` writes back the version it was read in.
 Fields that carry no price (texts, links, energy mix, fields we do not know) are kept as they came; an unknown field
@@ -15,6 +15,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from billing.money import MINOR_DIGITS
+from billing.tariffs.extensions import COMPONENT_KEYS, Extensions, extensions_to_json, read_extensions
+from billing.tariffs.extensions import NONE as NO_EXTENSIONS
 from billing.tariffs.ocpi_json import ObjectReader, unsafe_text, with_decimals
 from billing.tariffs.problem import DocumentInvalid, Problem
 
@@ -49,6 +51,8 @@ class Dimension(StrEnum):
     """Per hour while the vehicle requests no power; step_size in seconds."""
     FLAT = "FLAT"
     """Once per phase (reservation, session); step_size is ignored."""
+    OCCUPANCY = "X_OCCUPANCY"
+    """Not OCPI's: the whole stay per hour, charging and parking alike, rounded up once to step_size; 60: started minutes."""
 
 
 class TaxIncluded(StrEnum):
@@ -84,6 +88,7 @@ class Component:
     price: Decimal
     vat: Decimal | None = None
     step_size: int = 1
+    extensions: Extensions = NO_EXTENSIONS
 
     @property
     def step(self) -> int:
@@ -166,7 +171,7 @@ DESCRIPTIVE_KEYS: Final = frozenset(
     }
 )
 """OCPI fields that we keep and that price nothing."""
-_COMPONENT_KEYS: Final = frozenset({"type", "price", "vat", "step_size"})
+_COMPONENT_KEYS: Final = frozenset({"type", "price", "vat", "step_size"}) | COMPONENT_KEYS
 _ELEMENT_KEYS: Final = frozenset({"price_components", "restrictions"})
 _RESTRICTION_KEYS: Final = frozenset(item.name for item in fields(Restrictions))
 _LIMIT_NAMES: Final = {
@@ -270,13 +275,14 @@ def _read_component(reader: ObjectReader) -> Component | None:
     price = reader.number("price", required=True, sign_note="negative prices are not supported")
     vat = reader.number("vat", sign_note="a VAT rate is not negative")
     step_size = reader.integer("step_size", required=True)
+    extensions = read_extensions(reader)
     if vat is not None and vat > VAT_MAX:
         reader.blame("vat", f"is above {VAT_MAX} %", "write a percentage such as 19")
     if step_size is not None and step_size > STEP_MAX:
         reader.blame("step_size", f"is above {STEP_MAX}", "write Wh or seconds, best 1")
     if kind is None or price is None or step_size is None:
         return None
-    return Component(type=kind, price=price, vat=vat, step_size=step_size)
+    return Component(type=kind, price=price, vat=vat, step_size=step_size, extensions=extensions)
 
 
 def _read_restrictions(reader: ObjectReader) -> Restrictions:
@@ -319,7 +325,10 @@ def _read_other(reader: ObjectReader) -> dict[str, Any]:
 
 
 def to_ocpi(tariff: Tariff) -> dict[str, Any]:
-    """The tariff as JSON of the OCPI version it was read in; numbers are Decimal (write it with `dump_json`)."""
+    """The tariff as JSON of the OCPI version it was read in; numbers are Decimal (write it with `dump_json`).
+
+    Extensions stand in it as they were read: for documents that go to others see `billing.tariffs.export`.
+    """
     body: dict[str, Any] = {"id": tariff.id, "currency": tariff.currency}
     if tariff.ocpi is OcpiVersion.V2_3_0:
         body["tax_included"] = tariff.tax_included.value
@@ -338,6 +347,7 @@ def _element_to_ocpi(element: Element) -> dict[str, Any]:
     body: dict[str, Any] = {
         "price_components": [
             _present({"type": part.type.value, "price": part.price, "vat": part.vat, "step_size": part.step_size})
+            | extensions_to_json(part.extensions)
             for part in element.components
         ]
     }
