@@ -21,7 +21,7 @@ _WH_PER_KWH = Decimal(1000)
 
 def is_extended(menu: Menu) -> bool:
     """Whether any candidate says more than OCPI can."""
-    return any(each.component is not None and each.component.extensions for found in menu.values() for each in found)
+    return any(each.component.extensions for found in menu.values() for each in found)
 
 
 def expanded(menu: Menu, terms: Terms) -> Menu:
@@ -34,7 +34,7 @@ def expanded(menu: Menu, terms: Terms) -> Menu:
 
 def _expanded(candidate: Candidate, terms: Terms) -> Iterator[Candidate]:
     component = candidate.component
-    if component is None or not component.extensions:
+    if not component.extensions:
         yield candidate
         return
     extensions = component.extensions
@@ -49,15 +49,14 @@ def _expanded(candidate: Candidate, terms: Terms) -> Iterator[Candidate]:
 def _idle(candidate: Candidate, idle: IdleFee) -> Iterator[Candidate]:
     if idle.quiet_from is not None:
         quiet = Restrictions(start_time=idle.quiet_from, end_time=idle.quiet_to)
-        yield replace(candidate, component=None, also=quiet, special=Special.QUIET)
+        yield replace(candidate, free=True, also=quiet, special=Special.QUIET)
     if idle.grace_s:
-        yield replace(candidate, component=None, parked_below=idle.grace_s * MICRO, special=Special.GRACE)
+        yield replace(candidate, free=True, parked_below=idle.grace_s * MICRO, special=Special.GRACE)
     yield candidate
 
 
 def _tiered(candidate: Candidate, tiers: tuple[Tier, ...], volume_wh: Decimal) -> Iterator[Candidate]:
     """The highest tier first: it begins where the month's volume and the session's own reach it together."""
-    assert candidate.component is not None, "only priced candidates have tiers"
     for tier in reversed(tiers):
         reached = Restrictions(min_kwh=max(Decimal(0), tier.from_kwh - volume_wh / _WH_PER_KWH))
         component = replace(candidate.component, price=tier.price)
@@ -67,7 +66,6 @@ def _tiered(candidate: Candidate, tiers: tuple[Tier, ...], volume_wh: Decimal) -
 
 def _priced_by(candidate: Candidate, link: SeriesLink, terms: Terms) -> Iterator[Candidate]:
     component = candidate.component
-    assert component is not None, "only priced candidates follow a series"
     values = next((each.values for each in terms.series if each.name == link.name), ())
     for each in values:
         price = max(Decimal(0), component.price + link.factor * each.value)

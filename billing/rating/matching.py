@@ -58,13 +58,14 @@ class Special(StrEnum):
 class Candidate:
     """A component that may price its dimension, with its element's index and restrictions.
 
-    What follows comes of extensions (`billing.rating.extended`): `component` None is free, `also` are restrictions that
+    What follows comes of extensions (`billing.rating.extended`): `free` prices nothing, `also` are restrictions that
     must match too, `since` and `until` (µs since 1970, half-open) bound the moment, `parked_below` (µs) the parking so far.
     """
 
     element: int
-    component: Component | None
+    component: Component
     restrictions: Restrictions
+    free: bool = False
     also: Restrictions | None = None
     since: int | None = None
     until: int | None = None

@@ -183,7 +183,7 @@ class _Run:
             phase=phase,
             dimension=dimension,
             element=None if self.found is None else self.found.element,
-            component=None if self.found is None else self.found.component,
+            component=None if self.found is None or self.found.free else self.found.component,
             start=self.start,
             end=self.end,
             used=self.used,

@@ -115,7 +115,8 @@ def test_segments_tile_the_session_with_its_real_seconds_and_energy(usage: Usage
     everything = Element(components=tuple(Component(type=kind, price=Decimal(1)) for kind in Dimension))
     rating = rate(usage, replace(tariff, elements=(*tariff.elements, everything)), PRICE_POLICY, final=False)
 
-    for lines in (of(rating, Dimension.ENERGY), of(rating, Dimension.TIME, Dimension.PARKING_TIME)):
+    timed = (of(rating, Dimension.TIME, Dimension.PARKING_TIME), of(rating, Dimension.OCCUPANCY))
+    for lines in (of(rating, Dimension.ENERGY), *timed):
         assert lines[0].start == usage.periods[0].start
         assert lines[-1].end == usage.periods[-1].end
         assert all(earlier.end == later.start for earlier, later in pairwise(lines))
@@ -131,7 +132,7 @@ def test_segments_tile_the_session_with_its_real_seconds_and_energy(usage: Usage
 def test_the_step_surplus_is_below_one_step_and_completes_the_last_priced_line(usage: Usage, tariff: Tariff) -> None:
     rating = rate(usage, tariff, PRICE_POLICY, final=True)
 
-    for dimensions in ((Dimension.ENERGY,), (Dimension.TIME, Dimension.PARKING_TIME)):
+    for dimensions in ((Dimension.ENERGY,), (Dimension.TIME, Dimension.PARKING_TIME), (Dimension.OCCUPANCY,)):
         raised = [line for line in of(rating, *dimensions) if line.quantity_billed != line.quantity_used]
         assert len(raised) <= 1
         for line in raised:
@@ -148,7 +149,7 @@ def test_the_step_surplus_is_below_one_step_and_completes_the_last_priced_line(u
 def test_a_step_of_one_adds_nothing_to_whole_quantities(usage: Usage, tariff: Tariff) -> None:
     rating = rate(usage, tariff, PRICE_POLICY, final=True)
 
-    for dimension in (Dimension.ENERGY, Dimension.TIME, Dimension.PARKING_TIME):
+    for dimension in (Dimension.ENERGY, Dimension.TIME, Dimension.PARKING_TIME, Dimension.OCCUPANCY):
         used = sum(line.quantity_used for line in of(rating, dimension) if line.element is not None)
         billed = sum(line.quantity_billed for line in of(rating, dimension))
         if used == int(used):
