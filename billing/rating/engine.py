@@ -2,7 +2,8 @@
 
 Interim and final differ in two things only: a final rating rounds quantities up to whole steps and raises the total
 to min_price. So for the same facts: interim before max_price + step surplus, then both limits = final. max_price and
-waiving act on both, so that a display never shows more than the bill.
+waiving act on both, so that a display never shows more than the bill. Surcharges act before the limits and discounts
+after them, on both too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from fractions import Fraction
 from typing import Final
 
 from billing.money import Money, allocate, micro_decimal
-from billing.rating import limits, steps
+from billing.rating import concessions, limits, steps
+from billing.rating.concessions import Sale
 from billing.rating.idle_fee import idle_excess
 from billing.rating.instants import instant
 from billing.rating.limits import Amount, BucketKey, Buckets
@@ -27,6 +29,7 @@ from billing.rating.rating import (
     AppliedTax,
     ComponentAmount,
     ComponentName,
+    Effect,
     Note,
     Rating,
     Segment,
@@ -60,13 +63,19 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
     segments = tuple(_segment(span, tariff.tax_included, terms) for span in spans)
     energy = sum(pico_of(period) for period in usage.periods) // PICO_PER_MICRO
     waived = _waived(usage, policy, energy)
-    buckets, lines = _adjusted(usage, tariff, policy, segments, waived=waived, final=final)
+    kwh = Fraction(energy, MICRO * 1000)
+    buckets, lines = _adjusted(usage, tariff, policy, segments, terms=terms, kwh=kwh, waived=waived, final=final)
     total = limits.add_up(buckets.values())
     notes = {line.note for line in lines} | set(_notes(usage, tariff, segments, waived=waived))
     if tariff.tax_included is not TaxIncluded.NOT_APPLICABLE and _taxless(buckets):
         notes.add(Note.TAX_UNKNOWN)
     total_excl = Money.round_from(total.net, tariff.currency, policy.rounding)
     total_incl = Money.round_from(total.gross, tariff.currency, policy.rounding)
+    incentives = concessions.paid_by_others(
+        () if waived else terms.concessions, kwh=kwh, exact=total.gross, total=total_incl, rounding=policy.rounding
+    )
+    if incentives:
+        notes.add(Note.INCENTIVE)
     return Rating(
         engine_version=ENGINE_VERSION,
         policy=policy,
@@ -87,6 +96,8 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
         total_incl=total_incl,
         taxes=_applied(buckets, terms),
         notes=tuple(note for note in Note if note in notes),
+        concessions=concessions.effective(terms.concessions, lines, incentives),
+        incentives=incentives,
     )
 
 
@@ -135,20 +146,7 @@ def _applied(buckets: Buckets, terms: Terms) -> tuple[AppliedTax, ...]:
 def _price(span: Span, component: Component, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
     """Quantity times price; tax on top, taken out of the price, or none, exactly."""
     amount = Fraction(span.billed, MICRO * PER_PRICE[UNITS[span.dimension]]) * Fraction(component.price)
-    return _split_tax(amount, vat, tax_included)
-
-
-def _split_tax(amount: Fraction, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
-    """An amount at the tariff's prices as net and tax."""
-    factor = limits.rate_of(vat)
-    match tax_included:
-        case TaxIncluded.NO:
-            return Amount(amount, amount * factor)
-        case TaxIncluded.YES:
-            net = amount / (1 + factor)
-            return Amount(net, amount - net)
-        case TaxIncluded.NOT_APPLICABLE:
-            return Amount(amount)
+    return limits.split_tax(amount, vat, tax_included)
 
 
 def _adjusted(
@@ -157,10 +155,12 @@ def _adjusted(
     policy: RatingPolicy,
     segments: tuple[Segment, ...],
     *,
+    terms: Terms,
+    kwh: Fraction,
     waived: bool,
     final: bool,
 ) -> tuple[Buckets, list[Adjustment]]:
-    """The segments by component and rate, after waiving, min_price and max_price in this order, with their lines."""
+    """The segments by component and rate, after waiving, surcharges, min_price, max_price and discounts, with their lines."""
     buckets: Buckets = {}
     for segment in segments:
         if segment.unit_price is not None:
@@ -177,6 +177,11 @@ def _adjusted(
         kept = limits.waive(buckets, _kept(policy))
         lines += limits.adjustments(Note.WAIVED, buckets, kept)
         buckets = kept
+    conceding = bool(terms.concessions and usage.periods) and not waived
+    sale = Sale(tax_included=tariff.tax_included, kwh=kwh, fallback=fallback, terms=terms)
+    if conceding:
+        buckets, made = concessions.apply(Effect.SURCHARGE, buckets, sale)
+        lines += made
     if final and tariff.min_price and usage.periods and not waived:
         raised = limits.raise_to(tariff.min_price, buckets, fallback, taxed=taxed)
         lines += limits.adjustments(Note.MIN_PRICE, buckets, raised)
@@ -185,6 +190,9 @@ def _adjusted(
         cut = limits.cut_to(tariff.max_price, buckets, fallback, taxed=taxed)
         lines += limits.adjustments(Note.MAX_PRICE, buckets, cut)
         buckets = cut
+    if conceding:
+        buckets, made = concessions.apply(Effect.DISCOUNT, buckets, sale)
+        lines += made
     return buckets, lines
 
 

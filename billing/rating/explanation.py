@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import Final
 
 from billing.money import Money, exact_decimal
+from billing.rating.concessions import free_kwh_of
 from billing.rating.matching import Phase
-from billing.rating.rating import PER_PRICE, Adjustment, Note, Rating, Segment, Unit
+from billing.rating.rating import PER_PRICE, Adjustment, Basis, Concession, Effect, Note, Rating, Segment, Unit
 from billing.tariffs.tariff import TaxIncluded
 
 _SENTENCES: Final = {
@@ -18,6 +19,9 @@ _SENTENCES: Final = {
     Note.STEP_SURPLUS: "rounded up to a whole step_size",
     Note.MIN_PRICE: "raised to min_price",
     Note.MAX_PRICE: "cut to max_price",
+    Note.SURCHARGE: "a surcharge of the operator",
+    Note.DISCOUNT: "a discount of the operator",
+    Note.INCENTIVE: "a third party pays a part",
     Note.FREE: "free: no element of the tariff matched",
     Note.TAX_UNKNOWN: "the tariff names no VAT rate: tax is 0 until the seller's rules say otherwise",
     Note.POWER_UNKNOWN: "power was not known for some time: power restrictions did not match there",
@@ -85,7 +89,9 @@ def explain(rating: Rating) -> tuple[ExplainedLine, ...]:
             incl_tax=rating.total_incl.text,
         )
     )
+    lines += _incentive_lines(rating)
     seen = {line.note for line in rating.segments} | {line.note for line in rating.adjustments}
+    seen |= {Note.INCENTIVE}
     lines += [ExplainedLine(what="note", rule=sentence(note)) for note in rating.notes if note not in seen]
     return tuple(lines)
 
@@ -107,10 +113,13 @@ def _segment_line(rating: Rating, segment: Segment) -> ExplainedLine:
 
 
 def _adjustment_line(rating: Rating, adjustment: Adjustment) -> ExplainedLine:
+    concession = next((each for each in rating.concessions if each.id == adjustment.concession), None)
     return ExplainedLine(
         what=adjustment.note.value,
-        tariff=_tariff(rating),
-        rule=sentence(adjustment.note),
+        quantity="" if concession is None else concession_quantity(concession, rating.energy_wh),
+        unit_price="" if concession is None else concession_price(concession, rating.currency),
+        tariff=_tariff(rating) if concession is None else "",
+        rule=sentence(adjustment.note) if concession is None else _concession_rule(concession),
         tax=_vat(adjustment.vat, rating.tax_included),
         excl_tax=_amount(adjustment.excl_tax),
         incl_tax=_amount(adjustment.incl_tax),
@@ -162,6 +171,57 @@ def _amount(value: Fraction) -> str:
     return f"{shown:f}" if Fraction(shown) == value else f"{shown:f}..."
 
 
+def _incentive_lines(rating: Rating) -> list[ExplainedLine]:
+    """Who pays a part of the total, and what is left for the customer."""
+    if not rating.incentives:
+        return []
+    by_id = {each.id: each for each in rating.concessions}
+    lines = [
+        ExplainedLine(
+            what=Note.INCENTIVE.value,
+            quantity=concession_quantity(by_id[each.concession], rating.energy_wh),
+            unit_price=concession_price(by_id[each.concession], rating.currency),
+            rule=f"{each.label} ({each.concession}), paid by {each.party}",
+            incl_tax=(-each.amount).text,
+        )
+        for each in rating.incentives
+    ]
+    return [*lines, ExplainedLine(what="payable", rule="total less incentives", incl_tax=rating.payable.text)]
+
+
+def concession_quantity(concession: Concession, energy_wh: Decimal) -> str:
+    """How many of its unit a concession gives or takes in a session of so much energy."""
+    match concession.basis:
+        case Basis.PER_KWH:
+            return _quantity(energy_wh, Unit.WATT_HOUR)
+        case Basis.FREE_KWH:
+            return _quantity(free_kwh_of(concession, energy_wh).scaleb(3), Unit.WATT_HOUR)
+        case Basis.PERCENT | Basis.FIXED:
+            return ""
+
+
+def concession_price(concession: Concession, currency: str) -> str:
+    """The value of a concession with its unit; what lowers the bill is negative."""
+    sign = "" if concession.effect is Effect.SURCHARGE else "-"
+    match concession.basis:
+        case Basis.PERCENT:
+            return f"{sign}{concession.value:f} %"
+        case Basis.FIXED:
+            return f"{sign}{concession.value:f} {currency}"
+        case Basis.PER_KWH:
+            return f"{sign}{concession.value:f} {currency}/kWh"
+        case Basis.FREE_KWH:
+            return "free"
+
+
+def _concession_rule(concession: Concession) -> str:
+    part = "the total" if concession.component is None else concession.component.value
+    told = f"{concession.label} ({concession.id}), on {part}"
+    if concession.basis is Basis.FREE_KWH:
+        return f"{told}: {concession.left_kwh:f} of {concession.value:f} kWh of the month were left"
+    return told
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recomputed:
     """The totals as they follow from the lines alone."""
@@ -169,6 +229,7 @@ class Recomputed:
     total_excl: Money
     total_tax: Money
     total_incl: Money
+    payable: Money
 
 
 def recompute(rating: Rating) -> Recomputed:
@@ -186,4 +247,5 @@ def recompute(rating: Rating) -> Recomputed:
     gross += sum((line.incl_tax for line in rating.adjustments), Fraction(0))
     excl = Money.round_from(net, rating.currency, rating.policy.rounding)
     incl = Money.round_from(gross, rating.currency, rating.policy.rounding)
-    return Recomputed(total_excl=excl, total_tax=incl - excl, total_incl=incl)
+    payable = sum((-each.amount for each in rating.incentives), incl)
+    return Recomputed(total_excl=excl, total_tax=incl - excl, total_incl=incl, payable=payable)

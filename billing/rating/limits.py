@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from billing.rating.rating import Adjustment, ComponentName, Note
-from billing.tariffs.tariff import PriceLimit
+from billing.tariffs.tariff import PriceLimit, TaxIncluded
 
 BucketKey = tuple[ComponentName, Decimal | None]
 
@@ -104,6 +104,19 @@ def _scale(parts: dict[BucketKey, Fraction], total: Fraction, fallback: BucketKe
 def rate_of(vat: Decimal | None) -> Fraction:
     """A VAT percentage as a factor; none named is 0."""
     return Fraction(vat or 0) / 100
+
+
+def split_tax(amount: Fraction, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
+    """An amount at the tariff's prices as net and tax: tax on top, taken out of the price, or none."""
+    factor = rate_of(vat)
+    match tax_included:
+        case TaxIncluded.NO:
+            return Amount(amount, amount * factor)
+        case TaxIncluded.YES:
+            net = amount / (1 + factor)
+            return Amount(net, amount - net)
+        case TaxIncluded.NOT_APPLICABLE:
+            return Amount(amount)
 
 
 def adjustments(note: Note, before: Buckets, after: Buckets) -> list[Adjustment]:

@@ -29,6 +29,12 @@ class Note(StrEnum):
     """Raised to the tariff's min_price."""
     MAX_PRICE = "max_price"
     """Cut to the tariff's max_price."""
+    SURCHARGE = "surcharge"
+    """Raised by the operator beside the tariff."""
+    DISCOUNT = "discount"
+    """Lowered by the operator beside the tariff."""
+    INCENTIVE = "incentive"
+    """A third party pays a part of it."""
     FREE = "free"
     """No element with this dimension matched."""
     TAX_UNKNOWN = "tax_unknown"
@@ -130,12 +136,17 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjustment:
-    """A line without a quantity: what waiving, min_price or max_price adds to one tax group, exactly."""
+    """A line without a quantity: what waiving, a limit, a surcharge or a discount adds to one tax group, exactly.
+
+    `concession` and `label` are those of the surcharge or discount.
+    """
 
     note: Note
     vat: Decimal | None
     excl_tax: Fraction
     incl_tax: Fraction
+    concession: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +184,68 @@ class AppliedTax:
     note: str | None = None
 
 
+class Effect(StrEnum):
+    """What a concession does to a bill."""
+
+    SURCHARGE = "surcharge"
+    """The price rises."""
+    DISCOUNT = "discount"
+    """The price falls."""
+    INCENTIVE = "incentive"
+    """A third party pays a part of an unchanged price."""
+
+
+class Basis(StrEnum):
+    """What the value of a concession is multiplied by."""
+
+    PERCENT = "percent"
+    """What is left of its part of the total when its turn comes."""
+    FIXED = "fixed"
+    """One: an amount per session."""
+    PER_KWH = "per_kwh"
+    """The energy of the session."""
+    FREE_KWH = "free_kwh"
+    """Nothing: so many kWh of a calendar month cost no energy price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concession:
+    """What an operator's rule adds to or takes from a session's price, or who pays a part of it (RULES.md 28).
+
+    `value` is a percentage, an amount in the tariff's currency or kWh, as `basis` says. Amounts of surcharges and
+    discounts are with tax where the tariff's prices are, else without; those of incentives are with tax. `component`:
+    the part of the total that it acts on, None all of it. `vat`: the rate of a surcharge that finds nothing priced.
+    `party`: who pays an incentive. `used_kwh`: what earlier bills of the month took from the free kWh.
+    """
+
+    id: str
+    label: str
+    effect: Effect
+    basis: Basis
+    value: Decimal
+    order: int = 0
+    component: ComponentName | None = None
+    vat: Decimal | None = None
+    party: str | None = None
+    used_kwh: Decimal = Decimal(0)
+
+    @property
+    def left_kwh(self) -> Decimal:
+        """The free kWh that earlier bills of the month have left."""
+        return max(Decimal(0), self.value - self.used_kwh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incentive:
+    """What a third party pays of the total, with tax: a claim on that party."""
+
+    concession: str
+    label: str
+    party: str
+    amount: Money
+    exact: Fraction
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
     """A rated session. `final` has step surplus and min_price; an interim has neither."""
@@ -199,6 +272,15 @@ class Rating:
     notes: tuple[Note, ...]
     taxes: tuple[AppliedTax, ...] = ()
     """What tax rules said of the parts of this total; empty where the tariff's own rates hold."""
+    concessions: tuple[Concession, ...] = ()
+    """Those that changed something, in the order in which they did."""
+    incentives: tuple[Incentive, ...] = ()
+    """Who pays which part of the total beside the customer."""
+
+    @property
+    def payable(self) -> Money:
+        """What the customer pays: the total with tax, less what third parties pay."""
+        return sum((-each.amount for each in self.incentives), self.total_incl)
 
     @property
     def total_excl_exact(self) -> Decimal:

@@ -14,8 +14,12 @@ from billing.rating.policy import RatingPolicy
 from billing.rating.rating import (
     Adjustment,
     AppliedTax,
+    Basis,
     ComponentAmount,
     ComponentName,
+    Concession,
+    Effect,
+    Incentive,
     Note,
     Rating,
     Segment,
@@ -36,15 +40,7 @@ def rating_to_json(rating: Rating) -> dict[str, Any]:
         "final": rating.final,
         "energy_wh": _decimal_text(rating.energy_wh),
         "segments": [_segment_to_json(segment) for segment in rating.segments],
-        "adjustments": [
-            {
-                "note": line.note.value,
-                "vat": _decimal_text(line.vat),
-                "excl_tax": exact_text(line.excl_tax),
-                "incl_tax": exact_text(line.incl_tax),
-            }
-            for line in rating.adjustments
-        ],
+        "adjustments": [_adjustment_to_json(line) for line in rating.adjustments],
         "components": {
             part.name.value: {"excl_tax": part.excl_tax.text, "excl_tax_exact": exact_text(part.excl_tax_exact)}
             for part in rating.components
@@ -66,6 +62,8 @@ def rating_to_json(rating: Rating) -> dict[str, Any]:
         "total_incl": rating.total_incl.text,
         "notes": [note.value for note in rating.notes],
         **({"taxes": [tax_to_json(tax) for tax in rating.taxes]} if rating.taxes else {}),
+        **({"concessions": [concession_to_json(each) for each in rating.concessions]} if rating.concessions else {}),
+        **(_incentives_to_json(rating) if rating.incentives else {}),
     }
 
 
@@ -88,6 +86,85 @@ def tax_from_json(body: Mapping[str, Any]) -> AppliedTax:
         rule=body["rule"],
         category=body["category"],
         note=body["note"],
+    )
+
+
+def concession_to_json(concession: Concession) -> dict[str, Any]:
+    """A concession as JSON values."""
+    return {
+        "id": concession.id,
+        "label": concession.label,
+        "effect": concession.effect.value,
+        "basis": concession.basis.value,
+        "value": _decimal_text(concession.value),
+        "order": concession.order,
+        "component": None if concession.component is None else concession.component.value,
+        "vat": _decimal_text(concession.vat),
+        "party": concession.party,
+        "used_kwh": _decimal_text(concession.used_kwh),
+    }
+
+
+def concession_from_json(body: Mapping[str, Any]) -> Concession:
+    """The concession that `concession_to_json` wrote."""
+    return Concession(
+        id=body["id"],
+        label=body["label"],
+        effect=Effect(body["effect"]),
+        basis=Basis(body["basis"]),
+        value=Decimal(body["value"]),
+        order=body["order"],
+        component=None if body["component"] is None else ComponentName(body["component"]),
+        vat=_decimal(body["vat"]),
+        party=body["party"],
+        used_kwh=Decimal(body["used_kwh"]),
+    )
+
+
+def _adjustment_to_json(line: Adjustment) -> dict[str, Any]:
+    return {
+        "note": line.note.value,
+        "vat": _decimal_text(line.vat),
+        "excl_tax": exact_text(line.excl_tax),
+        "incl_tax": exact_text(line.incl_tax),
+        **({} if line.concession is None else {"concession": line.concession, "label": line.label}),
+    }
+
+
+def _adjustment_from_json(body: Mapping[str, Any]) -> Adjustment:
+    return Adjustment(
+        note=Note(body["note"]),
+        vat=_decimal(body["vat"]),
+        excl_tax=Fraction(body["excl_tax"]),
+        incl_tax=Fraction(body["incl_tax"]),
+        concession=body.get("concession"),
+        label=body.get("label"),
+    )
+
+
+def _incentives_to_json(rating: Rating) -> dict[str, Any]:
+    return {
+        "incentives": [
+            {
+                "concession": each.concession,
+                "label": each.label,
+                "party": each.party,
+                "amount": each.amount.text,
+                "exact": exact_text(each.exact),
+            }
+            for each in rating.incentives
+        ],
+        "payable": rating.payable.text,
+    }
+
+
+def _incentive_from_json(body: Mapping[str, Any], currency: str) -> Incentive:
+    return Incentive(
+        concession=body["concession"],
+        label=body["label"],
+        party=body["party"],
+        amount=_money(body["amount"], currency),
+        exact=Fraction(body["exact"]),
     )
 
 
@@ -122,15 +199,7 @@ def rating_from_json(body: Mapping[str, Any]) -> Rating:
         final=body["final"],
         energy_wh=Decimal(body["energy_wh"]),
         segments=tuple(_segment_from_json(segment) for segment in body["segments"]),
-        adjustments=tuple(
-            Adjustment(
-                note=Note(line["note"]),
-                vat=_decimal(line["vat"]),
-                excl_tax=Fraction(line["excl_tax"]),
-                incl_tax=Fraction(line["incl_tax"]),
-            )
-            for line in body["adjustments"]
-        ),
+        adjustments=tuple(_adjustment_from_json(line) for line in body["adjustments"]),
         components=tuple(
             ComponentAmount(
                 name=name,
@@ -147,6 +216,8 @@ def rating_from_json(body: Mapping[str, Any]) -> Rating:
         total_incl=_money(body["total_incl"], currency),
         notes=tuple(Note(note) for note in body["notes"]),
         taxes=tuple(tax_from_json(tax) for tax in body.get("taxes", ())),
+        concessions=tuple(concession_from_json(each) for each in body.get("concessions", ())),
+        incentives=tuple(_incentive_from_json(each, currency) for each in body.get("incentives", ())),
     )
 
 

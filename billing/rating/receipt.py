@@ -20,7 +20,8 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """`text`: total, parts and tax in one line; the parts are without tax and add up to the total less `tax`.
+    """`text`: what is to pay, parts and tax in one line; the parts are without tax and add up to it with `tax`, less
+    what third parties pay.
 
     `prices` are those that priced the newest moment of the session, per unit and with tax, by dimension.
     """
@@ -34,8 +35,9 @@ def receipt(rating: Rating) -> Receipt:
     currency = rating.currency
     parts = [f"{_WORDS[part.name]} {part.excl_tax.text}" for part in rating.components if part.excl_tax.minor]
     kwh = format((rating.energy_wh / 1000).quantize(Decimal("0.001")), "f")
-    told = ", ".join([*parts, f"tax {rating.total_tax.text}"] if parts else ["nothing to pay"])
-    return Receipt(text=f"{rating.total_incl.text} {currency} for {kwh} kWh: {told}", prices=_prices(rating))
+    paid = [f"paid by {each.party} {each.amount.text}" for each in rating.incentives]
+    told = ", ".join([*parts, f"tax {rating.total_tax.text}", *paid] if parts else ["nothing to pay"])
+    return Receipt(text=f"{rating.payable.text} {currency} for {kwh} kWh: {told}", prices=_prices(rating))
 
 
 def _prices(rating: Rating) -> dict[Dimension, Decimal]:

@@ -1,0 +1,145 @@
+"""What surcharges, discounts and incentives do to the amounts of a session (RULES.md 28-31). Pure and exact.
+
+Surcharges come after waiving and before min_price and max_price, so that max_price stays a promise; discounts after
+both, so that min_price takes nothing back. Each acts on what those before it left of its part of the total, and
+changes its tax groups in proportion: net and tax by one factor, never below zero. Incentives change neither price nor
+tax, as what a third party pays belongs to the taxable amount (Directive 2006/112/EC, Article 73).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from billing.money import Money, Rounding
+from billing.rating import limits
+from billing.rating.limits import Amount, BucketKey, Buckets
+from billing.rating.rating import (
+    Adjustment,
+    Basis,
+    ComponentName,
+    Concession,
+    Effect,
+    Incentive,
+    Note,
+)
+from billing.rating.terms import Terms
+from billing.tariffs.tariff import TaxIncluded
+
+_NOTES: Final = {Effect.SURCHARGE: Note.SURCHARGE, Effect.DISCOUNT: Note.DISCOUNT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """What concessions look at beside amounts. `fallback`: where a surcharge goes that finds nothing priced."""
+
+    tax_included: TaxIncluded
+    kwh: Fraction
+    fallback: BucketKey
+    terms: Terms
+
+    def base(self, amount: Amount) -> Fraction:
+        """An amount as the tariff states its prices."""
+        return amount.gross if self.tax_included is TaxIncluded.YES else amount.net
+
+
+def in_order(concessions: Iterable[Concession]) -> tuple[Concession, ...]:
+    """As they act: by order, then by id."""
+    return tuple(sorted(concessions, key=lambda each: (each.order, each.id)))
+
+
+def apply(effect: Effect, buckets: Buckets, sale: Sale) -> tuple[Buckets, list[Adjustment]]:
+    """The buckets after every surcharge or every discount, with the lines of each."""
+    lines: list[Adjustment] = []
+    for each in sale.terms.concessions:
+        if each.effect is not effect:
+            continue
+        changed = _surcharged(buckets, each, sale) if effect is Effect.SURCHARGE else _discounted(buckets, each, sale)
+        made = limits.adjustments(_NOTES[effect], buckets, changed)
+        lines += [replace(line, concession=each.id, label=each.label) for line in made]
+        buckets = changed
+    return buckets, lines
+
+
+def _discounted(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
+    """What is left of its part; a part that costs nothing stays as it is."""
+    if each.basis is Basis.FREE_KWH:
+        share = Fraction(each.left_kwh) / sale.kwh if sale.kwh else Fraction(0)
+    elif each.basis is Basis.PERCENT:
+        share = Fraction(each.value) / 100
+    else:
+        base = sale.base(_part(buckets, each.component))
+        share = _worth(each, sale.kwh) / base if base > 0 else Fraction(0)
+    component = ComponentName.ENERGY if each.basis is Basis.FREE_KWH else each.component
+    return _scaled(buckets, component, 1 - min(Fraction(1), share))
+
+
+def _surcharged(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
+    """Its part raised; where nothing is priced, an amount of its own at its own rate."""
+    if each.basis is Basis.PERCENT:
+        return _scaled(buckets, each.component, 1 + Fraction(each.value) / 100)
+    worth, base = _worth(each, sale.kwh), sale.base(_part(buckets, each.component))
+    if base > 0:
+        return _scaled(buckets, each.component, 1 + worth / base)
+    key = _home(buckets, each, sale)
+    return buckets | {key: buckets.get(key, Amount()) + limits.split_tax(worth, key[1], sale.tax_included)}
+
+
+def _home(buckets: Buckets, each: Concession, sale: Sale) -> BucketKey:
+    """Where a surcharge goes while its part costs nothing: the part's rate if it has one, else the rule's, else its own."""
+    component = each.component or sale.fallback[0]
+    if sale.tax_included is TaxIncluded.NOT_APPLICABLE:
+        return component, None
+    priced = next((key for key in buckets if key[0] is component), None)
+    if priced is not None:
+        return priced
+    tax = sale.terms.tax_of(component)
+    return component, each.vat if tax is None else tax.rate
+
+
+def _worth(each: Concession, kwh: Fraction) -> Fraction:
+    """The amount of a concession that is no share."""
+    return Fraction(each.value) * kwh if each.basis is Basis.PER_KWH else Fraction(each.value)
+
+
+def _part(buckets: Buckets, component: ComponentName | None) -> Amount:
+    return limits.add_up(amount for (own, _), amount in buckets.items() if component in (None, own))
+
+
+def _scaled(buckets: Buckets, component: ComponentName | None, factor: Fraction) -> Buckets:
+    return {
+        key: Amount(amount.net * factor, amount.tax * factor) if component in (None, key[0]) else amount
+        for key, amount in buckets.items()
+    }
+
+
+def paid_by_others(
+    concessions: Iterable[Concession], *, kwh: Fraction, exact: Fraction, total: Money, rounding: Rounding
+) -> tuple[Incentive, ...]:
+    """What third parties pay of a total with tax, in order; all of it at most."""
+    found: list[Incentive] = []
+    for each in concessions:
+        if each.effect is not Effect.INCENTIVE or each.party is None:
+            continue
+        worth = min(_worth(each, kwh), exact)
+        amount = min(Money.round_from(worth, total.currency, rounding), total, key=lambda money: money.minor)
+        if amount.minor > 0:
+            found.append(Incentive(concession=each.id, label=each.label, party=each.party, amount=amount, exact=worth))
+            exact, total = exact - worth, total - amount
+    return tuple(found)
+
+
+def effective(
+    offered: Iterable[Concession], lines: Iterable[Adjustment], incentives: Iterable[Incentive]
+) -> tuple[Concession, ...]:
+    """Those that changed something."""
+    told = {line.concession for line in lines} | {each.concession for each in incentives}
+    return tuple(each for each in offered if each.id in told)
+
+
+def free_kwh_of(each: Concession, energy_wh: Decimal) -> Decimal:
+    """What a session of so much energy takes from the month's free kWh."""
+    return min(each.left_kwh, energy_wh.scaleb(-3)) if each.basis is Basis.FREE_KWH else Decimal(0)
