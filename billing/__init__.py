@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
+    from billing.price_series.cli import price_series_group
     from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
@@ -107,6 +108,7 @@ __all__ = [
     "newest_bills",
     "output_options",
     "policy_group",
+    "price_series_group",
     "prices_reservations",
     "print_error",
     "printable",
@@ -184,6 +186,7 @@ _HOMES = {
     "newest_bills": "billing.bills.history:newest_bills",
     "output_options": "billing.cli_output:output_options",
     "policy_group": "billing.policies.cli:policy_group",
+    "price_series_group": "billing.price_series.cli:price_series_group",
     "prices_reservations": "billing.tariffs.service:prices_reservations",
     "print_error": "billing.cli_output:print_error",
     "printable": "billing.cli_output:printable",

@@ -239,3 +239,20 @@ SELECT t.id AS site, t.currency, count(j.id) AS ended,
  WHERE j.id IS NOT NULL OR o.site IS NOT NULL
  GROUP BY t.id, t.currency
  ORDER BY t.id;
+
+-- name: volumes_before
+-- Energy that the customers of some sessions charged since an instant in sessions that started before these. A group's
+-- sessions are those of tokens that were in it when they started.
+SELECT w.session, coalesce(sum(s.energy_wh), 0) AS wh
+  FROM unnest(:sessions::integer[], :tokens::text[], :groups::text[], :sinces::timestamptz[], :untils::timestamptz[])
+       AS w (session, token, token_group, since, until)
+  LEFT JOIN LATERAL (
+        SELECT o.energy_wh FROM session o
+         WHERE o.token = ANY(CASE WHEN w.token_group IS NULL THEN ARRAY[w.token]
+                             ELSE (SELECT array_agg(DISTINCT e.uid) FROM token_event e
+                                    WHERE e.group_id = w.token_group) END)
+           AND o.started_at >= w.since AND (o.started_at, o.id) < (w.until, w.session) AND o.dropped IS NULL
+           AND (w.token_group IS NULL
+                OR (SELECT e.group_id FROM token_event e WHERE e.uid = o.token AND e.at <= o.started_at
+                     ORDER BY e.at DESC, e.id DESC LIMIT 1) = w.token_group)) s ON true
+ GROUP BY w.session;

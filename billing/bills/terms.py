@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from billing.bills.billable import BillableSession
+from billing.bills.volumes import volumes_before
+from billing.price_series import store as price_series
+from billing.rating.series import Series
 from billing.rating.terms import NO_TERMS, Terms, Undecided
 from billing.sql import Connection
-from billing.tariffs.tariff import Tariff
+from billing.tariffs.tariff import Component, Tariff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,5 +25,57 @@ class Priced:
 
 async def terms_of(connection: Connection, priced: Mapping[int, Priced]) -> dict[int, Terms | Undecided]:
     """The terms of each session as the tables stand, by session."""
-    del connection
-    return dict.fromkeys(priced, NO_TERMS)
+    terms = dict.fromkeys(priced, NO_TERMS)
+    terms = await _with_volumes(connection, priced, terms)
+    return {**await _with_series(connection, priced, terms)}
+
+
+async def _with_volumes(
+    connection: Connection, priced: Mapping[int, Priced], terms: dict[int, Terms]
+) -> dict[int, Terms]:
+    """What tiers look at, where the tariff has any."""
+    tiered = [each.session for each in priced.values() if any(part.extensions.tiers for part in _parts(each.tariff))]
+    if not tiered:
+        return terms
+    volumes = await volumes_before(connection, tiered)
+    return terms | {key: replace(terms[key], volume_wh=volume) for key, volume in volumes.items()}
+
+
+async def _with_series(
+    connection: Connection, priced: Mapping[int, Priced], terms: dict[int, Terms]
+) -> dict[int, Terms]:
+    """The values that each session meets of the series that its tariff follows; those of one batch are read at once."""
+    spans = {key: (_names(each.tariff), *_span(each.session)) for key, each in priced.items() if _names(each.tariff)}
+    spans = {key: each for key, each in spans.items() if each[1] is not None}
+    if not spans:
+        return terms
+    names = {name for found, _, _ in spans.values() for name in found}
+    since = min(begin for _, begin, _ in spans.values() if begin is not None)
+    until = max(end for _, _, end in spans.values() if end is not None)
+    known = await price_series.between(connection, names, since, until)
+    return terms | {
+        key: replace(
+            terms[key],
+            series=tuple(met for each in known if each.name in own and (met := _met(each, begin, end)).values),
+        )
+        for key, (own, begin, end) in spans.items()
+        if begin is not None and end is not None
+    }
+
+
+def _parts(tariff: Tariff) -> Iterator[Component]:
+    return (part for element in tariff.elements for part in element.components)
+
+
+def _names(tariff: Tariff) -> frozenset[str]:
+    return frozenset(part.extensions.series.name for part in _parts(tariff) if part.extensions.series is not None)
+
+
+def _span(session: BillableSession) -> tuple[datetime | None, datetime | None]:
+    periods = session.usage.periods
+    return (periods[0].start, periods[-1].end) if periods else (None, None)
+
+
+def _met(series: Series, since: datetime, until: datetime) -> Series:
+    """The part of a series that a session meets: an instant meets the value that holds then."""
+    return replace(series, values=tuple(each for each in series.values if each.end > since and each.start <= until))

@@ -20,6 +20,7 @@ from billing.tariffs.assignment_cli import (
     add_which,
     assignment_row,
 )
+from billing.tariffs.export_cli import add_export
 from billing.tariffs.idle import IDLE_MAX, IdleAfterStop
 from billing.tariffs.lint import Severity, lint
 from billing.tariffs.ocpi_json import load_json
@@ -51,7 +52,7 @@ def tariff_group(connect: Connect, *, place_of: PlaceOf) -> click.Group:
         help=HELP,
         commands=[_lint, _price],
     )
-    for add in (_add_create, _add_list, _add_show, add_assign, add_unassign, add_assignments):
+    for add in (_add_create, _add_list, _add_show, add_export, add_assign, add_unassign, add_assignments):
         add(group, connect)
     add_which(group, connect, place_of)
     return group
@@ -197,7 +198,8 @@ def _price(file: BinaryIO, session_file: BinaryIO, output: Output) -> None:
     """Price a session described in a file. Needs no database.
 
     SESSION.json is {"time_zone", "periods": [{"kind", "start", "end", "energy_kwh", "power_kw", "current_a"}]}; kind is
-    charging unless said, end the next period's start, and what is absent is unknown.
+    charging unless said, end the next period's start, and what is absent is unknown. Tiers look at volume_kwh, prices
+    that follow a series at series: [{"name", "values": [{"start", "end", "value"}]}].
 
     \b
     Example:

@@ -296,7 +296,8 @@ def _energy(tariff: Tariff) -> Iterator[Finding]:
             message="energy is free whenever no element with ENERGY matches" if parts else "energy is free",
             next_step="add a last element with ENERGY and no restrictions, price 0 where free is meant",
         )
-    if len({part.price for _, part in parts}) > 1 or (parts and parts[0][0].restrictions != Restrictions()):
+    varied = any(part.extensions.tiers or part.extensions.series for _, part in parts)
+    if varied or len({part.price for _, part in parts}) > 1 or (parts and parts[0][0].restrictions != Restrictions()):
         yield Finding(
             code="energy_price_changes",
             severity=Severity.ADVICE,
@@ -309,7 +310,7 @@ def _energy(tariff: Tariff) -> Iterator[Finding]:
 def _timed(tariff: Tariff) -> Iterator[Finding]:
     for path, element, part in _components(tariff):
         if (
-            part.type in (Dimension.TIME, Dimension.PARKING_TIME)
+            part.type in (Dimension.TIME, Dimension.PARKING_TIME, Dimension.OCCUPANCY)
             and not element.restrictions.reservation
             and part.price
         ):
@@ -319,6 +320,34 @@ def _timed(tariff: Tariff) -> Iterator[Finding]:
                 path=path,
                 message="time is billed (Eichrecht: only with a meter approved for time)",
                 next_step="check the meters of the charge points that get this tariff",
+            )
+
+
+def _occupancy(tariff: Tariff) -> Iterator[Finding]:
+    """Occupancy counts the seconds that TIME and PARKING_TIME count as well."""
+    kinds = {part.type for element in tariff.elements for part in element.components if part.price}
+    both = sorted(kinds & {Dimension.TIME, Dimension.PARKING_TIME})
+    for path, _, part in _components(tariff):
+        if part.type is Dimension.OCCUPANCY and part.price and both:
+            yield Finding(
+                code="time_twice",
+                severity=Severity.WARNING,
+                path=path,
+                message=f"X_OCCUPANCY beside {', '.join(both)}: the same seconds may be billed twice",
+                next_step="keep one of them, unless both are meant",
+            )
+
+
+def _extensions(tariff: Tariff) -> Iterator[Finding]:
+    for path, _, part in _components(tariff):
+        names = [*part.extensions.names(), *(["type X_OCCUPANCY"] if part.type is Dimension.OCCUPANCY else [])]
+        for name in names:
+            yield Finding(
+                code="extension",
+                severity=Severity.ADVICE,
+                path=path,
+                message=f"{name} is an extension of ours; OCPI cannot say it, and csms tariff export refuses it",
+                next_step="give roaming partners a tariff without it",
             )
 
 
@@ -344,5 +373,7 @@ _RULES: Final[tuple[Callable[[Tariff], Iterator[Finding]], ...]] = (
     _order,
     _energy,
     _timed,
+    _occupancy,
+    _extensions,
     _reservations,
 )

@@ -16,13 +16,18 @@ from billing.rating.matching import Phase, menu_of
 from billing.rating.policy import PRICE_POLICY
 from billing.rating.rating import ComponentName, Rating, Segment, Unit
 from billing.rating.rating_json import time_text
+from billing.rating.series import Series, SeriesValue
+from billing.rating.terms import Terms
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.rating.usage_check import PERIODS_MAX, UsageInvalid
-from billing.tariffs.ocpi_json import ObjectReader
+from billing.tariffs.ocpi_json import ObjectReader, as_decimal
 from billing.tariffs.problem import Problem
 from billing.tariffs.tariff import Dimension, Tariff, TariffInvalid, parse_tariff
 
-_SESSION_KEYS: Final = frozenset({"time_zone", "periods", "note"})
+_SESSION_KEYS: Final = frozenset({"time_zone", "periods", "note", "volume_kwh", "series"})
+_SERIES_KEYS: Final = frozenset({"name", "values"})
+_VALUE_KEYS: Final = frozenset({"start", "end", "value"})
+_SERIES_MAX: Final = 20
 _PERIOD_KEYS: Final = frozenset({"kind", "start", "end", "energy_kwh", "power_kw", "current_a", "note"})
 _WH_PER_KWH: Final = Decimal(1000)
 ENERGY_UNKNOWN: Final = {
@@ -52,8 +57,11 @@ def price_command(tariff_json: Any, session_json: Any) -> dict[str, Any] | Price
     usage = read_session(session_json)
     if isinstance(usage, PriceRefused):
         return usage
+    terms = read_terms(session_json)
+    if isinstance(terms, PriceRefused):
+        return terms
     try:
-        shown = _shown(rate(usage, tariff, PRICE_POLICY, final=True))
+        shown = _shown(rate(usage, tariff, PRICE_POLICY, final=True, terms=terms))
     except UsageInvalid as invalid:
         return PriceRefused(_named("session", invalid.problems))
     if _misses_energy(usage, tariff):
@@ -92,6 +100,39 @@ def read_session(session_json: Any) -> Usage | PriceRefused:
     if problems or zone is None:
         return PriceRefused(tuple(problems))
     return Usage(time_zone=zone, periods=tuple(periods))
+
+
+def read_terms(session_json: Mapping[str, Any]) -> Terms | PriceRefused:
+    """What a SESSION.json says beside the session: `volume_kwh` of the month before it, and the values of `series`."""
+    problems: list[Problem] = []
+    reader = ObjectReader(session_json, "session $", problems)
+    volume_kwh = reader.number("volume_kwh")
+    rows = list(reader.children("series", count_max=_SERIES_MAX)) if session_json.get("series") is not None else []
+    series = tuple(each for each in map(_series, rows) if each is not None)
+    if problems:
+        return PriceRefused(tuple(problems))
+    return Terms(volume_wh=None if volume_kwh is None else volume_kwh * _WH_PER_KWH, series=series)
+
+
+def _series(row: ObjectReader) -> Series | None:
+    row.refuse_unknown(_SERIES_KEYS, "it would be ignored")
+    name = row.text("name", length_max=64)
+    values = [_value(each) for each in row.children("values", count_max=PERIODS_MAX)]
+    if name is None:
+        return None
+    return Series(name=name, values=tuple(each for each in values if each is not None))
+
+
+def _value(row: ObjectReader) -> SeriesValue | None:
+    row.refuse_unknown(_VALUE_KEYS, "it would be ignored")
+    start, end = row.instant("start", required=True), row.instant("end", required=True)
+    raw = row.required("value")
+    value = None if raw is None else as_decimal(raw)
+    if raw is not None and value is None:
+        row.blame("value", f"is not a number: {str(raw)[:40]!r}", "write a plain number such as 0.09")
+    if start is None or end is None or value is None:
+        return None
+    return SeriesValue(start=start, end=end, value=value)
 
 
 def _periods(rows: list[ObjectReader]) -> Iterator[Period]:

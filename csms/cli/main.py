@@ -28,6 +28,7 @@ COMMANDS = {
     "monitor": "csms.monitoring.cli:monitor",
     "node": "csms.nodes.cli:node",
     "policy": "csms.cli.policy:policy",
+    "price-series": "csms.cli.price_series:price_series",
     "profile": "csms.smart_charging.cli:profile",
     "quirk": "csms.quirks.cli:quirk",
     "reservation": "csms.reservations.cli:reservation",

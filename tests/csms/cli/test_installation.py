@@ -35,6 +35,7 @@ COMMANDS = {
     "monitor": {"base", "clear", "events", "level", "list", "set"},
     "node": {"haproxy-example", "list"},
     "policy": {"list", "set", "show"},
+    "price-series": {"import", "list", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},
     "quirk": {"list", "show"},
     "reservation": {"cancel", "create", "list", "show"},
@@ -44,7 +45,7 @@ COMMANDS = {
     "session": {"explain", "facts", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "groups", "join", "leave", "limit", "list", "show"},
-    "tariff": {"assign", "assignments", "create", "lint", "list", "price", "show", "simulate", "unassign", "which"},
+    "tariff": {"assign", "assignments", "create", "export", "lint", "list", "price", "show", "simulate", "unassign", "which"},
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip
