@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from csms.evidence.law import MeasuringLaw
 from csms.protocol.vocabulary import ChargingEvent, Reading, TokenStatus
 
 
@@ -98,7 +99,7 @@ class Surroundings:
     `token_status` is the token's state at the session's start. `queue_empty`: GetTransactionStatus said
     messagesInQueue = false after Ended; `still_ongoing` False: it said ongoingIndicator = false.
     `max_power_w` None: not told, the policy decides. `held_by_ingest` are holds that only the moment of arrival could
-    see (start_ambiguous, quarantined).
+    see (start_ambiguous, quarantined). `law` None: its site sold under no profile of measuring law when it began.
     """
 
     current: str
@@ -113,3 +114,4 @@ class Surroundings:
     clock_offset_s: Decimal | None = None
     reserved: Reserved | None = None
     held_by_ingest: frozenset[str] = frozenset()
+    law: MeasuringLaw | None = None

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from csms.evidence.judgement import Evidence
 from csms.protocol.vocabulary import ChargingEvent, ChargingState, EventKind
 from csms.sessions import completeness, ending, review, timeline
 from csms.sessions.facts import Neighbour, Reserved, StoredEvent, StoredReading, Surroundings
 from csms.sessions.metering import Frame, Metering, measure
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.power import PowerLimit
+from csms.sessions.proof import by_law
 from csms.sessions.samples import usable
 from csms.sessions.session import Action, Completeness, EndSource, EnergySource, Finding, Session
 from csms.sessions.spans import later, seconds_between, span
@@ -111,12 +113,15 @@ def fold(
     )
     metering = measure(frame, facts.readings, limit=limit, policy=policy, previous=around.previous)
     end = _end(facts, metering, around, policy, now=now)
+    metering, evidence = by_law(
+        metering, facts.readings, around.law, frame, policy, evse=_priced(facts).evse, ended_at=end.at
+    )
     session = _session(session_id, facts, metering, end, around, policy, time_zone=site_time_zone)
     found = (*facts.findings, *_ambiguous(facts, twins), *metering.findings, *end.findings, *end.judgement.findings)
     judged = review.judge(session, _case(facts, around, metering, limit), policy, now=now)
     session = replace(session, findings=_unique([*found, *judged]))
     session = _without_duplicate(_dropped(session, metering, policy), facts, twins)
-    return replace(session, inputs_hash=_inputs_hash(facts, session))
+    return replace(session, inputs_hash=_inputs_hash(facts, session, evidence))
 
 
 def _in_order(around: Surroundings, facts: _Facts) -> Surroundings:
@@ -445,7 +450,7 @@ def _dropped(session: Session, metering: Metering, policy: ReviewPolicy) -> Sess
     return replace(session, dropped=f"no token and less than {policy.energy_wh_min} Wh", findings=kept)
 
 
-def _inputs_hash(facts: _Facts, session: Session) -> bytes:
+def _inputs_hash(facts: _Facts, session: Session, evidence: Evidence | None) -> bytes:
     """Of the facts, and of what was decided from the session's surroundings; never of the time of asking."""
     parts = sorted(
         [f"event {each.event.kind} {each.event.key.hex()} {usable(each.event.register_wh)}" for each in facts.events]
@@ -459,4 +464,8 @@ def _inputs_hash(facts: _Facts, session: Session) -> bytes:
     parts.append(f"decided {' '.join(str(each) for each in decided)}")
     if session.reserved is not None:
         parts.append(f"reserved {session.reserved.since.isoformat()} {session.reserved.until.isoformat()}")
+    if evidence is not None:
+        parts += [
+            f"signed {value.verdict} {value.label} {value.key.id if value.key else None}" for value in evidence.values
+        ]
     return hashlib.sha256("\n".join(parts).encode()).digest()

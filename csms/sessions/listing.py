@@ -16,6 +16,10 @@ NEXT_STEPS = {
     "currency_mismatch": "assign a tariff in the currency of its site",
     "not_ratable": "look at its readings with csms session show, and drop it if they make no sense",
     "unpriced": "look at its events with csms session show, and drop it if nobody is to pay for it",
+    "evidence_gap": "wait for the records that are missing; kWh without them are not billed: else drop it",
+    "evidence_invalid": "see csms session evidence; kWh are not billed without valid signatures: drop it, or register the right key",
+    "evidence_missing": "wait for the signed values; kWh without them are not billed: else drop it",
+    "evidence_no_key": "register the meter's public key: csms cp key import",
     "rating_failed": "see the log of the server; this is a defect of csms",
 }
 """Holds that are no matter of judgement: a release cannot make up what is missing."""

@@ -24,6 +24,8 @@ from csms.sessions.facts import StoredEvent, StoredReading
 from csms.sessions.samples import DECISIVE
 
 _MEASURAND = 1
+_UNSIGNED = 6
+"""Values of a sample without signed data."""
 
 
 def sample_to_row(sample: Sample) -> list[str | None]:
@@ -65,11 +67,18 @@ def sample_from_row(row: list[str | None]) -> Sample:
 
 
 def reading_from_row(row: Record) -> StoredReading:
-    """The reading with those samples alone that a fold looks at: it meets every reading of a session again and again."""
+    """The reading with those samples alone that a fold looks at: it meets every reading of a session again and again.
+
+    Signed data counts whatever it is said to measure.
+    """
     return StoredReading(
         reading=Reading(
             at=row["at"],
-            samples=tuple(sample_from_row(sample) for sample in row["samples"] if sample[_MEASURAND] in DECISIVE),
+            samples=tuple(
+                sample_from_row(sample)
+                for sample in row["samples"]
+                if sample[_MEASURAND] in DECISIVE or len(sample) > _UNSIGNED
+            ),
             key=row["key"],
             quirks=tuple(row["quirks"]),
         ),

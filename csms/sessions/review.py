@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+from csms.evidence.judgement import RULES as EVIDENCE_RULES
 from csms.protocol.vocabulary import TokenStatus
 from csms.sessions.facts import Surroundings
 from csms.sessions.metering import Metering
@@ -25,6 +26,10 @@ HOLDS = {
     "currency_mismatch": "The tariff that applies is in another currency than the site.",
     "energy_over_limit": "More energy than any session can take.",
     "energy_over_power": "More energy than the charge point's power allows in that time.",
+    "evidence_gap": "Under measuring law: records of the meter are missing between its signed begin and end.",
+    "evidence_invalid": "Under measuring law: a signed value is not the meter's, cannot be read or contradicts another.",
+    "evidence_missing": "Under measuring law: there is no signed begin, or no signed end.",
+    "evidence_no_key": "Under measuring law: no public key is registered for the meter that signed.",
     "late": "The facts arrived so long after the end that partners and drivers no longer accept the bill.",
     "malformed": "A message of the transaction did not fit its schema; what could be read stands here.",
     "no_start": "The start never arrived: where the session began is unknown.",
@@ -54,6 +59,7 @@ HOLDS = {
 
 FLAGS = {
     "clock_offset": "The charge point's clock is off.",
+    "evidence_differs": "The signed energy, which is billed, is not that of the registers in the messages.",
     "late": "The facts arrived long after the end.",
     "late_fact": "A fact arrived after the final bill, which stands.",
     "no_begin_reading": "No reading was declared as the begin; the first one counts.",
@@ -74,6 +80,10 @@ FLAGS = {
     "zero_energy": "Less energy than is worth a bill: waived.",
 }
 """Flags and what they mean; they never keep a session from being billed."""
+
+
+BY_LAW = frozenset(EVIDENCE_RULES)
+"""Holds that no release covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +109,12 @@ class Release:
     was_closed: bool
 
     def covers(self, finding: Finding) -> bool:
-        """A release of a running session covers what was seen, not what comes after under the same name."""
+        """A release of a running session covers what was seen, not what comes after under the same name.
+
+        Nobody can release what the law of measuring holds: kWh that no signed values prove are not sold (RULES.md 23).
+        """
+        if finding.rule in BY_LAW:
+            return False
         seen = self.was_closed or (finding.rule, finding.evidence) in self.evidence
         return finding.rule in self.holds and seen
 

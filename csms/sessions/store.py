@@ -14,6 +14,8 @@ import orjson
 from asyncpg import Record
 
 from billing import Queries
+from csms.evidence.law import MeasuringLaw
+from csms.evidence.store import Began, laws_of
 from csms.protocol.vocabulary import EventKind, TokenStatus
 from csms.sessions import clock
 from csms.sessions.facts import (
@@ -75,6 +77,7 @@ class SessionFacts:
     occurrence: int = 0
     reserved: Reserved | None = None
     kept: Kept | None = None
+    law: MeasuringLaw | None = None
     releases: list[Release] = field(default_factory=list)
 
     @property
@@ -90,6 +93,10 @@ class SessionFacts:
         """When it may have begun, by our clock: no later than we heard of it, and no year in which no clock was set."""
         stamps = [each.event.at for each in self.events if each.event.at >= clock.STAMP_MIN]
         return min([*stamps, self.first_received_at])
+
+    def began(self) -> Began:
+        """What decides which law and which keys hold for it."""
+        return Began(session=self.id, charge_point=self.charge_point, site=self.site, since=self.since)
 
     @property
     def stop(self) -> StoredEvent | None:
@@ -129,6 +136,7 @@ class SessionFacts:
             clock_offset_s=clock.offset_s(self.stamps),
             reserved=self.reserved,
             held_by_ingest=frozenset({"start_ambiguous"} if self.occurrence else ()),
+            law=self.law,
         )
 
     @property
@@ -279,6 +287,8 @@ async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts],
         facts.still_ongoing = row["ongoing"]
     for row in await SQL.reservations_of_sessions.fetch(connection, sessions=list(found)):
         found[row["of_session"]].reserved = Reserved(since=row["since"], until=row["until"])
+    for id_, law in (await laws_of(connection, [facts.began() for facts in found.values()])).items():
+        found[id_].law = law
 
 
 async def _load_online(connection: Any, found: Mapping[int, SessionFacts], since: Mapping[int, datetime]) -> None:

@@ -17,6 +17,8 @@ from csms.site_limits.planner import timing_of
 from csms.site_limits.wiring import ROTATION_LINES, Via
 from csms.sites.cli import site
 
+__all__ = ["site"]
+
 COLUMNS = (
     "charge_point", "evse", "wanted", "allowed", "accepted", "measured", "waiting_since", "why",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from simulators.charge_point.link import (
     only_loopback,
 )
 from simulators.charge_point.outbox import LinkDown, Message, RetryPolicy
+from simulators.charge_point.signing import Signing, SigningMeter
 from simulators.charge_point.station import BootRefusedError, Build, SimulatedChargePoint
 from simulators.charge_point.truth import Discarded, Displayed, Happening, Told, TrueSession, Truth
 from simulators.clock import ModelClock, stamp
@@ -34,6 +35,8 @@ __all__ = [
     "Phase",
     "ReconnectPolicy",
     "RetryPolicy",
+    "Signing",
+    "SigningMeter",
     "SimulatedChargePoint",
     "SteadyLoad",
     "Told",

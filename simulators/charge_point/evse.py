@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from simulators.charge_point.battery import Load
     from simulators.charge_point.outbox import Message
+    from simulators.charge_point.signing import SigningMeter
     from simulators.charge_point.truth import TrueSession
 
 
@@ -63,6 +64,7 @@ class Transaction:
     stop_message: Message | None = None
     deauthorized: bool = False
     charging_state: str = "EVConnected"
+    signed_begin: str | None = None  # 1.6 tells it beside the end
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Evse:
     transaction: Transaction | None = None
     last_transaction: Transaction | None = None
     next_sample_at: datetime | None = None
+    signer: SigningMeter | None = None
 
     def draw(self, seconds: Decimal) -> None:
         """Let energy flow for so long, if a vehicle is charging."""

@@ -25,6 +25,7 @@ from simulators.charge_point.profiles import ProfileStore
 from simulators.charge_point.reservations import Reservations, allows, lapse, next_lapses, remove
 from simulators.charge_point.reservations import show as show_reservation
 from simulators.charge_point.secrets import Secrets
+from simulators.charge_point.signing import Signing, SigningMeter
 from simulators.charge_point.smart_charging import next_changes, obey
 from simulators.charge_point.truth import Displayed, TrueSession, Truth
 from simulators.charge_point.v16 import Dialect16
@@ -60,6 +61,7 @@ class Build:
     seq_start: int = 0  # 2.0.1: some stations count on per EVSE
     wrap: Callable[[Connection], Connection] | None = None
     trust: Path | None = None  # who signs the certificates of file servers, PEM; None: whom the machine trusts
+    signs: Signing | None = None  # its meters sign what they show
     upload: str = "put"  # how logs are sent: put, post, form
     log_bytes: int = 20_000
     unknown: frozenset[str] = frozenset()  # actions of firmware, logs, reservations that it answers with NotImplemented
@@ -79,6 +81,9 @@ class SimulatedChargePoint:
         self.chance = random.Random(f"{self.build.seed}:{self.identity}")
         meters = [Meter(self.build.register_wh) for _ in range(self.build.evses)]
         self.evses = {number: Evse(number, meter) for number, meter in enumerate(meters, start=1)}
+        if self.build.signs is not None:
+            for number, evse in self.evses.items():
+                evse.signer = SigningMeter(f"{self.identity}-{number}", self.build.signs)
         dialects: dict[str, type[Dialect16 | Dialect201]] = {
             "ocpp1.6": Dialect16, "ocpp2.0.1": Dialect201, "ocpp2.1": Dialect21,
         }  # fmt: skip

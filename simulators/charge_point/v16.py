@@ -20,6 +20,7 @@ from simulators.charge_point.local_lists import NAMES_16, KnownTokens, answers_1
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.reservations import handlers_16 as reservation_handlers
 from simulators.charge_point.settings import settings_16
+from simulators.charge_point.signing import Shown
 from simulators.charge_point.smart_charging import handlers_16 as smart_charging_handlers
 from simulators.clock import stamp
 
@@ -89,6 +90,7 @@ class Dialect16:
     # --- transaction messages
 
     def started(self, transaction: Transaction, *, lose: bool) -> None:
+        transaction.signed_begin = self._signed("B", transaction)
         payload = call.StartTransaction(
             connector_id=transaction.evse.number,
             id_tag=transaction.token,
@@ -117,7 +119,10 @@ class Dialect16:
 
     def sampled(self, transaction: Transaction) -> None:
         evse = transaction.evse
-        reading = {"timestamp": stamp(self._station.clock.shown), "sampled_value": sampled_values(evse)}
+        values = sampled_values(evse)
+        if evse.signer is not None and evse.signer.signing.samples:
+            values += signed_samples("Sample.Periodic", self._signed("C", transaction))
+        reading = {"timestamp": stamp(self._station.clock.shown), "sampled_value": values}
 
         def build() -> Any:
             return call.MeterValues(
@@ -132,6 +137,7 @@ class Dialect16:
     def ended(self, transaction: Transaction, *, lose: bool) -> None:
         truth = transaction.truth
         register, timestamp = whole_wh(transaction.evse.meter.register_wh), stamp(self._station.clock.shown)
+        signed = self._signed_data(transaction, timestamp)
 
         def build() -> Any:
             known = transaction.transaction_id
@@ -141,6 +147,7 @@ class Dialect16:
                 transaction_id=UNDELIVERED if known is None else known,
                 reason=truth.stop_reason,
                 id_tag=transaction.token if truth.stop_reason == "Local" else None,
+                transaction_data=signed,
             )
 
         def answered(_answer: Any) -> None:
@@ -149,6 +156,22 @@ class Dialect16:
         message = self._message("StopTransaction", transaction, build, answered)
         transaction.stop_message = message
         self._put(message, lose=lose)
+
+    def _signed(self, reason: str, transaction: Transaction) -> str | None:
+        """What the meter signs now, as a 1.6 value."""
+        signer = transaction.evse.signer
+        if signer is None:
+            return None
+        now = Shown(reason=reason, wh=transaction.evse.meter.register_wh, at=self._station.clock.shown)
+        text = signer.record([now], token=transaction.token)
+        return None if text is None else signer.in_16(text)
+
+    def _signed_data(self, transaction: Transaction, timestamp: str) -> list[dict[str, Any]] | None:
+        """Begin and end beside the stop, where many tell both."""
+        begin = signed_samples("Transaction.Begin", transaction.signed_begin)
+        end = signed_samples("Transaction.End", self._signed("E", transaction))
+        told = [(stamp(transaction.started_at), begin), (timestamp, end)]
+        return [{"timestamp": at, "sampled_value": values} for at, values in told if values] or None
 
     def _message(self, action: str, transaction: Transaction, build: Handler, answered: Handler) -> Message:
         return Message(
@@ -284,6 +307,14 @@ class Dialect16:
 def whole_wh(register_wh: Decimal) -> int:
     """StartTransaction and StopTransaction have whole Wh only."""
     return int(register_wh.to_integral_value(rounding=ROUND_HALF_UP))
+
+
+def signed_samples(context: str, value: str | None) -> list[dict[str, Any]]:
+    """Signed data is one more value of the reading."""
+    if value is None:
+        return []
+    register = {"measurand": "Energy.Active.Import.Register", "location": "Outlet", "unit": "Wh"}
+    return [{"value": value, "context": context, "format": "SignedData", **register}]
 
 
 def sampled_values(evse: Evse) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from simulators.charge_point.monitoring import watch
 from simulators.charge_point.outbox import Message, RetryPolicy
 from simulators.charge_point.reservations import handlers_201 as reservation_handlers
 from simulators.charge_point.settings import Setting, component_name, settings_201, variable_name
+from simulators.charge_point.signing import Shown
 from simulators.charge_point.smart_charging import handlers_201 as smart_charging_handlers
 from simulators.clock import stamp
 
@@ -44,6 +45,7 @@ CHARGING_STATE = {
     Phase.SUSPENDED_EVSE: "SuspendedEVSE",
 }
 # reason in 1.6 words -> (stoppedReason, triggerReason)
+SIGNED_FOR = {"Transaction.Begin": "B", "Transaction.End": "E"}
 STOPPED = {
     "Local": ("Local", "StopAuthorized"),
     "Remote": ("Remote", "RemoteStop"),
@@ -220,7 +222,21 @@ class Dialect201:
         return message
 
     def _reading(self, evse: Evse, context: str) -> dict[str, Any]:
-        return {"timestamp": stamp(self._station.clock.shown), "sampled_value": sampled_values(evse, context)}
+        values = sampled_values(evse, context)
+        signed = self._signed(evse, context)
+        if signed is not None:
+            values[0]["signed_meter_value"] = signed
+        return {"timestamp": stamp(self._station.clock.shown), "sampled_value": values}
+
+    def _signed(self, evse: Evse, context: str) -> dict[str, str] | None:
+        """What the meter signs now, beside the plain register."""
+        signer, reason = evse.signer, SIGNED_FOR.get(context, "C")
+        running = evse.transaction or evse.last_transaction
+        if signer is None or running is None or (reason == "C" and not signer.signing.samples):
+            return None
+        now = Shown(reason=reason, wh=evse.meter.register_wh, at=self._station.clock.shown)
+        text = signer.record([now], token=running.token)
+        return None if text is None else signer.in_201(text)
 
     # --- answers
 

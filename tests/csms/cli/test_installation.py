@@ -23,7 +23,7 @@ COMMANDS = {
     },
     "completion": None,
     "cp": {
-        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
+        "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
     "db": {"backup", "migrate", "psql", "restore", "status"},
     "demo": None,
@@ -44,8 +44,8 @@ COMMANDS = {
     "serve": None,
     "session": {"explain", "facts", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
-    "site": {"create", "groups", "join", "leave", "limit", "list", "show"},
     "tariff": {"assign", "assignments", "create", "export", "lint", "list", "price", "show", "simulate", "unassign", "which"},
+    "site": {"create", "groups", "join", "leave", "limit", "list", "profile", "show"},
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Evidence: meter values that the meter itself has signed, judged under the law of measuring. Prices nothing."""
