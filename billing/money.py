@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from math import lcm
 from typing import Final
 
 EXACT_PLACES: Final = 12
 """Decimals at which an exact amount without a finite decimal form is printed."""
+_EXACT: Final = 10**EXACT_PLACES
 
 _TWO_DECIMALS: Final = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF "
@@ -72,10 +74,15 @@ def minor_digits(currency: str) -> int:
 
 def round_units(value: Fraction, rounding: Rounding = Rounding.HALF_UP) -> int:
     """Round to an integer. The only place in billing where an amount is rounded."""
+    return _round_ratio(value.numerator, value.denominator, rounding)
+
+
+def _round_ratio(numerator: int, denominator: int, rounding: Rounding) -> int:
+    """The same of a ratio that is not in lowest terms; the denominator is positive."""
     match rounding:
         case Rounding.HALF_UP:
-            units = (2 * abs(value.numerator) + value.denominator) // (2 * value.denominator)
-            return units if value >= 0 else -units
+            units = (2 * abs(numerator) + denominator) // (2 * denominator)
+            return units if numerator >= 0 else -units
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,8 @@ class Money:
     @classmethod
     def round_from(cls, exact: Fraction | Decimal, currency: str, rounding: Rounding = Rounding.HALF_UP) -> Money:
         """Round an exact amount in major units (9.024 euros) to the minor unit."""
-        return cls(round_units(Fraction(exact) * 10 ** minor_digits(currency), rounding), currency)
+        numerator, denominator = exact.as_integer_ratio()
+        return cls(_round_ratio(numerator * 10 ** minor_digits(currency), denominator, rounding), currency)
 
     @property
     def text(self) -> str:
@@ -131,16 +139,19 @@ def allocate(total_minor: int, weights: Sequence[Fraction | Decimal | int]) -> l
     Each part is its share rounded down or up by less than one unit; units left over go to the largest remainders, the
     earlier part first where they are equal. Where all weights are zero the first part takes everything.
     """
-    exact = [Fraction(weight) for weight in weights]
-    if not exact or any(weight < 0 for weight in exact):
+    chosen = [index for index, weight in enumerate(weights) if weight]
+    if not weights or any(weights[index] < 0 for index in chosen):
         raise MoneyError("an amount can be split only over at least one weight, and no weight below zero")
-    weight_sum = sum(exact)
-    if not weight_sum:
-        return [total_minor] + [0] * (len(exact) - 1)
-    sign = -1 if total_minor < 0 else 1
-    shares = [abs(total_minor) * weight / weight_sum for weight in exact]
-    parts = [share.numerator // share.denominator for share in shares]
-    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - shares[i], i))
+    if len(chosen) <= 1:
+        alone = chosen[0] if chosen else 0
+        return [total_minor if index == alone else 0 for index in range(len(weights))]
+    ratios = [weight.as_integer_ratio() for weight in weights]
+    common = lcm(*(denominator for _, denominator in ratios))
+    exact = [numerator * (common // denominator) for numerator, denominator in ratios]
+    weight_sum, sign = sum(exact), -1 if total_minor < 0 else 1
+    shares = [divmod(abs(total_minor) * weight, weight_sum) for weight in exact]
+    parts = [part for part, _ in shares]
+    by_remainder = sorted(range(len(parts)), key=lambda i: (-shares[i][1], i))
     for index in by_remainder[: abs(total_minor) - sum(parts)]:
         parts[index] += 1
     assert sum(parts) == abs(total_minor), "a split must lose nothing"
@@ -149,16 +160,23 @@ def allocate(total_minor: int, weights: Sequence[Fraction | Decimal | int]) -> l
 
 def exact_decimal(value: Fraction) -> Decimal:
     """An exact amount as a decimal: all its digits where they end within `EXACT_PLACES`, else rounded there."""
-    units = round_units(value * 10**EXACT_PLACES)
-    return _plain(units, EXACT_PLACES)
+    return _plain(_exact_units(value), EXACT_PLACES)
+
+
+def _exact_units(value: Fraction) -> int:
+    return _round_ratio(value.numerator * _EXACT, value.denominator, Rounding.HALF_UP)
 
 
 def _plain(units: int, places: int) -> Decimal:
+    return Decimal(_plain_text(units, places))
+
+
+def _plain_text(units: int, places: int) -> str:
     """`units` times ten to the minus `places`, without trailing zeros or an exponent, whatever its length."""
     sign = "-" if units < 0 else ""
     whole, part = divmod(abs(units), 10**places)
     digits = f"{part:0{places}d}".rstrip("0")
-    return Decimal(f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}")
+    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
 
 
 def micro_decimal(micro: int) -> Decimal:
@@ -168,5 +186,6 @@ def micro_decimal(micro: int) -> Decimal:
 
 def exact_text(value: Fraction) -> str:
     """An exact amount as text that loses nothing: a decimal where one exists, else a fraction such as `1/3`."""
-    shown = exact_decimal(value)
-    return format(shown, "f") if Fraction(shown) == value else f"{value.numerator}/{value.denominator}"
+    if _EXACT % value.denominator:
+        return f"{value.numerator}/{value.denominator}"
+    return _plain_text(_exact_units(value), EXACT_PLACES)

@@ -36,7 +36,7 @@ from billing.rating.rating import (
     TaxGroup,
     component_of,
 )
-from billing.rating.spans import PICO_PER_MICRO, Span, pico_of, spans_of
+from billing.rating.spans import PICO_PER_MICRO, Span, trace_of
 from billing.rating.terms import NO_TERMS, Terms
 from billing.rating.usage import PeriodKind, Usage
 from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
@@ -57,11 +57,12 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
     problems = check_usage(usage)
     if problems:
         raise UsageInvalid(problems)
-    spans = spans_of(usage, tariff, terms)
+    trace = trace_of(usage, tariff, terms)
+    spans = trace.spans()
     if final:
         spans = steps.with_surplus(spans)
     segments = tuple(_segment(span, tariff.tax_included, terms) for span in spans)
-    energy = sum(pico_of(period) for period in usage.periods) // PICO_PER_MICRO
+    energy = trace.energy // PICO_PER_MICRO
     waived = _waived(usage, policy, energy)
     kwh = Fraction(energy, MICRO * 1000)
     buckets, lines = _adjusted(usage, tariff, policy, segments, terms=terms, kwh=kwh, waived=waived, final=final)

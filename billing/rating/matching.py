@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
@@ -80,6 +80,10 @@ class Candidate:
 
 _UNRESTRICTED: Final = (Restrictions(), *(Restrictions(reservation=kind) for kind in ReservationKind))
 
+_CALENDAR: Final = frozenset({"start_time", "end_time", "start_date", "end_date", "day_of_week", "reservation"})
+_OF_THE_MOMENT: Final = tuple(item.name for item in fields(Restrictions) if item.name not in _CALENDAR)
+"""What looks at more than the wall clock."""
+
 Menu = dict[Dimension, tuple[Candidate, ...]]
 """The candidates of each dimension in the tariff's order; a dimension without any is absent."""
 
@@ -125,6 +129,19 @@ def restrictions_of(menu: Menu) -> Iterator[Restrictions]:
 def needs_moment(candidates: tuple[Candidate, ...]) -> bool:
     """Whether the choice among these depends on the moment at all."""
     return candidates[0].restrictions not in _UNRESTRICTED or not candidates[0].is_plain
+
+
+def is_by_clock(candidates: tuple[Candidate, ...]) -> bool:
+    """Whether the clock alone decides among these: then a choice holds from one of its cuts to the next."""
+    for candidate in candidates:
+        if candidate.restrictions in _UNRESTRICTED and candidate.is_plain:
+            return True
+        rules = (candidate.restrictions, candidate.also or candidate.restrictions)
+        if candidate.parked_below is not None or any(
+            getattr(each, name) is not None for each in rules for name in _OF_THE_MOMENT
+        ):
+            return False
+    return True
 
 
 def choose(candidates: tuple[Candidate, ...], moment: Moment | None) -> Candidate | None:

@@ -7,13 +7,15 @@ period on its line changes nothing, and parts are differences of totals, so they
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from billing.rating.extended import expanded, is_extended
@@ -28,6 +30,7 @@ from billing.rating.matching import (
     Phase,
     Special,
     choose,
+    is_by_clock,
     menu_of,
     needs_moment,
     restrictions_of,
@@ -44,6 +47,10 @@ _PHASES: Final = {
     PeriodKind.RESERVATION: Phase.RESERVATION,
     PeriodKind.RESERVATION_EXPIRED: Phase.RESERVATION_EXPIRED,
 }
+_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = 86_400 * MICRO
+_NOT_BEGUN: Final = -1
+"""Before any instant that a usage may have."""
 _DIMENSIONS: Final = {
     PeriodKind.CHARGING: (Dimension.ENERGY, Dimension.TIME, Dimension.OCCUPANCY),
     PeriodKind.PARKING: (Dimension.ENERGY, Dimension.PARKING_TIME, Dimension.OCCUPANCY),
@@ -68,8 +75,7 @@ class Span:
     special: Special | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class _Line(NamedTuple):
     """A period as a straight line of the running energy (in pWh, so that any reading is a whole number) over time."""
 
     period: Period
@@ -115,67 +121,253 @@ class _Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cuts:
-    """Where a phase must be cut, whatever its periods are."""
+    """Where a phase must be cut, whatever its periods are.
 
+    By the wall clock, at instants (µs since 1970), so long after its start, at running totals of energy and of parking.
+    """
+
+    times: frozenset[time]
     instants: tuple[int, ...]
+    durations: tuple[int, ...]
     energies: tuple[int, ...]
     parkings: tuple[int, ...]
 
 
-def spans_of(usage: Usage, tariff: Tariff, terms: Terms = NO_TERMS) -> list[Span]:
-    """The usage as priced spans, neighbours of equal price merged: reservation first, then by start and dimension."""
-    zone = ZoneInfo(usage.time_zone)
-    phases: dict[Phase, list[Period]] = {}
-    for period in usage.periods:
-        phases.setdefault(_PHASES[period.kind], []).append(period)
-    return [span for phase, periods in phases.items() for span in _phase_spans(phase, periods, tariff, zone, terms)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """What a tariff says of a phase. `steady` dimensions keep their price from one cut of the clock to the next."""
+
+    phase: Phase
+    menu: Menu
+    cuts: _Cuts
+    priced: Mapping[Dimension, tuple[Candidate, ...]]
+    """What is priced by quantity."""
+    steady: frozenset[Dimension]
+    dimensions: Mapping[PeriodKind, tuple[Dimension, ...]]
+    watched: bool
+    is_plain: bool
+    """Only the clock cuts and decides."""
 
 
-def _phase_spans(phase: Phase, periods: list[Period], tariff: Tariff, zone: ZoneInfo, terms: Terms) -> list[Span]:
-    menu = menu_of(tariff, phase)
-    if is_extended(menu):
-        menu = expanded(menu, terms)
-    cuts = _cuts(menu, periods, zone)
-    start = micro_of(periods[0].start)
-    # An instant without energy prices nothing and knows no power, so it must not choose the FLAT either.
-    lines = list(_lines([period for period in periods if period.end > period.start or period.energy_wh] or periods[:1]))
-    done: list[Span] = []
-    if Dimension.FLAT in menu:
-        found = choose(menu[Dimension.FLAT], _moment(lines[0], start, start, 0, zone))
-        done.append(_Run(found, start, start, MICRO).span(phase, Dimension.FLAT))
-    runs: dict[Dimension, _Run] = {}
-    watched = any(needs_moment(candidates) for candidates in menu.values())
-    for line, since, until, energy_since, energy_until in _parts(lines, cuts):
-        moment = _moment(line, start, since, energy_since, zone) if watched else None
-        for dimension in _DIMENSIONS[line.period.kind]:
-            if dimension not in menu:
-                continue
+def _rules_of(tariff: Tariff, phase: Phase, terms: Terms) -> _Rules:
+    """Worked out once for each tariff; anew for other terms where they count."""
+    known: tuple[Terms | None, _Rules] | None = tariff.worked_out.get(phase)
+    if known is None or (known[0] is not None and known[0] is not terms):
+        menu = menu_of(tariff, phase)
+        extended = is_extended(menu)
+        rules = _rules(phase, expanded(menu, terms) if extended else menu)
+        known = tariff.worked_out[phase] = (terms if extended else None, rules)
+    return known[1]
+
+
+def _rules(phase: Phase, menu: Menu) -> _Rules:
+    priced: dict[Dimension, tuple[Candidate, ...]] = {
+        dimension: found for dimension, found in menu.items() if dimension is not Dimension.FLAT
+    }
+    cuts = _cuts(menu)
+    steady = frozenset(dimension for dimension, candidates in priced.items() if is_by_clock(candidates))
+    return _Rules(
+        phase=phase,
+        menu=menu,
+        cuts=cuts,
+        priced=priced,
+        steady=steady,
+        dimensions={kind: tuple(each for each in some if each in menu) for kind, some in _DIMENSIONS.items()},
+        watched=any(needs_moment(candidates) for candidates in menu.values()),
+        is_plain=len(steady) == len(priced) and not cuts.durations and not cuts.energies and not cuts.parkings,
+    )
+
+
+def trace_of(usage: Usage, tariff: Tariff, terms: Terms = NO_TERMS) -> Trace:
+    """The usage as priced spans."""
+    trace = Trace(tariff, ZoneInfo(usage.time_zone), terms)
+    trace.take(usage.periods)
+    return trace
+
+
+class Trace:
+    """The spans of a usage as far as its periods have been taken; later ones can be added to a copy.
+
+    What is added costs what is added: nothing of the earlier periods is looked at again.
+    """
+
+    __slots__ = ("_end", "_moment", "_phases", "_tariff", "_terms", "_zone", "energy")
+
+    def __init__(self, tariff: Tariff, zone: ZoneInfo, terms: Terms) -> None:
+        self._tariff = tariff
+        self._terms = terms
+        self._zone = zone
+        self._phases: list[_Track] = []
+        self._moment: datetime | None = None
+        self._end = 0
+        self.energy = 0
+        """Everything delivered so far, in pWh, priced or not."""
+
+    def copy(self) -> Trace:
+        """A trace that takes more periods without changing this one."""
+        other = Trace(self._tariff, self._zone, self._terms)
+        other._phases = [
+            track.copy() if index + 1 == len(self._phases) else track for index, track in enumerate(self._phases)
+        ]
+        other._moment, other._end, other.energy = self._moment, self._end, self.energy
+        return other
+
+    def take(self, periods: Iterable[Period]) -> None:
+        """Go on with these periods; they have been checked, and follow those that were taken before."""
+        moment, end, track = self._moment, self._end, None
+        for period in periods:
+            start = end if period.start == moment else micro_of(period.start)
+            moment = period.end
+            end = micro_of(moment)
+            pico = pico_of(period)
+            phase = _PHASES[period.kind]
+            if track is None or track.phase is not phase:
+                track = self._track(phase, start)
+            track.take(period, start, end, pico)
+            self.energy += pico
+        self._moment, self._end = moment, end
+
+    def spans(self) -> list[Span]:
+        """Neighbours of equal price merged, also what may still grow: reservation first, then by start and dimension."""
+        return [span for track in self._phases for span in track.spans()]
+
+    def _track(self, phase: Phase, start: int) -> _Track:
+        for track in self._phases:
+            if track.phase is phase:
+                return track
+        self._phases.append(_Track(_rules_of(self._tariff, phase, self._terms), self._zone, start))
+        return self._phases[-1]
+
+
+class _Track:
+    """The spans of one phase while its periods are taken, one after the other."""
+
+    __slots__ = (
+        "_chosen",
+        "_done",
+        "_empty",
+        "_parked",
+        "_pico",
+        "_quiet_until",
+        "_rules",
+        "_runs",
+        "_start",
+        "_zone",
+        "phase",
+    )
+
+    def __init__(self, rules: _Rules, zone: ZoneInfo, start: int) -> None:
+        self.phase = rules.phase
+        self._rules = rules
+        self._zone = zone
+        self._start = start
+        self._pico = 0
+        self._parked = 0
+        self._done: list[Span] = []
+        self._runs: dict[Dimension, _Run] = {}
+        self._chosen: dict[Dimension, Candidate | None] = {}
+        self._quiet_until = _NOT_BEGUN
+        self._empty: _Line | None = None
+
+    def copy(self) -> _Track:
+        other = _Track(self._rules, self._zone, self._start)
+        other._pico, other._parked = self._pico, self._parked
+        other._done, other._empty = self._done.copy(), self._empty
+        other._runs = {dimension: run.copy() for dimension, run in self._runs.items()}
+        other._chosen, other._quiet_until = self._chosen, self._quiet_until
+        return other
+
+    def take(self, period: Period, start: int, end: int, pico: int) -> None:
+        if self._rules.is_plain and end > start and self._start < end <= self._quiet_until:
+            # nothing but the sums is needed here: where parking counts, nothing is plain
+            low, self._pico = self._pico, self._pico + pico
+            self._lengthen(period.kind, start, end, low // PICO_PER_MICRO, self._pico // PICO_PER_MICRO, self._chosen)
+            return
+        line = _Line(period, start, end, self._pico, pico, self._parked)
+        if end > start or pico:
+            self._begin(line)
+            self._take(line)
+        elif self._empty is None:
+            # An instant without energy prices nothing and knows no power, so it must not choose the FLAT either.
+            self._empty = line
+
+    def spans(self) -> list[Span]:
+        """In order of start, end and dimension."""
+        if self._quiet_until == _NOT_BEGUN and self._empty is not None:
+            alone = _Track(self._rules, self._zone, self._start)
+            alone._begin(self._empty)
+            alone._take(self._empty)
+            return alone.spans()
+        growing = [run.span(self.phase, dimension) for dimension, run in self._runs.items()]
+        return sorted(self._done + growing, key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
+
+    def _begin(self, line: _Line) -> None:
+        """The first line with any length or energy chooses what is due once per phase."""
+        if self._quiet_until > _NOT_BEGUN:
+            return
+        self._quiet_until = self._start
+        flat = self._rules.menu.get(Dimension.FLAT)
+        if flat:
+            found = choose(flat, _moment(line, self._start, self._start, 0, self._zone))
+            self._done.append(_Run(found, self._start, self._start, MICRO).span(self.phase, Dimension.FLAT))
+
+    def _take(self, line: _Line) -> None:
+        self._pico += line.pico
+        self._parked += line.end - line.start if line.period.kind is PeriodKind.PARKING else 0
+        for since, until, energy_since, energy_until in _parts(line, self._rules.cuts, self._start, self._zone):
+            chosen = self._choices(line, since, energy_since)
+            self._lengthen(line.period.kind, since, until, energy_since, energy_until, chosen)
+
+    def _lengthen(
+        self,
+        kind: PeriodKind,
+        since: int,
+        until: int,
+        energy_since: int,
+        energy_until: int,
+        chosen: Mapping[Dimension, Candidate | None],
+    ) -> None:
+        """Add a part to the run of each dimension, or begin a new one where it does not continue at the same price."""
+        runs = self._runs
+        for dimension in self._rules.dimensions[kind]:
             used = energy_until - energy_since if dimension is Dimension.ENERGY else until - since
-            run = _Run(choose(menu[dimension], moment), since, until, used)
-            if dimension in runs and not runs[dimension].lengthen(run):
-                done.append(runs[dimension].span(phase, dimension))
-                del runs[dimension]
-            runs.setdefault(dimension, run)
-    done += [run.span(phase, dimension) for dimension, run in runs.items()]
-    return sorted(done, key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
+            run, found = runs.get(dimension), chosen[dimension]
+            if run is not None and run.end == since and run.found is found:
+                run.end = until
+                run.used += used
+                continue
+            if run is not None:
+                # taken out first: what begins anew comes last
+                self._done.append(runs.pop(dimension).span(self.phase, dimension))
+            runs[dimension] = _Run(found, since, until, used)
+
+    def _choices(self, line: _Line, since: int, energy: int) -> dict[Dimension, Candidate | None]:
+        """What prices each dimension at an instant. What only the wall clock decides is looked up once per window."""
+        rules = self._rules
+        is_quiet = since < self._quiet_until
+        if is_quiet and rules.is_plain:
+            return self._chosen
+        moment = _moment(line, self._start, since, energy, self._zone) if rules.watched else None
+        chosen = {
+            dimension: self._chosen[dimension] if is_quiet and dimension in rules.steady else choose(candidates, moment)
+            for dimension, candidates in rules.priced.items()
+        }
+        if not is_quiet:
+            self._quiet_until, self._chosen = _next_cut(rules.cuts, self._zone, since), chosen
+        return chosen
 
 
 @dataclass(slots=True)
 class _Run:
-    """A span while it grows, part by part."""
+    """A span while it grows, part by part, for as long as the parts continue one another at one price."""
 
     found: Candidate | None
     start: int
     end: int
     used: int
 
-    def lengthen(self, following: _Run) -> bool:
-        """Take in a part that continues this one at the same price; False where it does not."""
-        if self.end != following.start or self.found is not following.found:
-            return False
-        self.end = following.end
-        self.used += following.used
-        return True
+    def copy(self) -> _Run:
+        return _Run(self.found, self.start, self.end, self.used)
 
     def span(self, phase: Phase, dimension: Dimension) -> Span:
         """The finished span; nothing is billed yet beyond what was used."""
@@ -192,35 +384,29 @@ class _Run:
         )
 
 
-def _lines(periods: Iterable[Period]) -> Iterator[_Line]:
-    total, parked = 0, 0
-    for period in periods:
-        pico, start, end = pico_of(period), micro_of(period.start), micro_of(period.end)
-        yield _Line(period=period, start=start, end=end, pico_start=total, pico=pico, parked_start=parked)
-        total += pico
-        parked += end - start if period.kind is PeriodKind.PARKING else 0
-
-
 def pico_of(period: Period) -> int:
     """A period's energy in pWh; the usage check leaves no reading with more decimals."""
     return int(period.energy_wh.scaleb(12)) if period.energy_wh else 0
 
 
-def _cuts(menu: Menu, periods: list[Period], zone: ZoneInfo) -> _Cuts:
+def _cuts(menu: Menu) -> _Cuts:
     rules = list(restrictions_of(menu))
-    start, end = periods[0].start.astimezone(UTC), periods[-1].end.astimezone(UTC)
-    first = micro_of(start)
-    instants = {micro_of(moment) for moment in wall_cuts(start, end, _clock_times(rules), zone)}
-    instants.update(
-        first + bound * MICRO for rule in rules for bound in (rule.min_duration, rule.max_duration) if bound is not None
-    )
+    durations = {
+        bound * MICRO for rule in rules for bound in (rule.min_duration, rule.max_duration) if bound is not None
+    }
     energies = {
         int(bound * MICRO_PER_KWH) for rule in rules for bound in (rule.min_kwh, rule.max_kwh) if bound is not None
     }
     candidates = [candidate for found in menu.values() for candidate in found]
-    instants.update(bound for each in candidates for bound in (each.since, each.until) if bound is not None)
+    instants = {bound for each in candidates for bound in (each.since, each.until) if bound is not None}
     parkings = {each.parked_below for each in candidates if each.parked_below is not None}
-    return _Cuts(instants=tuple(sorted(instants)), energies=tuple(sorted(energies)), parkings=tuple(sorted(parkings)))
+    return _Cuts(
+        times=_clock_times(rules),
+        instants=tuple(sorted(instants)),
+        durations=tuple(sorted(durations)),
+        energies=tuple(sorted(energies)),
+        parkings=tuple(sorted(parkings)),
+    )
 
 
 def _clock_times(rules: list[Restrictions]) -> frozenset[time]:
@@ -231,31 +417,46 @@ def _clock_times(rules: list[Restrictions]) -> frozenset[time]:
     return frozenset(times)
 
 
-def _parts(lines: list[_Line], cuts: _Cuts) -> Iterator[tuple[_Line, int, int, int, int]]:
-    """Each line cut into parts (line, start, end, energy at start, energy at end) within which no match can change.
+def _parts(line: _Line, cuts: _Cuts, phase_start: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int, int]]:
+    """A line cut into parts (start, end, energy at start, energy at end) within which no match can change."""
+    start, end, low, high = line.start, line.end, line.energy_start, line.energy_end
+    points = [(start, low), (end, high)]
+    instants = _wall_cuts(cuts.times, zone, start, end) if cuts.times else []
+    instants += cuts.instants[bisect_right(cuts.instants, start) : bisect_left(cuts.instants, end)]
+    instants += [phase_start + duration for duration in cuts.durations]
+    if line.period.kind is PeriodKind.PARKING:
+        instants += [start + bound - line.parked_start for bound in cuts.parkings]
+    points += [(cut, line.energy_at(cut)) for cut in instants if start < cut < end]
+    points += [(line.instant_of(limit), limit) for limit in cuts.energies if low < limit < high]
+    if len(points) == 2:  # noqa: PLR2004 - nothing between begin and end
+        yield start, end, low, high
+        return
+    points.sort()
+    for (since, energy_since), (until, energy_until) in pairwise(points):
+        yield since, until, energy_since, energy_until
 
-    Instants and energies are sorted, so one pointer into each runs along with the lines.
-    """
-    next_instant, next_energy = 0, 0
-    for line in lines:
-        points = [(line.start, line.energy_start), (line.end, line.energy_end)]
-        while next_instant < len(cuts.instants) and cuts.instants[next_instant] < line.end:
-            cut = cuts.instants[next_instant]
-            if cut > line.start:
-                points.append((cut, line.energy_at(cut)))
-            next_instant += 1
-        while next_energy < len(cuts.energies) and cuts.energies[next_energy] < line.energy_end:
-            limit = cuts.energies[next_energy]
-            if limit > line.energy_start:
-                points.append((line.instant_of(limit), limit))
-            next_energy += 1
-        for bound in cuts.parkings:
-            cut = line.start + bound - line.parked_start
-            if line.period.kind is PeriodKind.PARKING and line.start < cut < line.end:
-                points.append((cut, line.energy_at(cut)))
-        points.sort()
-        for (since, energy_since), (until, energy_until) in pairwise(points):
-            yield line, since, until, energy_since, energy_until
+
+def _wall_cuts(times: frozenset[time], zone: ZoneInfo, start: int, end: int) -> list[int]:
+    """Instants strictly between two at which the wall clock shows one of `times` or changes its offset."""
+    days = range(start // _DAY, (end - 1) // _DAY + 1)
+    return [cut for day in days for cut in _cuts_of_day(times, zone, day) if start < cut < end]
+
+
+def _next_cut(cuts: _Cuts, zone: ZoneInfo, since: int) -> int:
+    """The next instant at which the clock may matter, no later than a day ahead."""
+    day = since // _DAY
+    following = next((cut for cut in _cuts_of_day(cuts.times, zone, day) if cut > since), (day + 1) * _DAY)
+    index = bisect_right(cuts.instants, since)
+    return min([following, *cuts.instants[index : index + 1]])
+
+
+@lru_cache(maxsize=4096)
+def _cuts_of_day(times: frozenset[time], zone: ZoneInfo, day: int) -> tuple[int, ...]:
+    """The cuts of a UTC day, its first instant included; sessions of one day and one tariff share them."""
+    if not times:
+        return ()
+    first, following = instant(day * _DAY), instant((day + 1) * _DAY)
+    return tuple(micro_of(moment) for moment in wall_cuts(first - _MICROSECOND, following, times, zone))
 
 
 def _moment(line: _Line, phase_start: int, since: int, energy: int, zone: ZoneInfo) -> Moment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,8 @@ PERIODS_MAX: Final = 100_000
 SPAN_MAX: Final = timedelta(days=3660)
 ENERGY_WH_MAX: Final = Decimal(10) ** 15
 _EXPONENT_MIN: Final = -12
+_PLAIN_LENGTH: Final = 14
+"""So short a number has no more decimals than that, and is not too large."""
 _YEARS: Final = range(1971, 9000)
 RESERVED: Final = frozenset({PeriodKind.RESERVATION, PeriodKind.RESERVATION_EXPIRED})
 
@@ -34,9 +36,46 @@ def zone_of(usage: Usage) -> ZoneInfo | None:
         return None
 
 
-def check_usage(usage: Usage) -> list[Problem]:
-    """Every reason why the engine cannot rate this usage; empty where it can."""
+def check_usage(usage: Usage, *, sound: int = 0) -> list[Problem]:
+    """Every reason why the engine cannot rate this usage; empty where it can.
+
+    Of the first `sound` periods it is known already that there are none.
+    """
+    if zone_of(usage) is not None and _is_sound(usage.periods, sound):
+        return []
     return list(_problems(usage))
+
+
+def _is_sound(periods: tuple[Period, ...], sound: int) -> bool:
+    """A quick look, which may say no where a closer one finds nothing; what is sound needs no closer one."""
+    if not periods:
+        return True
+    first, before = periods[0], periods[sound - 1] if sound else None
+    if first.start.tzinfo is None or first.start.year - 1 not in _YEARS or len(periods) > PERIODS_MAX:
+        return False
+    for period in islice(periods, sound, None):
+        if not _is_sound_after(before, period):
+            return False
+        before = period
+    last = periods[-1].end
+    return last.year + 1 in _YEARS and last - first.start <= SPAN_MAX
+
+
+def _is_sound_after(before: Period | None, period: Period) -> bool:
+    start, end, energy, power, current = period.start, period.end, period.energy_wh, period.power_w, period.current_a
+    if start.tzinfo is None or end.tzinfo is None or end < start:
+        return False
+    if before is not None and (start < before.end or not _may_follow(before.kind, period.kind)):
+        return False
+    if energy is not None and (not _usable(energy) or energy < 0 or (energy and period.kind in RESERVED)):
+        return False
+    return (power is None or _usable(power)) and (current is None or _usable(current))
+
+
+def _may_follow(before: PeriodKind, kind: PeriodKind) -> bool:
+    if kind in RESERVED:
+        return before is kind
+    return before is not PeriodKind.RESERVATION_EXPIRED
 
 
 def _problems(usage: Usage) -> Iterator[Problem]:
@@ -84,6 +123,9 @@ def _period(path: str, period: Period) -> Iterator[Problem]:
 
 
 def _usable(value: Decimal) -> bool:
+    text = str(value)
+    if len(text) <= _PLAIN_LENGTH and value.is_finite() and "E" not in text:
+        return True
     exponent = value.as_tuple().exponent
     return isinstance(exponent, int) and exponent >= _EXPONENT_MIN and abs(value) < ENERGY_WH_MAX
 

@@ -153,6 +153,8 @@ class Tariff:
     version: int | None = None
     other: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields that price nothing, as they came."""
+    worked_out: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from the rest alone, kept by those who ask for it again and again; a changed tariff begins anew."""
 
 
 _PRICED_KEYS: Final = frozenset(
