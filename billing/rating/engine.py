@@ -42,6 +42,9 @@ from billing.rating.usage import PeriodKind, Usage
 from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
 from billing.tariffs.tariff import Component, Tariff, TaxIncluded
 
+_ZERO: Final = Fraction(0)
+_NOTES: Final = tuple(Note)
+_COMPONENTS: Final = tuple(ComponentName)
 _OCCUPANCY: Final = frozenset({ComponentName.TIME, ComponentName.PARKING})
 
 
@@ -71,9 +74,11 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
     if tariff.tax_included is not TaxIncluded.NOT_APPLICABLE and _taxless(buckets):
         notes.add(Note.TAX_UNKNOWN)
     total_excl = Money.round_from(total.net, tariff.currency, policy.rounding)
-    total_incl = Money.round_from(total.gross, tariff.currency, policy.rounding)
+    gross = total.gross
+    total_incl = Money.round_from(gross, tariff.currency, policy.rounding)
+    total_tax = total_incl - total_excl
     incentives = concessions.paid_by_others(
-        () if waived else terms.concessions, kwh=kwh, exact=total.gross, total=total_incl, rounding=policy.rounding
+        () if waived else terms.concessions, kwh=kwh, exact=gross, total=total_incl, rounding=policy.rounding
     )
     if incentives:
         notes.add(Note.INCENTIVE)
@@ -89,14 +94,14 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
         segments=segments,
         adjustments=tuple(lines),
         components=_components(buckets, total_excl),
-        tax_groups=_tax_groups(buckets, total_excl, total_incl - total_excl),
+        tax_groups=_tax_groups(buckets, total_excl, total_tax),
         excl_tax=total.net,
-        incl_tax=total.gross,
+        incl_tax=gross,
         total_excl=total_excl,
-        total_tax=total_incl - total_excl,
+        total_tax=total_tax,
         total_incl=total_incl,
         taxes=_applied(buckets, terms),
-        notes=tuple(note for note in Note if note in notes),
+        notes=tuple(note for note in _NOTES if note in notes),
         concessions=concessions.effective(terms.concessions, lines, incentives),
         incentives=incentives,
     )
@@ -146,7 +151,8 @@ def _applied(buckets: Buckets, terms: Terms) -> tuple[AppliedTax, ...]:
 
 def _price(span: Span, component: Component, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
     """Quantity times price; tax on top, taken out of the price, or none, exactly."""
-    amount = Fraction(span.billed, MICRO * PER_PRICE[UNITS[span.dimension]]) * Fraction(component.price)
+    price, per = component.price.as_integer_ratio()
+    amount = Fraction(span.billed * price, MICRO * PER_PRICE[UNITS[span.dimension]] * per)
     return limits.split_tax(amount, vat, tax_included)
 
 
@@ -167,7 +173,7 @@ def _adjusted(
         if segment.unit_price is not None:
             key = (segment.component, segment.vat)
             amount = Amount(segment.excl_tax, segment.incl_tax - segment.excl_tax)
-            buckets[key] = buckets.get(key, Amount()) + amount
+            buckets[key] = buckets[key] + amount if key in buckets else amount
     taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets)
     lines: list[Adjustment] = []
     for key, excess in idle_excess(tariff, segments):
@@ -221,11 +227,13 @@ def _fallback(buckets: Buckets) -> BucketKey:
 
 
 def _components(buckets: Buckets, total: Money) -> tuple[ComponentAmount, ...]:
-    exact = [limits.add_up(amount for (own, _), amount in buckets.items() if own is name).net for name in ComponentName]
-    parts = allocate(total.minor, exact)
+    nets = dict.fromkeys(_COMPONENTS, _ZERO)
+    for (name, _), amount in buckets.items():
+        nets[name] = nets[name] + amount.net if nets[name] else amount.net
+    parts = allocate(total.minor, list(nets.values()))
     return tuple(
         ComponentAmount(name=name, excl_tax=Money(part, total.currency), excl_tax_exact=net)
-        for name, part, net in zip(ComponentName, parts, exact, strict=True)
+        for (name, net), part in zip(nets.items(), parts, strict=True)
     )
 
 

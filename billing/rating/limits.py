@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
+from typing import Final
 
 from billing.rating.rating import Adjustment, ComponentName, Note
 from billing.tariffs.tariff import PriceLimit, TaxIncluded
@@ -32,17 +34,24 @@ class Amount:
         return self.net + self.tax
 
 
+_NOTHING: Final = Amount()
+
 Buckets = dict[BucketKey, Amount]
 """The total, divided by component and VAT rate."""
 
 
 def add_up(amounts: Iterable[Amount]) -> Amount:
     """The sum of amounts."""
-    return sum(amounts, Amount())
+    total = None
+    for amount in amounts:
+        total = amount if total is None else total + amount
+    return total or _NOTHING
 
 
 def by_rate(buckets: Buckets) -> dict[Decimal | None, Amount]:
     """The total divided by VAT rate: rates in rising order, no rate last, whatever order the lines have."""
+    if len(buckets) == 1:
+        return {rate: amount for (_, rate), amount in buckets.items()}
     rates = sorted({rate for _, rate in buckets if rate is not None})
     no_rate: list[Decimal | None] = [None] if any(rate is None for _, rate in buckets) else []
     return {rate: add_up(amount for (_, own), amount in buckets.items() if own == rate) for rate in [*rates, *no_rate]}
@@ -101,6 +110,7 @@ def _scale(parts: dict[BucketKey, Fraction], total: Fraction, fallback: BucketKe
     return {key: part * total / whole for key, part in parts.items()}
 
 
+@lru_cache(maxsize=256)
 def rate_of(vat: Decimal | None) -> Fraction:
     """A VAT percentage as a factor; none named is 0."""
     return Fraction(vat or 0) / 100
