@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
-    from billing.bills.history import SessionRating, newest_bills, receipt_of, reratings_of, session_ratings
+    from billing.bills.history import SessionRating, newest_bills, outlook_of, receipt_of, reratings_of, session_ratings
     from billing.bills.rerating import Rerated, TariffChoice
     from billing.bills.rerating import rerate as rerate_session
     from billing.bills.service import BillingService, BillingSettings
@@ -37,16 +37,19 @@ if TYPE_CHECKING:
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.price_series.cli import price_series_group
+    from billing.rating.outlook import Outlook, PriceChange, prices_at_start
     from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import NOBODY, Customer, Place, Scope, UserClass, Verdict
     from billing.tariffs.cli import tariff_group
     from billing.tariffs.idle import IdleAfterStop
+    from billing.tariffs.offer import Offer, PriceBook
     from billing.tariffs.service import assign as assign_tariff
     from billing.tariffs.service import create as create_tariff
-    from billing.tariffs.service import prices_reservations
+    from billing.tariffs.service import price_book, prices_reservations
     from billing.tariffs.service import which as which_tariff
+    from billing.tariffs.store import TariffCache
     from billing.tariffs.tariff import Dimension
     from billing.tariffs.tariff_text import tariff_text
 
@@ -74,11 +77,15 @@ __all__ = [
     "Money",
     "NotDone",
     "NotFound",
+    "Offer",
+    "Outlook",
     "Output",
     "Period",
     "PeriodKind",
     "Place",
     "PolicyKind",
+    "PriceBook",
+    "PriceChange",
     "Queries",
     "Query",
     "QueryFileInvalid",
@@ -89,6 +96,7 @@ __all__ = [
     "SessionRating",
     "SessionSource",
     "Stay",
+    "TariffCache",
     "TariffChoice",
     "Unavailable",
     "Usage",
@@ -106,9 +114,12 @@ __all__ = [
     "explain_session",
     "json_text",
     "newest_bills",
+    "outlook_of",
     "output_options",
     "policy_group",
     "price_series_group",
+    "price_book",
+    "prices_at_start",
     "prices_reservations",
     "print_error",
     "printable",
@@ -124,6 +135,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "prices_at_start": "billing.rating.outlook:prices_at_start",
+    "outlook_of": "billing.bills.history:outlook_of",
+    "price_book": "billing.tariffs.service:price_book",
+    "TariffCache": "billing.tariffs.store:TariffCache",
+    "PriceChange": "billing.rating.outlook:PriceChange",
+    "Outlook": "billing.rating.outlook:Outlook",
+    "PriceBook": "billing.tariffs.offer:PriceBook",
+    "Offer": "billing.tariffs.offer:Offer",
     "count_unbilled": "billing.bills.batch:count_unbilled",
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,8 +21,11 @@ from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
 from csms.charge_points.set_up import apply_template
+from csms.cost_display.default_prices import DefaultPrices
 from csms.cost_display.display import Display
 from csms.cost_display.final_costs import FinalCosts
+from csms.cost_display.offers import Offers
+from csms.cost_display.user_prices import UserPrices
 from csms.credentials.delivery import give_password
 from csms.customer_information.service import forget_regularly
 from csms.database.group_commit import GroupCommit
@@ -44,7 +47,7 @@ from csms.nodes.routing import ask
 from csms.nodes.service import Node
 from csms.protocol.blocks.credentials import ChangePassword
 from csms.protocol.quirks import Accommodation
-from csms.protocol.vocabulary import Command, Decision, Outcome
+from csms.protocol.vocabulary import Command, Decision, Outcome, Protocol
 from csms.quirks.log import QuirkLog
 from csms.quirks.service import SQL as QUIRKS
 from csms.quirks.service import tell_changes
@@ -91,12 +94,16 @@ class Server:
         self.sessions = Sessions(pool, settings, projected=self._projected, my_turn=self._sweeps_for_all)
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed)
+        self.offers = Offers(pool) if settings.tell_prices else None
+        self.user_prices = None if self.offers is None else UserPrices(pool, self.offers, self._send)
+        self.default_prices = None if self.offers is None else DefaultPrices(pool, self.offers, self._send, self._held)
         self.ingest = Ingest(
             pool,
             committed=self.sessions.wake,
             choices=AnswerChoices(
                 cost_in_updated_reply=settings.cost_in_updated_reply,
                 sessions_per_token_max=settings.sessions_per_token_max,
+                price=None if self.offers is None else self.offers.message,
             ),
         )
         self.writer: GroupCommit[Arrival, Decision] = GroupCommit(
@@ -109,7 +116,7 @@ class Server:
         self.final_costs = FinalCosts(pool, self._bill_now, budget_s=settings.cost_commit_budget_s)
         self.reception = Reception(
             settings, pool, self.node, self.writer, self.frames, security=self.security, certificates=self.certificates, quirks=self.quirks, accepted=self._set_up,
-            final_cost=self.final_costs.of,
+            final_cost=self.final_costs.of, offers=self.offers, user_prices=self.user_prices,
         )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
         self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
@@ -119,7 +126,9 @@ class Server:
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
         self.files = None if files_pool is None else FileServer(settings, files_pool)
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
-        self.node.attach(deliver=self._deliver, held=self._held, superseded=self._give_way)
+        self.node.attach(
+            deliver=self._deliver, held=self._held, superseded=self._give_way, prices_changed=self._prices_changed
+        )
 
     def stop(self) -> None:
         """Begin to drain."""
@@ -139,7 +148,7 @@ class Server:
                     self.billing.run(), tell_changes(self._pool, self.gateway.update, concerns=self.gateway.holds),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
-                    self.site_limits.run(),
+                    self.site_limits.run(), *self._price_tellers(),
                 )
             ]  # fmt: skip
             writer = inner.create_task(self.writer.run())
@@ -150,6 +159,11 @@ class Server:
                 await asyncio.wait({writer}, timeout=self._settings.database_patience_s)
                 for task in (writer, *background):
                     task.cancel()
+
+    def _price_tellers(self) -> Iterator[Coroutine[Any, Any, None]]:
+        for teller in (self.user_prices, self.default_prices):
+            if teller is not None:
+                yield teller.run()
 
     async def _serve(self, started: Callable[[Running], None]) -> None:
         async with asyncio.TaskGroup() as outer:
@@ -240,6 +254,8 @@ class Server:
 
         energy_only = Accommodation.ENERGY_REGISTER_ONLY in habits_of(socket.charge_point)
         await apply_template(self._pool, charge_point, socket.protocol, send, energy_only=energy_only)
+        if self.default_prices is not None and socket.protocol is Protocol.V16:
+            await self.default_prices.set_up(charge_point)
 
     async def _send(self, charge_point: str, command: Command) -> Outcome:
         """To the socket here, or through Postgres to the node that holds it."""
@@ -276,6 +292,12 @@ class Server:
         here = self.gateway.connected().get(charge_point)
         if here is not None and here.id == socket:
             await self.gateway.disconnect(charge_point, 1008, "replaced by a newer connection")
+
+    def _prices_changed(self) -> None:
+        if self.offers is not None:
+            self.offers.forget()
+        if self.default_prices is not None:
+            self.default_prices.changed()
 
     def _reload_certificates(self) -> None:
         self.gateway.reload_certificates()

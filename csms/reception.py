@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -16,6 +16,8 @@ import structlog
 from csms.certificates.worker import Certificates
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
+from csms.cost_display.offers import Offers
+from csms.cost_display.user_prices import ANSWERED_BY, UserPrices
 from csms.credentials import service as credentials
 from csms.customer_information import service as customers
 from csms.database.errors import DatabaseUnavailable
@@ -26,6 +28,7 @@ from csms.gateway.application import SocketInfo
 from csms.gateway.client_certificate import CertificateRecord
 from csms.intake.arrival import Arrival
 from csms.intake.frames import FrameLog
+from csms.intake.identity import tells_driver
 from csms.monitoring import service as monitoring
 from csms.nodes.service import Node
 from csms.protocol.blocks.certificate_facts import (
@@ -51,6 +54,7 @@ from csms.protocol.vocabulary import (
     FirmwareStatusReported,
     HeartbeatReceived,
     LogStatusReported,
+    Protocol,
     ReadingsReported,
     Registration,
     SecurityEventReported,
@@ -59,6 +63,7 @@ from csms.protocol.vocabulary import (
     TimeAnswer,
     TokenAnswer,
     TokenPresented,
+    TokenStatus,
     VendorDataAnswer,
     VendorDataReceived,
 )
@@ -68,12 +73,14 @@ from csms.security.event import OwnKind
 from csms.security.service import SecurityLog
 from csms.settings import Settings
 from csms.smart_charging import service as smart_charging
-from csms.tokens.service import verdicts_at
-from csms.tokens.token import canonical
+from csms.tokens.service import tokens_at
+from csms.tokens.token import verdict
 
 log = structlog.get_logger()
 
 FOLLOW_UP_PAUSE_S = 5.0
+STARTED_NOW = timedelta(minutes=5)
+"""A 1.6 start that is stamped earlier was queued: whoever it was has read the price, or has gone."""
 FIRST_CONTACT_INTERVAL_S = 60
 """How soon a charge point that is Pending or Rejected asks again."""
 
@@ -108,8 +115,13 @@ class Reception:
         quirks: QuirkLog,
         accepted: Callable[[SocketInfo], Awaitable[None]],
         final_cost: Callable[[str, ChargingEvent], Awaitable[Decimal | None]],
+        offers: Offers | None,
+        user_prices: UserPrices | None,
     ) -> None:
-        """`accepted` is started after each accepted boot (metering template); `final_cost` bills an ended one."""
+        """`accepted` is started after each accepted boot (metering template); `final_cost` bills an ended one.
+
+        `offers`, `user_prices`: where drivers are told prices.
+        """
         self._settings = settings
         self._pool = pool
         self._node = node
@@ -120,6 +132,8 @@ class Reception:
         self._quirks = quirks
         self._accepted = accepted
         self._final_cost = final_cost
+        self._offers = offers
+        self._user_prices = user_prices
         self._changed: Callable[[str], None] = lambda _charge_point: None
         self._set_up: set[str] = set()
         self._follow_ups: asyncio.Queue[SocketInfo] = asyncio.Queue(maxsize=10_000)
@@ -169,11 +183,12 @@ class Reception:
             case Booted():
                 return await self._boot(socket, fact, now)
             case TokenPresented():
-                return await self._authorise(fact, now)
+                return await self._authorise(socket, fact, now)
             case VendorDataReceived():
                 await self._write(socket, fact, frame, now)
                 return VendorDataAnswer()
             case ChargingEvent():
+                await self._know_price(socket, fact, now)
                 answer = await self._write(socket, fact, frame, now)
                 return await self._with_final_cost(socket, fact, answer)
             case (
@@ -243,13 +258,32 @@ class Reception:
         interval_s = self._settings.heartbeat_interval_s if accepted else FIRST_CONTACT_INTERVAL_S
         return BootAnswer(registration=known.registration, now=now, interval_s=interval_s)
 
-    async def _authorise(self, presented: TokenPresented, now: datetime) -> Decision:
+    async def _authorise(self, socket: SocketInfo, presented: TokenPresented, now: datetime) -> Decision:
+        charge_point = socket.charge_point.id
         try:
             async with self._pool.acquire() as connection:
-                verdicts = await verdicts_at(connection, [(presented.token, now)])
+                [token] = (await tokens_at(connection, [(presented.token, now)])).values()
         except Exception as error:
             raise _as_unavailable(error) from error
-        return TokenAnswer(verdict=verdicts[canonical(presented.token), now])
+        decided = verdict(token, at=now)
+        if decided.status is not TokenStatus.ACCEPTED:
+            return TokenAnswer(verdict=decided)
+        if socket.protocol is Protocol.V16:
+            if self._user_prices is not None:
+                self._user_prices.presented(socket.id, charge_point, presented.token)
+        elif self._offers is not None:
+            await self._offers.prepare(charge_point)
+            return TokenAnswer(verdict=decided, message=self._offers.message(charge_point, token, now))
+        return TokenAnswer(verdict=decided)
+
+    async def _know_price(self, socket: SocketInfo, event: ChargingEvent, now: datetime) -> None:
+        """Before a session's start is written: have at hand what its driver is told."""
+        if socket.protocol is Protocol.V16:
+            is_new = event.kind is EventKind.STARTED and abs(now - event.at) <= STARTED_NOW
+            if self._user_prices is not None and is_new and event.token is not None:
+                self._user_prices.started(socket.id, socket.charge_point.id, event.token)
+        elif self._offers is not None and tells_driver(event):
+            await self._offers.prepare(socket.charge_point.id)
 
     async def opened(self, socket: SocketInfo) -> None:
         try:
@@ -269,6 +303,8 @@ class Reception:
 
     async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
         self._set_up.discard(socket.id)
+        if self._user_prices is not None:
+            self._user_prices.closed(socket.id)
         try:
             await self._node.closed(UUID(socket.id), at=datetime.now(UTC), code=code, reason=reason)
         except Exception as error:
@@ -280,6 +316,8 @@ class Reception:
 
     def observed(self, socket: SocketInfo, direction: Literal["in", "out"], frame: str, action: str | None) -> None:
         self._frames.observe(socket, direction, frame, action)
+        if direction == "out" and action in ANSWERED_BY and self._user_prices is not None:
+            self._user_prices.answered(socket.id)
 
     def noticed(self, kind: OwnKind, *, charge_point: str = "", remote: str = "", info: str = "") -> None:
         self._security.note(kind, charge_point=charge_point, remote=remote, info=info)

@@ -142,6 +142,8 @@ class Settings(BaseModel):
     """Carry totalCost in the reply to Updated as well as in CostUpdated (RULES.md 19)."""
     sessions_per_token_max: int | None = Field(default=None, ge=1)
     """A start beyond it is answered ConcurrentTx; unset: a token may charge in any number of places."""
+    tell_prices: bool = True
+    """Tell drivers what they will pay when they present a token: personalMessage in 2.x, SetUserPrice in 1.6."""
     cost_commit_budget_s: float = Field(default=0.020, ge=0)
     frame_retention_days: int = Field(default=400, ge=1)
 

@@ -12,6 +12,7 @@ from billing.errors import NotFound
 from billing.policies import store as policy_store
 from billing.rating.engine import rate
 from billing.rating.explanation import ExplainedLine, explain, recompute
+from billing.rating.outlook import Outlook, outlook
 from billing.rating.rating import Rating
 from billing.rating.rating_json import rating_from_json, rating_to_json
 from billing.rating.receipt import Receipt, receipt
@@ -89,6 +90,16 @@ async def receipt_of(connection: Connection, session: int, seq: int) -> Receipt:
     """What a driver reads of a bill, from what it stored."""
     _, detail = await store.bill_body(connection, session, seq)
     return receipt(rating_from_json(detail))
+
+
+async def outlook_of(connection: Connection, session: int, seq: int, tariffs: TariffCache) -> Outlook:
+    """What applies to a session from its bill's end on, by the tariff version and the terms of that bill."""
+    inputs, detail = await store.bill_body(connection, session, seq)
+    rating = rating_from_json(detail)
+    assert rating.tariff_version is not None, "a bill names a stored tariff"
+    key = (rating.tariff_id, rating.tariff_version)
+    tariff = (await tariffs.get(connection, [key]))[key].tariff
+    return outlook(inputs.usage, tariff, terms=inputs.terms)
 
 
 async def reratings_of(connection: Connection, session: int) -> list[dict[str, object]]:

@@ -401,7 +401,7 @@ def _cuts(menu: Menu) -> _Cuts:
     instants = {bound for each in candidates for bound in (each.since, each.until) if bound is not None}
     parkings = {each.parked_below for each in candidates if each.parked_below is not None}
     return _Cuts(
-        times=_clock_times(rules),
+        times=clock_times(rules),
         instants=tuple(sorted(instants)),
         durations=tuple(sorted(durations)),
         energies=tuple(sorted(energies)),
@@ -409,7 +409,7 @@ def _cuts(menu: Menu) -> _Cuts:
     )
 
 
-def _clock_times(rules: list[Restrictions]) -> frozenset[time]:
+def clock_times(rules: list[Restrictions]) -> frozenset[time]:
     """Times of day at which any restriction can begin or cease to match; days and dates turn at midnight."""
     times = {moment for rule in rules for moment in (rule.start_time, rule.end_time) if moment is not None}
     if times or any(rule.start_date or rule.end_date or rule.day_of_week for rule in rules):

@@ -29,6 +29,7 @@ from billing.tariffs.assignment import (
 from billing.tariffs.idle import IdleAfterStop
 from billing.tariffs.lint import refusals
 from billing.tariffs.ocpi_json import load_json
+from billing.tariffs.offer import PriceBook
 from billing.tariffs.store import SQL, TariffCache
 from billing.tariffs.tariff import Tariff, TariffInvalid, parse_tariff
 
@@ -263,6 +264,23 @@ async def resolve_places(
     versions = await cache.all_of(connection, {each.tariff for each in assignments if each.tariff is not None})
     grouped = by_target(assignments)
     return {session: resolve(place, grouped, versions) for session, place in places.items()}
+
+
+async def price_book(
+    connection: Connection,
+    *,
+    charge_point: str,
+    site: str,
+    location_groups: Collection[str],
+    until: datetime,
+    cache: TariffCache,
+) -> PriceBook:
+    """All that could price sessions of a charge point that begin up to `until`, for those who tell prices beforehand."""
+    assignments = await store.assignments_for(
+        connection, charge_points=[charge_point], sites=[site], location_groups=location_groups, until=until
+    )
+    versions = await cache.all_of(connection, {each.tariff for each in assignments if each.tariff is not None})
+    return PriceBook(assignments=by_target(assignments), versions=versions)
 
 
 async def prices_reservations(connection: Connection, places: Mapping[int, Place]) -> frozenset[int]:

@@ -29,3 +29,27 @@ SELECT s.id, b.total_incl_minor, b.currency
 INSERT INTO answered_cost (charge_point, key, total_cost)
 VALUES (:charge_point::text, :key::bytea, :total_cost::numeric)
     ON CONFLICT DO NOTHING;
+
+-- name: priced_charge_point
+-- What prices look at of a charge point.
+SELECT c.id, c.site, s.currency, s.time_zone, coalesce(c.product, c.current) AS product, c.idle_after_stop
+  FROM charge_point c JOIN site s ON s.id = c.site WHERE c.id = :charge_point::text;
+
+-- name: announces
+-- Whether a 1.6 charge point says that it shows prices.
+SELECT EXISTS (SELECT FROM device_setting
+                WHERE charge_point = :charge_point::text AND lower(name) = lower(:announced_by::text)
+                  AND lower(value) = 'true');
+
+-- name: announcing
+-- Those of these charge points that speak 1.6, say that they show prices, and whose settings we look after.
+SELECT c.id AS charge_point
+  FROM charge_point c
+  JOIN device_setting d ON d.charge_point = c.id AND lower(d.name) = lower(:announced_by::text) AND lower(d.value) = 'true'
+  JOIN LATERAL (SELECT protocol FROM socket k WHERE k.charge_point = c.id AND k.closed_at IS NULL
+                 ORDER BY k.opened_at DESC LIMIT 1) k ON k.protocol = 'ocpp1.6'
+ WHERE c.id = ANY (:charge_points::text[]) AND c.template;
+
+-- name: display_settings
+-- The settings of a charge point as it last told them.
+SELECT name, value FROM device_setting WHERE charge_point = :charge_point::text;

@@ -66,3 +66,10 @@ def opens_session(event: ChargingEvent) -> bool:
     orphan, to be paired by meter and time.
     """
     return event.seq_no is not None and event.transaction is not None
+
+
+def tells_driver(event: ChargingEvent) -> bool:
+    """Whether somebody who has just presented a token reads the answer to this 2.x event."""
+    return (
+        event.seq_no is not None and event.token is not None and event.kind is not EventKind.ENDED and not event.offline
+    )

@@ -5,7 +5,7 @@ Every statement takes lists. Identity is decided by content keys and unique cons
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from csms.intake.identity import (
     is_repeat,
     opens_session,
     reuses_id,
+    tells_driver,
 )
 from csms.intake.notices import store_notices, store_quarantine
 from csms.intake.statements import SQL
@@ -34,6 +35,7 @@ from csms.protocol.vocabulary import (
     ChargingEvent,
     Decision,
     EventKind,
+    PersonalMessage,
     Reading,
     ReadingsReported,
     StatusReported,
@@ -42,8 +44,9 @@ from csms.protocol.vocabulary import (
 )
 from csms.sessions.records import answer_from_json, answer_to_json, samples_to_json
 from csms.sessions.store import SQL as SESSIONS
-from csms.tokens.service import verdicts_at
-from csms.tokens.token import canonical
+from csms.tokens.service import tokens_at
+from csms.tokens.token import Token, canonical
+from csms.tokens.token import verdict as verdict_of
 
 ID_TRIES_MAX = 4
 
@@ -73,10 +76,14 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerChoices:
-    """What the installation wants in answers: the running cost in those to updates, a limit of sessions per token."""
+    """What the installation wants in answers: the running cost in those to updates, a limit of sessions per token.
+
+    `price`: what an accepted token pays at a charge point, as text; told from memory, never raises.
+    """
 
     cost_in_updated_reply: bool = False
     sessions_per_token_max: int | None = None
+    price: Callable[[str, Token | None, datetime], PersonalMessage | None] | None = None
 
 
 class Ingest:
@@ -154,7 +161,8 @@ async def _store_events(
     connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]], choices: AnswerChoices
 ) -> None:
     earlier = await _earlier_events(connection, events)
-    verdicts = await verdicts_at(connection, [(e.token, a.received_at) for _, a, e in events if e.token is not None])
+    tokens = await tokens_at(connection, [(e.token, a.received_at) for _, a, e in events if e.token is not None])
+    verdicts = {key: verdict_of(token, at=key[1]) for key, token in tokens.items()}
     for n, arrival, event in events:
         _plan_event(batch, n, arrival, event, earlier, verdicts)
     await _create_sessions(connection, batch)
@@ -162,6 +170,8 @@ async def _store_events(
         await _add_running_costs(connection, batch)
     if choices.sessions_per_token_max is not None:
         await _limit_sessions(connection, batch, choices.sessions_per_token_max)
+    if choices.price is not None:
+        _add_prices(batch, tokens, choices.price)
     await _insert_events(connection, batch)
 
 
@@ -250,6 +260,21 @@ async def _add_running_costs(connection: Any, batch: _Batch) -> None:
     for plan in updates:
         if plan.session in costs:
             plan.answer = replace(plan.answer, total_cost=costs[plan.session])
+
+
+def _add_prices(
+    batch: _Batch,
+    tokens: Mapping[tuple[str, datetime], Token | None],
+    price: Callable[[str, Token | None, datetime], PersonalMessage | None],
+) -> None:
+    """Let answers to a token that begins a 2.x transaction say what it pays; 1.6 has no place for it."""
+    for plan in batch.plans.values():
+        event, verdict = plan.event, plan.answer.verdict
+        if verdict is None or verdict.status is not TokenStatus.ACCEPTED or not tells_driver(event):
+            continue
+        token = tokens[canonical(event.token or ""), plan.arrival.received_at]
+        message = price(plan.arrival.charge_point, token, plan.arrival.received_at)
+        plan.answer = replace(plan.answer, message=message)
 
 
 async def _limit_sessions(connection: Any, batch: _Batch, most: int) -> None:

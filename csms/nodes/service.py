@@ -22,6 +22,8 @@ from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, out
 from csms.protocol.vocabulary import Command, Outcome
 
 SQL = Queries.load(__package__)
+PRICES = "csms_prices"
+"""Somebody has changed what sessions would cost."""
 BEATS = 5
 """In a lease: so many may be lost before a node counts as dead."""
 FORGET = timedelta(hours=1)
@@ -49,7 +51,8 @@ class Node:
     """Presence is a lease: a node that stops beating loses its sockets in everybody's eyes.
 
     `deliver` sends a command on a socket that this process holds; `held` names the charge points of such sockets;
-    `superseded` is told of charge points that have come to another node, and of the socket here that is the older one.
+    `superseded` is told of charge points that have come to another node, and of the socket here that is the older one;
+    `prices_changed` that sessions may cost something else from now on, whoever entered it.
     """
 
     def __init__(self, pool: asyncpg.Pool[Any], dsn: str, *, lease_s: float) -> None:
@@ -62,6 +65,7 @@ class Node:
         self._deliver: Deliver | None = None
         self._held: Callable[[], Iterable[str]] = tuple
         self._superseded: Callable[[str, str], Awaitable[None]] | None = None
+        self._prices_changed: Callable[[], None] = lambda: None
         self._heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue(maxsize=10_000)
         self._unbooked: deque[_End] = deque(maxlen=UNBOOKED_MAX)
         self._urls = {"ocpp_url": "", "http_url": ""}
@@ -76,8 +80,10 @@ class Node:
         deliver: Deliver,
         held: Callable[[], Iterable[str]],
         superseded: Callable[[str, str], Awaitable[None]],
+        prices_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._deliver, self._held, self._superseded = deliver, held, superseded
+        self._prices_changed = prices_changed
 
     async def enter(self, *, ocpp_url: str, http_url: str) -> None:
         """Take the lease, and close in the books what dead nodes left open."""
@@ -145,6 +151,8 @@ class Node:
                     stack.push_async_callback(connection.close, timeout=1)
                     await connection.add_listener(COMMANDS, self._on_command)
                     await connection.add_listener(f"csms_node_{self.id.hex}", self._on_superseded)
+                    await connection.add_listener(PRICES, self._on_prices)
+                    self._prices_changed()  # as they may have while nobody listened
                     await self._serve(connection)
             except* (*UNAVAILABLE, asyncpg.PostgresError) as lost:
                 log.warning("node_lost_database", error=str(lost.exceptions[0]))
@@ -154,6 +162,9 @@ class Node:
         """Whoever does not hold the charge point has nothing to take; it may come here, and then the next look finds it."""
         if str(payload) in set(self._held()):
             self._wake.set()
+
+    def _on_prices(self, _connection: object, _pid: int, _channel: str, _payload: object) -> None:
+        self._prices_changed()
 
     def _on_superseded(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         socket, charge_point = str(payload).split(" ", 1)

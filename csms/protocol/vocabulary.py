@@ -281,6 +281,14 @@ class TokenVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalMessage:
+    """What the driver reads when a token is accepted: the price. At most 512 bytes; `language` as in RFC 5646."""
+
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BootAnswer:
     registration: Registration
     now: datetime
@@ -295,15 +303,20 @@ class TimeAnswer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAnswer:
     verdict: TokenVerdict
+    message: PersonalMessage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingAnswer:
-    """`transaction` only where we give it (1.6 start). `total_cost` incl. tax in major units, only where RULES.md 19 lets it."""
+    """`transaction` only where we give it (1.6 start). `total_cost` incl. tax in major units, only where RULES.md 19 lets it.
+
+    `message` only beside a verdict.
+    """
 
     transaction: int | None = None
     verdict: TokenVerdict | None = None
     total_cost: Decimal | None = None
+    message: PersonalMessage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ async def buyers(connection: Any, purchases: Mapping[int, Purchase]) -> dict[int
     def buyer(each: Purchase) -> Buyer:
         uid = canonical(each.token)
         token = tokens[uid, each.at] or tokens[uid, each.heard_at]
-        return Buyer(customer=_customer(token), location_groups=groups[each.site, each.at])
+        return Buyer(customer=customer_of(token), location_groups=groups[each.site, each.at])
 
     return {key: buyer(each) for key, each in purchases.items()}
 
@@ -62,7 +62,7 @@ async def place_of(connection: Any, charge_point: str, token: str | None, at: da
         [known] = (await tokens_at(connection, [(token, at)])).values()
         if known is None:
             raise NotFound(f"no token {canonical(token)} at {at.isoformat()}", "list them with csms token list")
-        customer = _customer(known)
+        customer = customer_of(known)
     groups = await location_groups_at(connection, [(row["site"], at)])
     return Place(
         charge_point=row["id"],
@@ -75,5 +75,6 @@ async def place_of(connection: Any, charge_point: str, token: str | None, at: da
     )
 
 
-def _customer(token: Token | None) -> Customer:
+def customer_of(token: Token | None) -> Customer:
+    """What prices look at of a token."""
     return NOBODY if token is None else Customer(token_group=token.group, user_class=token.user_class)

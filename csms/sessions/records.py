@@ -15,6 +15,7 @@ from csms.protocol.vocabulary import (
     ChargingEvent,
     ChargingState,
     EventKind,
+    PersonalMessage,
     Reading,
     Sample,
     TokenStatus,
@@ -129,6 +130,8 @@ def answer_to_json(answer: ChargingAnswer) -> dict[str, Any]:
         }
     if answer.total_cost is not None:
         said["total_cost"] = str(answer.total_cost)
+    if answer.message is not None:
+        said["message"] = {"text": answer.message.text, "language": answer.message.language}
     return said
 
 
@@ -142,9 +145,10 @@ def answer_from_json(said: Mapping[str, Any]) -> ChargingAnswer:
             group=token["group"],
             expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
         )
-    cost = said.get("total_cost")
+    cost, message = said.get("total_cost"), said.get("message")
     return ChargingAnswer(
         transaction=said.get("transaction"),
         verdict=verdict,
         total_cost=None if cost is None else Decimal(cost),
+        message=None if message is None else PersonalMessage(**message),
     )

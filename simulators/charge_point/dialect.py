@@ -41,6 +41,9 @@ class Dialect(Protocol):
     def token_status(self, answer: Any) -> str:
         """Accepted, Blocked, Expired, Invalid, Unknown, ... out of an Authorize answer."""
 
+    def presented(self, token: str, answer: Any) -> None:
+        """The driver reads what an Authorize answer says."""
+
     def retry_policy(self) -> RetryPolicy:
         """What the configuration says about retries."""
 

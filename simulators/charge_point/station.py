@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -27,7 +27,7 @@ from simulators.charge_point.reservations import show as show_reservation
 from simulators.charge_point.secrets import Secrets
 from simulators.charge_point.signing import Signing, SigningMeter
 from simulators.charge_point.smart_charging import next_changes, obey
-from simulators.charge_point.truth import Displayed, TrueSession, Truth
+from simulators.charge_point.truth import Displayed, PriceRead, TrueSession, Truth
 from simulators.charge_point.v16 import Dialect16
 from simulators.charge_point.v21 import Dialect21
 from simulators.charge_point.v201 import Dialect201
@@ -264,6 +264,7 @@ class SimulatedChargePoint:
             answer = await self.ask(self.dialect.authorize_request(token))
             if answer is not None:
                 status = self.dialect.token_status(answer)
+                self.dialect.presented(token, answer)
                 known.learn(token, status)
                 self.reservations.learn(token, answer)
             elif not self.online:
@@ -467,6 +468,11 @@ class SimulatedChargePoint:
         if evse.transaction is None:
             idle = Phase.PREPARING if evse.plugged else Phase.AVAILABLE
             await self.enter(evse, idle if operative else Phase.UNAVAILABLE)
+
+    def read_price(self, token: str, text: str, by: str, texts: Sequence[tuple[str, str]] = ()) -> None:
+        """The driver reads what the token pays."""
+        read = PriceRead(at=self.clock.now, token=token, text=text, by=by, texts=tuple(texts))
+        self.truth.prices_read.append(read)
 
     def display(self, transaction_id: int | str | None, total: Decimal, by: str) -> None:
         """The driver sees a cost."""

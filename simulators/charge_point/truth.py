@@ -73,6 +73,17 @@ class Displayed:
     by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRead:
+    """A price that a driver read before paying it; `texts` are the same in other languages."""
+
+    at: datetime
+    token: str
+    text: str
+    by: str
+    texts: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(slots=True)
 class Truth:
     """Everything that really happened at one charge point, in order."""
@@ -82,6 +93,7 @@ class Truth:
     told: list[Told] = field(default_factory=list)
     discarded: list[Discarded] = field(default_factory=list)
     displayed: list[Displayed] = field(default_factory=list)
+    prices_read: list[PriceRead] = field(default_factory=list)
 
     def note(self, at: datetime, what: str, detail: str = "") -> None:
         """Append to the log."""

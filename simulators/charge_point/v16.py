@@ -78,6 +78,9 @@ class Dialect16:
     def token_status(self, answer: Any) -> str:
         return str(answer.id_tag_info["status"])
 
+    def presented(self, token: str, answer: Any) -> None:
+        """1.6 has no words for the driver in it; SetUserPrice follows."""
+
     def retry_policy(self) -> RetryPolicy:
         return RetryPolicy(
             attempts=max(1, self.settings.number("TransactionMessageAttempts", 3)),
@@ -300,6 +303,10 @@ class Dialect16:
             return call_result.DataTransfer(status="UnknownVendorId")
         with contextlib.suppress(ValueError, KeyError, TypeError, InvalidOperation):
             cost = json.loads(data or "", parse_float=Decimal)
+            if message_id == "SetUserPrice":
+                texts = [(each["language"], each["content"]) for each in cost.get("priceTextExtra", [])]
+                self._station.read_price(cost["idToken"], cost["priceText"], message_id, texts)
+                return call_result.DataTransfer(status="Accepted")
             self._station.display(cost["transactionId"], Decimal(cost["cost"]), message_id or "DataTransfer")
         return call_result.DataTransfer(status="Accepted")
 

@@ -107,6 +107,15 @@ class Dialect201:
     def token_status(self, answer: Any) -> str:
         return str(answer.id_token_info["status"])
 
+    def presented(self, token: str, answer: Any) -> None:
+        self._read_price(token, answer.id_token_info, "Authorize")
+
+    def _read_price(self, token: str, info: dict[str, Any], by: str) -> None:
+        """What the answer to a token says to the driver, if it says anything."""
+        message = info.get("personal_message")
+        if message is not None:
+            self._station.read_price(token, message["content"], by)
+
     def retry_policy(self) -> RetryPolicy:
         return RetryPolicy(
             attempts=max(1, self.settings.number("OCPPCommCtrlr.MessageAttempts#TransactionEvent", 3)),
@@ -135,7 +144,9 @@ class Dialect201:
         def answered(answer: Any) -> None:
             transaction.truth.start_told = True
             transaction.truth.start_answers.append(str(transaction.transaction_id))
-            status = (answer.id_token_info or {}).get("status", "Accepted")
+            info = answer.id_token_info or {}
+            self._read_price(transaction.token, info, "TransactionEvent")
+            status = info.get("status", "Accepted")
             transaction.deauthorized = status not in {"Accepted", "ConcurrentTx"}
 
         transaction.start_message = self._put(transaction, payload, answered, lose=lose)

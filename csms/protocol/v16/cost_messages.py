@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,6 +17,8 @@ from csms.protocol.vocabulary import SendVendorData
 
 VENDOR = "org.openchargealliance.costmsg"
 ANNOUNCED_BY = "CustomDisplayCostAndPrice"
+MANY_LANGUAGES = "CustomMultiLanguageMessages"
+"""Whether its display has texts in several languages."""
 _PRICE_STEP = Decimal("0.000001")
 
 
@@ -39,14 +42,13 @@ def running_cost(
     prices: PricesShown,
 ) -> SendVendorData:
     """RunningCost: what a session has cost up to `at`, tax included, and what applies from then on."""
-    charging = {"kWhPrice": prices.kwh, "hourPrice": prices.hour, "flatFee": prices.flat}
     body: dict[str, object] = {
         "transactionId": transaction,
         "timestamp": print_time(at),
         "meterValue": int(meter_wh.quantize(Decimal(1), ROUND_HALF_UP)),
         "cost": json_number(cost),
         "state": "Charging" if is_charging else "Idle",
-        "chargingPrice": {name: _price(price) for name, price in charging.items() if price is not None},
+        "chargingPrice": charging_price(prices),
     }
     if prices.idle_hour is not None:
         body["idlePrice"] = {"hourPrice": _price(prices.idle_hour)}
@@ -56,6 +58,22 @@ def running_cost(
 def final_cost(transaction: int, *, cost: Decimal, text: str) -> SendVendorData:
     """FinalCost: what a session costs, tax included, with the lines of a receipt as text."""
     return _message("FinalCost", {"transactionId": transaction, "cost": json_number(cost), "priceText": text})
+
+
+def set_user_price(token: str, *, text: str, texts: Mapping[str, str]) -> SendVendorData:
+    """SetUserPrice: what a token that was just presented will pay. `texts`: the same in other languages."""
+    body: dict[str, object] = {"idToken": token, "priceText": text}
+    if texts:
+        body["priceTextExtra"] = [
+            {"format": "UTF8", "language": language, "content": content} for language, content in texts.items()
+        ]
+    return _message("SetUserPrice", body)
+
+
+def charging_price(prices: PricesShown) -> dict[str, float]:
+    """`chargingPrice`, with what the tariff has."""
+    named = {"kWhPrice": prices.kwh, "hourPrice": prices.hour, "flatFee": prices.flat}
+    return {name: _price(price) for name, price in named.items() if price is not None}
 
 
 def _message(name: str, body: dict[str, object]) -> SendVendorData:

@@ -8,7 +8,7 @@ from csms.protocol import vocabulary
 from csms.protocol.json_number import json_number
 from csms.protocol.times import print_time
 from csms.protocol.v16.answers import acknowledgement, boot_answer, time_answer, vendor_data_answer
-from csms.protocol.vocabulary import Decision, TokenVerdict
+from csms.protocol.vocabulary import Decision, PersonalMessage, TokenVerdict
 
 _TOKEN_LENGTH_MAX = 36  # IdTokenType.idToken
 
@@ -21,7 +21,8 @@ def token_answer(decision: Decision) -> dict[str, object]:
 
 def authorized(decision: Decision, *, group_length_max: int) -> dict[str, object]:
     assert isinstance(decision, vocabulary.TokenAnswer), "an Authorize is answered with a verdict"
-    return {"idTokenInfo": id_token_info(decision.verdict, group_length_max=group_length_max)}
+    info = id_token_info(decision.verdict, group_length_max=group_length_max)
+    return {"idTokenInfo": info | personal_message(decision.message)}
 
 
 def transaction_answer(decision: Decision) -> dict[str, object]:
@@ -35,7 +36,8 @@ def transaction_event_answer(decision: Decision, *, group_length_max: int) -> di
         if decision.total_cost is not None:
             answer["totalCost"] = json_number(decision.total_cost)
         if decision.verdict is not None:
-            answer["idTokenInfo"] = id_token_info(decision.verdict, group_length_max=group_length_max)
+            info = id_token_info(decision.verdict, group_length_max=group_length_max)
+            answer["idTokenInfo"] = info | personal_message(decision.message)
     return answer
 
 
@@ -47,6 +49,13 @@ def id_token_info(verdict: TokenVerdict, *, group_length_max: int = _TOKEN_LENGT
     if verdict.expires_at is not None:
         info["cacheExpiryDateTime"] = print_time(verdict.expires_at)
     return info
+
+
+def personal_message(message: PersonalMessage | None) -> dict[str, object]:
+    """IdTokenInfoType.personalMessage, where there is one."""
+    if message is None:
+        return {}
+    return {"personalMessage": {"format": "UTF8", "language": message.language, "content": message.text}}
 
 
 ANSWERS: dict[str, AnswerWriter] = {
