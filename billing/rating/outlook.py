@@ -143,9 +143,7 @@ def _moment(periods: list[Period], zone: ZoneInfo) -> Moment:
     last = next((each for each in reversed(periods) if each.end > each.start or each.energy_wh), periods[0])
     at, local = micro_of(periods[-1].end), periods[-1].end.astimezone(zone)
     is_charging = last.kind is PeriodKind.CHARGING
-    parked = sum(
-        micro_of(each.end) - micro_of(each.start) for each in periods if each.kind is PeriodKind.PARKING
-    )
+    parked = sum(micro_of(each.end) - micro_of(each.start) for each in periods if each.kind is PeriodKind.PARKING)
     return Moment(
         clock=local.time(),
         day=local.date(),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from billing.rating.instants import instant
 from billing.rating.outlook import NO_OUTLOOK, Outlook, Prices, outlook, prices_at_start
 from billing.rating.rating import AppliedTax, ComponentName
-from billing.rating.spans import Span, spans_of
+from billing.rating.spans import Span, trace_of
 from billing.rating.terms import Terms
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.offer import taxed
@@ -45,7 +45,7 @@ def _priced(usage: Usage, tariff: Tariff, at: datetime) -> Prices:
     kind = usage.periods[-1].kind
     return {
         span.dimension: _price(span, tariff)
-        for span in spans_of(usage, tariff)
+        for span in trace_of(usage, tariff).spans()
         if span.dimension in _DIMENSIONS[kind] and instant(span.start) <= at < instant(span.end)
     }
 
