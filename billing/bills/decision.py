@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession
+from billing.bills.running import RunningSessions
 from billing.policies.interim import InterimPolicy
 from billing.policies.policies import Policies
 from billing.rating.engine import rate
@@ -92,10 +94,11 @@ def decide(
     now: datetime,
     *,
     terms: Terms | Undecided = NO_TERMS,
+    running: RunningSessions | None = None,
 ) -> Decision:
     """What becomes of the session. `tariff` is None while it has no instant to be priced from.
 
-    `terms` after the final bill are those that it was made by.
+    `terms` after the final bill are those that it was made by. `running` only saves work.
     """
     if standing.final is not None:
         return _after_final(session, standing.final, tariff, policies, terms)
@@ -106,7 +109,7 @@ def decide(
         case (Unresolved() as missing, _) | (_, Undecided() as missing):
             return Hold(reason=missing.hold, why=missing.why, next_at=now + RECHECK)
         case Tariff() as known, Terms() as beside if not session.holds:
-            return _rated(session, standing, known, policies, now, terms=beside, final=complete)
+            return _rated(session, standing, known, policies, now, terms=beside, final=complete, running=running)
         case None, _ if complete and not session.holds:
             return Hold(reason=UNPRICED, why="token and EVSE were never both known", next_at=now + RECHECK)
         case _:
@@ -122,9 +125,11 @@ def _rated(
     *,
     terms: Terms,
     final: bool,
+    running: RunningSessions | None,
 ) -> Decision:
+    rater = rate if running is None else partial(running.rate, session.id)
     try:
-        rating = rate(session.usage, tariff, policies.rating, final=final, terms=terms)
+        rating = rater(session.usage, tariff, policies.rating, final=final, terms=terms)
     except UsageInvalid as wrong:
         why = "; ".join(str(problem) for problem in wrong.problems[:PROBLEMS_SHOWN])
         return Hold(reason=NOT_RATABLE, why=why, next_at=now + RECHECK)
@@ -152,18 +157,18 @@ def _interim_due(
 
     Only while the session runs: one that has ended waits for its facts and gets its final bill next.
     """
-    if session.closed or (last is not None and last.inputs_hash == inputs.hash):
+    if session.closed:
         return False
     amount = rating.total_incl.decimal
     last_amount = Decimal(0) if last is None else last.total_incl.decimal
-    if amount < last_amount:
-        return True
     energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)
-    return (
-        _grown_for(session, last) >= thresholds.every
+    moved = (
+        amount < last_amount
+        or _grown_for(session, last) >= thresholds.every
         or energy_wh >= thresholds.every_wh
         or amount - last_amount >= thresholds.every_amount
     )
+    return moved and (last is None or last.inputs_hash != inputs.hash)  # the hash is of all periods: looked at last
 
 
 def _grown_for(session: BillableSession, last: BillSummary | None) -> timedelta:

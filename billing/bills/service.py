@@ -33,6 +33,7 @@ from billing.bills.decision import (
     Wait,
     decide,
 )
+from billing.bills.running import RunningSessions
 from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
 from billing.bills.terms import Priced, terms_of
@@ -94,6 +95,7 @@ class BillingService:
         self._on_bill = on_bill
         self._clock = clock
         self._tariffs = TariffCache()
+        self._running = RunningSessions()
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
@@ -201,7 +203,7 @@ class BillingService:
         states: list[RatingState] = []
         for case in cases:
             await asyncio.sleep(0)  # rating a long session is work; whoever else uses this loop comes in between
-            decision = _decide(case, policies, now)
+            decision = _decide(case, policies, now, self._running)
             draft = _draft(case, decision, now)
             drafts += [draft] if draft else []
             states.append(_next_state(case.state, decision, draft))
@@ -322,7 +324,7 @@ def _unresolved(outcome: Resolved | Unresolved | None) -> Unresolved | None:
     return outcome if isinstance(outcome, Unresolved) else None
 
 
-def _decide(case: _Case, policies: Policies, now: datetime) -> Decision:
+def _decide(case: _Case, policies: Policies, now: datetime, running: RunningSessions) -> Decision:
     """The decision; a session that our own code fails on is held, so that the others get their bills."""
     if case.failed:
         return Hold(reason=RATING_FAILED, why="its facts could not be folded; see the log", next_at=now + RECHECK)
@@ -330,7 +332,7 @@ def _decide(case: _Case, policies: Policies, now: datetime) -> Decision:
         return Wait(next_at=now + RECHECK)
     standing = Standing(interim=case.bills.interim, final=case.bills.counting if case.bills.final else None)
     try:  # a bug that one session meets must not keep the others from their bills
-        return decide(case.session, standing, case.tariff, policies, now, terms=case.terms)
+        return decide(case.session, standing, case.tariff, policies, now, terms=case.terms, running=running)
     except Exception:
         metrics.FAILURES.labels(what="session").inc()
         log.exception("session_not_rated", session=case.session.id)

@@ -9,7 +9,6 @@ after them, on both too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -17,14 +16,11 @@ from billing.money import Money, allocate, micro_decimal
 from billing.rating import concessions, limits, steps
 from billing.rating.concessions import Sale
 from billing.rating.idle_fee import idle_excess
-from billing.rating.instants import instant
-from billing.rating.limits import Amount, BucketKey, Buckets
-from billing.rating.matching import MICRO, Phase, menu_of, restrictions_of
+from billing.rating.limits import BucketKey, Buckets
+from billing.rating.matching import MICRO
 from billing.rating.policy import RatingPolicy
 from billing.rating.rating import (
     ENGINE_VERSION,
-    PER_PRICE,
-    UNITS,
     Adjustment,
     AppliedTax,
     ComponentAmount,
@@ -34,13 +30,14 @@ from billing.rating.rating import (
     Rating,
     Segment,
     TaxGroup,
-    component_of,
 )
-from billing.rating.spans import PICO_PER_MICRO, Span, trace_of
+from billing.rating.running import Running, begun
+from billing.rating.segments import segment_of
+from billing.rating.spans import PICO_PER_MICRO, Trace
 from billing.rating.terms import NO_TERMS, Terms
-from billing.rating.usage import PeriodKind, Usage
-from billing.rating.usage_check import RESERVED, UsageInvalid, check_usage
-from billing.tariffs.tariff import Component, Tariff, TaxIncluded
+from billing.rating.usage import Usage
+from billing.rating.usage_check import RESERVED
+from billing.tariffs.tariff import Tariff, TaxIncluded
 
 _ZERO: Final = Fraction(0)
 _NOTES: Final = tuple(Note)
@@ -48,29 +45,38 @@ _COMPONENTS: Final = tuple(ComponentName)
 _OCCUPANCY: Final = frozenset({ComponentName.TIME, ComponentName.PARKING})
 
 
-def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, terms: Terms = NO_TERMS) -> Rating:
+def rate(
+    usage: Usage,
+    tariff: Tariff,
+    policy: RatingPolicy,
+    *,
+    final: bool,
+    terms: Terms = NO_TERMS,
+    running: Running | None = None,
+) -> Rating:
     """What the usage costs; raises UsageInvalid where it cannot be rated.
 
     `terms` are what prices it beside the tariff; a tax that they name holds instead of the tariff's rate (RULES.md 21).
+    `running` is what is known of the first periods already: the same comes out, at the cost of the others.
 
     Waiving (`policy.waive_below_wh`) acts on interim ratings too: below the threshold both are 0.00, and once it is
     reached the interim shows everything since the start. It leaves the reservation due and needs a session to waive;
     min_price does not lift a waived session.
     """
-    problems = check_usage(usage)
-    if problems:
-        raise UsageInvalid(problems)
-    trace = trace_of(usage, tariff, terms)
+    running = begun(running, usage, tariff, terms)
+    trace = running.after(usage)
     spans = trace.spans()
     if final:
         spans = steps.with_surplus(spans)
-    segments = tuple(_segment(span, tariff.tax_included, terms) for span in spans)
+    known = running.segments
+    segments = tuple(known.get(id(span)) or segment_of(span, tariff.tax_included, terms) for span in spans)
     energy = trace.energy // PICO_PER_MICRO
     waived = _waived(usage, policy, energy)
     kwh = Fraction(energy, MICRO * 1000)
-    buckets, lines = _adjusted(usage, tariff, policy, segments, terms=terms, kwh=kwh, waived=waived, final=final)
+    sums = running.sums(segments)
+    buckets, lines = _adjusted(usage, tariff, policy, segments, sums, terms=terms, kwh=kwh, waived=waived, final=final)
     total = limits.add_up(buckets.values())
-    notes = {line.note for line in lines} | set(_notes(usage, tariff, segments, waived=waived))
+    notes = {line.note for line in lines} | set(_notes(usage, tariff, trace, segments, waived=waived))
     if tariff.tax_included is not TaxIncluded.NOT_APPLICABLE and _taxless(buckets):
         notes.add(Note.TAX_UNKNOWN)
     total_excl = Money.round_from(total.net, tariff.currency, policy.rounding)
@@ -107,53 +113,10 @@ def rate(usage: Usage, tariff: Tariff, policy: RatingPolicy, *, final: bool, ter
     )
 
 
-def _segment(span: Span, tax_included: TaxIncluded, terms: Terms) -> Segment:
-    component = span.component
-    vat = None if component is None else _vat_of(span, component, tax_included, terms)
-    amount = Amount() if component is None else _price(span, component, vat, tax_included)
-    return Segment(
-        phase=span.phase,
-        dimension=span.dimension,
-        element=span.element,
-        start=instant(span.start),
-        end=instant(span.end),
-        quantity_used=micro_decimal(span.used),
-        quantity_billed=micro_decimal(span.billed),
-        unit_price=None if component is None else component.price,
-        vat=vat,
-        excl_tax=amount.net,
-        incl_tax=amount.gross,
-        note=_note(span),
-    )
-
-
-def _note(span: Span) -> Note | None:
-    if span.billed > span.used:
-        return Note.STEP_SURPLUS
-    if span.special is not None:
-        return Note(span.special.value)
-    return Note.FREE if span.component is None else None
-
-
-def _vat_of(span: Span, component: Component, tax_included: TaxIncluded, terms: Terms) -> Decimal | None:
-    """The rate of a span: the rule's, else the tariff's; none where the tariff says that no tax applies."""
-    if tax_included is TaxIncluded.NOT_APPLICABLE:
-        return None
-    tax = terms.tax_of(component_of(span.phase, span.dimension)) if terms.taxes else None
-    return component.vat if tax is None else tax.rate
-
-
 def _applied(buckets: Buckets, terms: Terms) -> tuple[AppliedTax, ...]:
     """The taxes that concern a part of this total, in the parts' order."""
     parts = {component for component, _ in buckets}
     return tuple(tax for tax in terms.taxes if tax.component in parts)
-
-
-def _price(span: Span, component: Component, vat: Decimal | None, tax_included: TaxIncluded) -> Amount:
-    """Quantity times price; tax on top, taken out of the price, or none, exactly."""
-    price, per = component.price.as_integer_ratio()
-    amount = Fraction(span.billed * price, MICRO * PER_PRICE[UNITS[span.dimension]] * per)
-    return limits.split_tax(amount, vat, tax_included)
 
 
 def _adjusted(
@@ -161,6 +124,7 @@ def _adjusted(
     tariff: Tariff,
     policy: RatingPolicy,
     segments: tuple[Segment, ...],
+    buckets: Buckets,
     *,
     terms: Terms,
     kwh: Fraction,
@@ -168,12 +132,6 @@ def _adjusted(
     final: bool,
 ) -> tuple[Buckets, list[Adjustment]]:
     """The segments by component and rate, after waiving, surcharges, min_price, max_price and discounts, with their lines."""
-    buckets: Buckets = {}
-    for segment in segments:
-        if segment.unit_price is not None:
-            key = (segment.component, segment.vat)
-            amount = Amount(segment.excl_tax, segment.incl_tax - segment.excl_tax)
-            buckets[key] = buckets[key] + amount if key in buckets else amount
     taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets)
     lines: list[Adjustment] = []
     for key, excess in idle_excess(tariff, segments):
@@ -259,18 +217,16 @@ def _taxless(buckets: Buckets) -> bool:
     return any(vat is None and amount.net for (_, vat), amount in buckets.items())
 
 
-def _notes(usage: Usage, tariff: Tariff, segments: tuple[Segment, ...], *, waived: bool) -> Iterator[Note]:
+def _notes(
+    usage: Usage, tariff: Tariff, trace: Trace, segments: tuple[Segment, ...], *, waived: bool
+) -> Iterator[Note]:
     """What happened to the session, what was not known and what does not fit."""
     yield from (segment.note for segment in segments if segment.note)
     if waived:
         yield Note.WAIVED
-    rules = list(restrictions_of(menu_of(tariff, Phase.SESSION)))
-    charging = [period for period in usage.periods if period.kind is PeriodKind.CHARGING]
-    by_power = any(rule.min_power is not None or rule.max_power is not None for rule in rules)
-    if by_power and any(period.power_w is None and period.energy_wh is None for period in charging):
+    if trace.is_power_missed:
         yield Note.POWER_UNKNOWN
-    by_current = any(rule.min_current is not None or rule.max_current is not None for rule in rules)
-    if by_current and any(period.current_a is None for period in charging):
+    if trace.is_current_missed:
         yield Note.CURRENT_UNKNOWN
     if usage.periods and not _valid_at_start(usage, tariff):
         yield Note.OUTSIDE_VALIDITY

@@ -35,8 +35,8 @@ from billing.rating.matching import (
     needs_moment,
     restrictions_of,
 )
-from billing.rating.terms import NO_TERMS, Terms
-from billing.rating.usage import Period, PeriodKind, Usage
+from billing.rating.terms import Terms
+from billing.rating.usage import Period, PeriodKind
 from billing.rating.wall_clock import wall_cuts
 from billing.tariffs.tariff import Component, Dimension, Restrictions, Tariff
 
@@ -147,6 +147,8 @@ class _Rules:
     watched: bool
     is_plain: bool
     """Only the clock cuts and decides."""
+    by_power: bool
+    by_current: bool
 
 
 def _rules_of(tariff: Tariff, phase: Phase, terms: Terms) -> _Rules:
@@ -164,7 +166,7 @@ def _rules(phase: Phase, menu: Menu) -> _Rules:
     priced: dict[Dimension, tuple[Candidate, ...]] = {
         dimension: found for dimension, found in menu.items() if dimension is not Dimension.FLAT
     }
-    cuts = _cuts(menu)
+    cuts, asked = _cuts(menu), list(restrictions_of(menu))
     steady = frozenset(dimension for dimension, candidates in priced.items() if is_by_clock(candidates))
     return _Rules(
         phase=phase,
@@ -175,14 +177,9 @@ def _rules(phase: Phase, menu: Menu) -> _Rules:
         dimensions={kind: tuple(each for each in some if each in menu) for kind, some in _DIMENSIONS.items()},
         watched=any(needs_moment(candidates) for candidates in menu.values()),
         is_plain=len(steady) == len(priced) and not cuts.durations and not cuts.energies and not cuts.parkings,
+        by_power=any(each.min_power is not None or each.max_power is not None for each in asked),
+        by_current=any(each.min_current is not None or each.max_current is not None for each in asked),
     )
-
-
-def trace_of(usage: Usage, tariff: Tariff, terms: Terms = NO_TERMS) -> Trace:
-    """The usage as priced spans."""
-    trace = Trace(tariff, ZoneInfo(usage.time_zone), terms)
-    trace.take(usage.periods)
-    return trace
 
 
 class Trace:
@@ -191,7 +188,7 @@ class Trace:
     What is added costs what is added: nothing of the earlier periods is looked at again.
     """
 
-    __slots__ = ("_end", "_moment", "_phases", "_tariff", "_terms", "_zone", "energy")
+    __slots__ = ("_blind", "_end", "_moment", "_phases", "_tariff", "_terms", "_zone", "energy")
 
     def __init__(self, tariff: Tariff, zone: ZoneInfo, terms: Terms) -> None:
         self._tariff = tariff
@@ -200,6 +197,7 @@ class Trace:
         self._phases: list[_Track] = []
         self._moment: datetime | None = None
         self._end = 0
+        self._blind = (False, False)
         self.energy = 0
         """Everything delivered so far, in pWh, priced or not."""
 
@@ -209,12 +207,14 @@ class Trace:
         other._phases = [
             track.copy() if index + 1 == len(self._phases) else track for index, track in enumerate(self._phases)
         ]
-        other._moment, other._end, other.energy = self._moment, self._end, self.energy
+        other._moment, other._end, other._blind = self._moment, self._end, self._blind
+        other.energy = self.energy
         return other
 
     def take(self, periods: Iterable[Period]) -> None:
         """Go on with these periods; they have been checked, and follow those that were taken before."""
         moment, end, track = self._moment, self._end, None
+        no_power, no_current = self._blind
         for period in periods:
             start = end if period.start == moment else micro_of(period.start)
             moment = period.end
@@ -225,7 +225,25 @@ class Trace:
                 track = self._track(phase, start)
             track.take(period, start, end, pico)
             self.energy += pico
-        self._moment, self._end = moment, end
+            if period.kind is PeriodKind.CHARGING:
+                no_power = no_power or (period.power_w is None and period.energy_wh is None)
+                no_current = no_current or period.current_a is None
+        self._moment, self._end, self._blind = moment, end, (no_power, no_current)
+
+    @property
+    def is_power_missed(self) -> bool:
+        """Whether the tariff asks for a power that was unknown for some time."""
+        return self._blind[0] and any(track.rules.by_power for track in self._phases if track.phase is Phase.SESSION)
+
+    @property
+    def is_current_missed(self) -> bool:
+        """Whether the tariff asks for a current that was unknown for some time."""
+        return self._blind[1] and any(track.rules.by_current for track in self._phases if track.phase is Phase.SESSION)
+
+    @property
+    def settled(self) -> list[Span]:
+        """The spans that no later period changes."""
+        return [span for track in self._phases for span in track.settled]
 
     def spans(self) -> list[Span]:
         """Neighbours of equal price merged, also what may still grow: reservation first, then by start and dimension."""
@@ -244,41 +262,41 @@ class _Track:
 
     __slots__ = (
         "_chosen",
-        "_done",
         "_empty",
         "_parked",
         "_pico",
         "_quiet_until",
-        "_rules",
         "_runs",
         "_start",
         "_zone",
         "phase",
+        "rules",
+        "settled",
     )
 
     def __init__(self, rules: _Rules, zone: ZoneInfo, start: int) -> None:
         self.phase = rules.phase
-        self._rules = rules
+        self.rules = rules
         self._zone = zone
         self._start = start
         self._pico = 0
         self._parked = 0
-        self._done: list[Span] = []
+        self.settled: list[Span] = []
         self._runs: dict[Dimension, _Run] = {}
         self._chosen: dict[Dimension, Candidate | None] = {}
         self._quiet_until = _NOT_BEGUN
         self._empty: _Line | None = None
 
     def copy(self) -> _Track:
-        other = _Track(self._rules, self._zone, self._start)
+        other = _Track(self.rules, self._zone, self._start)
         other._pico, other._parked = self._pico, self._parked
-        other._done, other._empty = self._done.copy(), self._empty
+        other.settled, other._empty = self.settled.copy(), self._empty
         other._runs = {dimension: run.copy() for dimension, run in self._runs.items()}
         other._chosen, other._quiet_until = self._chosen, self._quiet_until
         return other
 
     def take(self, period: Period, start: int, end: int, pico: int) -> None:
-        if self._rules.is_plain and end > start and self._start < end <= self._quiet_until:
+        if self.rules.is_plain and end > start and self._start < end <= self._quiet_until:
             # nothing but the sums is needed here: where parking counts, nothing is plain
             low, self._pico = self._pico, self._pico + pico
             self._lengthen(period.kind, start, end, low // PICO_PER_MICRO, self._pico // PICO_PER_MICRO, self._chosen)
@@ -294,27 +312,27 @@ class _Track:
     def spans(self) -> list[Span]:
         """In order of start, end and dimension."""
         if self._quiet_until == _NOT_BEGUN and self._empty is not None:
-            alone = _Track(self._rules, self._zone, self._start)
+            alone = _Track(self.rules, self._zone, self._start)
             alone._begin(self._empty)
             alone._take(self._empty)
             return alone.spans()
         growing = [run.span(self.phase, dimension) for dimension, run in self._runs.items()]
-        return sorted(self._done + growing, key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
+        return sorted(self.settled + growing, key=lambda span: (span.start, span.end, _ORDER[span.dimension]))
 
     def _begin(self, line: _Line) -> None:
         """The first line with any length or energy chooses what is due once per phase."""
         if self._quiet_until > _NOT_BEGUN:
             return
         self._quiet_until = self._start
-        flat = self._rules.menu.get(Dimension.FLAT)
+        flat = self.rules.menu.get(Dimension.FLAT)
         if flat:
             found = choose(flat, _moment(line, self._start, self._start, 0, self._zone))
-            self._done.append(_Run(found, self._start, self._start, MICRO).span(self.phase, Dimension.FLAT))
+            self.settled.append(_Run(found, self._start, self._start, MICRO).span(self.phase, Dimension.FLAT))
 
     def _take(self, line: _Line) -> None:
         self._pico += line.pico
         self._parked += line.end - line.start if line.period.kind is PeriodKind.PARKING else 0
-        for since, until, energy_since, energy_until in _parts(line, self._rules.cuts, self._start, self._zone):
+        for since, until, energy_since, energy_until in _parts(line, self.rules.cuts, self._start, self._zone):
             chosen = self._choices(line, since, energy_since)
             self._lengthen(line.period.kind, since, until, energy_since, energy_until, chosen)
 
@@ -329,7 +347,7 @@ class _Track:
     ) -> None:
         """Add a part to the run of each dimension, or begin a new one where it does not continue at the same price."""
         runs = self._runs
-        for dimension in self._rules.dimensions[kind]:
+        for dimension in self.rules.dimensions[kind]:
             used = energy_until - energy_since if dimension is Dimension.ENERGY else until - since
             run, found = runs.get(dimension), chosen[dimension]
             if run is not None and run.end == since and run.found is found:
@@ -338,12 +356,12 @@ class _Track:
                 continue
             if run is not None:
                 # taken out first: what begins anew comes last
-                self._done.append(runs.pop(dimension).span(self.phase, dimension))
+                self.settled.append(runs.pop(dimension).span(self.phase, dimension))
             runs[dimension] = _Run(found, since, until, used)
 
     def _choices(self, line: _Line, since: int, energy: int) -> dict[Dimension, Candidate | None]:
         """What prices each dimension at an instant. What only the wall clock decides is looked up once per window."""
-        rules = self._rules
+        rules = self.rules
         is_quiet = since < self._quiet_until
         if is_quiet and rules.is_plain:
             return self._chosen

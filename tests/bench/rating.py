@@ -9,12 +9,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from billing.rating.engine import rate
 from billing.rating.policy import DEFAULT_POLICY
+from billing.rating.rating import Rating
+from billing.rating.running import advance
+from billing.rating.terms import NO_TERMS
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.tariff import Tariff, parse_tariff
 
@@ -96,7 +100,25 @@ def cases(*, seconds: float) -> dict[str, float]:
         rated = per_s(lambda used=used, tariff=tariff: rate(used, tariff, DEFAULT_POLICY, final=True), seconds=seconds)
         found[f"rating, {name}: per core s"] = rated
         found[f"rating, {name}: ratio to a bare sum"] = rated / per_s(_bare(used), seconds=seconds)
+    long = usage(500, every=timedelta(minutes=5))
+    for name, tariff in (("flat per kWh", flat_tariff()), ("12 elements by time", two_hourly_tariff())):
+        costs = {samples: 1 / per_s(_interim(long, samples, tariff), seconds=seconds) for samples in (20, 500)}
+        found[f"interim, {name}, 500th sample: us"] = costs[500] * 1_000_000
+        found[f"interim, {name}, 500th sample to 20th"] = costs[500] / costs[20]
     return found
+
+
+def _interim(used: Usage, samples: int, tariff: Tariff) -> Callable[[], object]:
+    """The interim at one sample, when that at the sample before is there."""
+    before = replace(used, periods=used.periods[: samples - 1])
+    now = replace(used, periods=used.periods[:samples])
+    running = advance(None, before, tariff, NO_TERMS)
+
+    def work() -> Rating:
+        following = advance(running, now, tariff, NO_TERMS)
+        return rate(now, tariff, DEFAULT_POLICY, final=False, running=following)
+
+    return work
 
 
 if __name__ == "__main__":
