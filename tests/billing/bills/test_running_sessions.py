@@ -16,7 +16,11 @@ from billing.tariffs.tariff import parse_tariff
 from tests.billing.bills.world import NOON
 
 TARIFF = parse_tariff(
-    {"id": "day", "currency": "EUR", "elements": [{"price_components": [{"type": "ENERGY", "price": "0.5", "step_size": 1}]}]}
+    {
+        "id": "day",
+        "currency": "EUR",
+        "elements": [{"price_components": [{"type": "ENERGY", "price": "0.5", "step_size": 1}]}],
+    }
 )
 
 
