@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.price_series.cli import price_series_group
-    from billing.rating.outlook import Outlook, PriceChange, prices_at_start
+    from billing.rating.outlook import Grace, Outlook, Prices, prices_at_start
     from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
@@ -73,6 +73,7 @@ __all__ = [
     "Dimension",
     "ExitCode",
     "Format",
+    "Grace",
     "IdleAfterStop",
     "Money",
     "NotDone",
@@ -85,7 +86,7 @@ __all__ = [
     "Place",
     "PolicyKind",
     "PriceBook",
-    "PriceChange",
+    "Prices",
     "Queries",
     "Query",
     "QueryFileInvalid",
@@ -139,7 +140,8 @@ _HOMES = {
     "outlook_of": "billing.bills.history:outlook_of",
     "price_book": "billing.tariffs.service:price_book",
     "TariffCache": "billing.tariffs.store:TariffCache",
-    "PriceChange": "billing.rating.outlook:PriceChange",
+    "Grace": "billing.rating.outlook:Grace",
+    "Prices": "billing.rating.outlook:Prices",
     "Outlook": "billing.rating.outlook:Outlook",
     "PriceBook": "billing.tariffs.offer:PriceBook",
     "Offer": "billing.tariffs.offer:Offer",

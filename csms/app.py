@@ -120,7 +120,7 @@ class Server:
         )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
         self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
-        self.display = Display(pool, self._send)
+        self.display = Display(pool, self._send, node=self.node.id, sweep_interval_s=settings.sweep_interval_s)
         self.site_limits = SiteLimits(pool, settings, send=self._send)
         self.reception.attach(changed=self.site_limits.wake)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
@@ -244,7 +244,7 @@ class Server:
         if session is None:
             return None
         bills = await self.billing.settle([session], datetime.now(UTC))
-        return next((each.bill.total_incl.decimal for each in bills if each.bill.kind is BillKind.FINAL), None)
+        return next((each.rating.payable.decimal for each in bills if each.bill.kind is BillKind.FINAL), None)
 
     async def _set_up(self, socket: SocketInfo) -> None:
         charge_point = socket.charge_point.id

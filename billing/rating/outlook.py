@@ -39,6 +39,7 @@ from billing.tariffs.tariff import Component, Dimension, Restrictions, Tariff, T
 Prices = Mapping[Dimension, Decimal]
 """Per unit (kWh, hour), with tax. 0: free then; absent: the tariff never prices it."""
 
+_FREE: Final = Decimal(0)
 DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=8)
 """Every day of the week comes within it; a price that a later date brings is not news yet."""
@@ -48,11 +49,20 @@ LOOKS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grace:
+    """Parking is free for so many seconds yet, and costs `then` per hour after them, with tax."""
+
+    seconds: int
+    then: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceChange:
     """From `at` on `prices` apply, if the session goes on."""
 
     at: datetime
     prices: Prices
+    grace: Grace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +70,7 @@ class Outlook:
     """`now`: what applies. `change`: the next one by the clock or by duration, None: none, or it cannot be said exactly.
 
     `watch_wh`: the session's energy at which a price changes next; `watch_w`: the power, where there is just one such.
-    `watch_idle`: another price holds while the vehicle takes nothing. `grace_s`: parking is free for so long yet, and
-    costs `after_grace` per hour then.
+    `watch_idle`: another price holds while the vehicle takes nothing.
     """
 
     now: Prices
@@ -69,8 +78,7 @@ class Outlook:
     watch_wh: Decimal | None = None
     watch_w: Decimal | None = None
     watch_idle: bool = False
-    grace_s: int = 0
-    after_grace: Decimal | None = None
+    grace: Grace | None = None
 
 
 NO_OUTLOOK: Final = Outlook(now={})
@@ -95,18 +103,20 @@ def outlook(usage: Usage, tariff: Tariff, *, terms: Terms = NO_TERMS) -> Outlook
         if _depends_on_the_meter(rules)
         else sorted({*_by_clock(rules, began, at, zone), *_bounds(menu, moment, parked=is_parked)})
     )
-    later = ((then, _prices(menu, _then(moment, then, zone, parked=is_parked), vats)) for then in ahead[:LOOKS_MAX])
-    grace = _grace(menu, moment)
+    later = ((then, _then(moment, then, zone, parked=is_parked)) for then in ahead[:LOOKS_MAX])
+    changes = (
+        PriceChange(at=then, prices=prices, grace=_grace(menu, there, vats))
+        for then, there in later
+        if (prices := _prices(menu, there, vats)) != now
+    )
+    grace = _grace(menu, moment, vats)
     return Outlook(
         now=now,
-        change=next((PriceChange(at=then, prices=prices) for then, prices in later if prices != now), None),
-        grace_s=grace // MICRO,
-        after_grace=_prices(menu, replace(moment, parked=moment.parked + grace), vats).get(Dimension.PARKING_TIME)
-        if grace
-        else None,
+        change=next(changes, None),
+        grace=grace,
         watch_wh=_watch_wh(menu, moment, rules, vats),
         watch_w=_watch_w(rules),
-        watch_idle=now.get(Dimension.TIME, Decimal(0)) != now.get(Dimension.PARKING_TIME, Decimal(0)),
+        watch_idle=grace is not None or now.get(Dimension.TIME, _FREE) != now.get(Dimension.PARKING_TIME, _FREE),
     )
 
 
@@ -178,12 +188,13 @@ def _then(moment: Moment, at: datetime, zone: ZoneInfo, *, parked: bool) -> Mome
     )
 
 
-def _grace(menu: Menu, moment: Moment) -> int:
-    """How much of the free parking is left, in µs; none where parking is free or priced by something else now."""
+def _grace(menu: Menu, moment: Moment, vats: _Vats) -> Grace | None:
+    """What is left of the free parking; nothing where parking is free or priced by something else now."""
     chosen = choose(menu.get(Dimension.PARKING_TIME, ()), moment)
     if chosen is None or chosen.special is not Special.GRACE or chosen.parked_below is None:
-        return 0
-    return chosen.parked_below - moment.parked
+        return None
+    after = _prices(menu, replace(moment, parked=chosen.parked_below), vats)
+    return Grace(seconds=(chosen.parked_below - moment.parked) // MICRO, then=after[Dimension.PARKING_TIME])
 
 
 @dataclass(frozen=True, slots=True)

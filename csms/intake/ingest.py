@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from billing import Money
+from csms.cost_display.amount import amount_shown
 from csms.cost_display.statements import SQL as COSTS
 from csms.database.pool import in_transaction
 from csms.intake import metrics
@@ -256,7 +256,7 @@ async def _add_running_costs(connection: Any, batch: _Batch) -> None:
     rows = await COSTS.running_costs.fetch(
         connection, sessions=sorted({plan.session for plan in updates if plan.session})
     )
-    costs = {row["id"]: Money(row["total_incl_minor"], row["currency"]).decimal for row in rows}
+    costs = {row["id"]: amount_shown(row) for row in rows}
     for plan in updates:
         if plan.session in costs:
             plan.answer = replace(plan.answer, total_cost=costs[plan.session])

@@ -22,7 +22,7 @@ from billing.tariffs.tariff import TaxIncluded
 from simulators.charge_point.link import Credentials
 from simulators.charge_point.settings import Setting
 from simulators.charge_point.station import SimulatedChargePoint
-from simulators.clock import ModelClock
+from simulators.clock import ModelClock, stamp
 from simulators.scenarios.runner import QUICK
 from tests.world import TOKENS, World, in_the_past, open_world, tariff_document, until
 
@@ -200,3 +200,65 @@ async def _is_set_up(world: World) -> bool:
     return bool(
         await world.connection.fetchval("SELECT count(*) FROM device_setting WHERE name = 'WebSocketPingInterval'")
     )
+
+
+AFTER_TWO_HOURS = tariff_document(
+    "LONGER",
+    {"price_components": [{"type": "TIME", "price": "3", "step_size": 1}], "restrictions": {"min_duration": 7200}},
+    {"price_components": [{"type": "ENERGY", "price": "0.50", "step_size": 1}]},
+    {"price_components": [{"type": "PARKING_TIME", "price": "6", "step_size": 1, "x_idle": {"grace_s": 900}}]},
+)
+BY_ENERGY = tariff_document(
+    "MORE",
+    {"price_components": [{"type": "ENERGY", "price": "0.30", "step_size": 1}], "restrictions": {"min_kwh": 20}},
+    {"price_components": [{"type": "ENERGY", "price": "0.50", "step_size": 1}]},
+)
+
+
+async def _running_cost(database: str, data_home: Path, tariff: dict[str, Any]) -> dict[str, Any]:
+    """The newest RunningCost of a session that began 60 minutes ago and has charged for 20 of them."""
+    async with open_world(database, data_home) as world:
+        await world.site()
+        await world.token(TOKENS[0])
+        await world.tariff(tariff)
+        key = await world.charge_point("DISPLAY", max_power_w=Decimal(22_000))
+        credentials = Credentials(url=world.ocpp_url, identity=key.id, password=key.password)
+        build = replace(QUICK, protocol="ocpp1.6", register_wh=Decimal(40_000), sample_every=timedelta(minutes=10))
+        async with SimulatedChargePoint(credentials, ModelClock(in_the_past(minutes=60)), build) as station:
+            station.dialect.settings.entries["CustomDisplayCostAndPrice"] = Setting("true", readonly=True)
+            await station.boot()
+            await until(lambda: _is_set_up(world))
+            await station.plug()
+            await station.start(token=TOKENS[0])
+            await station.charge(energy_wh=Decimal("3333.3"), duration=timedelta(minutes=20))
+
+            async def is_told() -> bool:
+                return bool(await _cost_messages(world))
+
+            await until(is_told)
+            [session] = await world.sessions()
+            started_at = await world.connection.fetchval("SELECT started_at FROM session WHERE id = $1", session["id"])
+            told = [cost for name, cost in await _cost_messages(world) if name == "RunningCost"]
+    return {**told[-1], "started_at": started_at}
+
+
+async def test_a_1_6_display_is_told_what_a_session_pays_next(database: str, data_home: Path) -> None:
+    told = await _running_cost(database, data_home, AFTER_TWO_HOURS)
+    then = stamp(told["started_at"] + timedelta(hours=2))
+
+    assert told["state"] == "Charging"
+    assert told["chargingPrice"] == {"hourPrice": 0, "kWhPrice": Decimal("0.5")}
+    assert told["idlePrice"] == {"graceMinutes": 15, "hourPrice": 6}
+    assert told["nextPeriod"] == {
+        "atTime": then,
+        "chargingPrice": {"hourPrice": 3, "kWhPrice": Decimal("0.5")},
+        "idlePrice": {"graceMinutes": 15, "hourPrice": 6},
+    }
+    assert told["triggerMeterValue"]["atTime"] == then
+
+
+async def test_a_1_6_charge_point_is_asked_for_its_meter_where_the_price_turns(database: str, data_home: Path) -> None:
+    told = await _running_cost(database, data_home, BY_ENERGY)
+
+    assert "nextPeriod" not in told
+    assert told["triggerMeterValue"] == {"atEnergykWh": 60}  # the register began at 40

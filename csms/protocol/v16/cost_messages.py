@@ -24,12 +24,32 @@ _PRICE_STEP = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesShown:
-    """What applies now, tax included: per kWh, per hour of charging, once, and per hour of idling; None: nothing."""
+    """What applies, tax included: per kWh, per hour of charging, once, and per hour of idling; None: nothing.
+
+    `grace_minutes`: so long idling is free yet.
+    """
 
     kwh: Decimal | None = None
     hour: Decimal | None = None
     flat: Decimal | None = None
     idle_hour: Decimal | None = None
+    grace_minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesAhead:
+    """`prices` apply from `at` on. The meter is wanted then, at these figures of its register and power, and at pauses."""
+
+    at: datetime | None = None
+    prices: PricesShown | None = None
+    at_kwh: Decimal | None = None
+    at_kw: Decimal | None = None
+    at_pause: bool = False
+
+
+NOTHING_AHEAD = PricesAhead()
+_PAUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
+"""Statuses with which the price of time begins to be another."""
 
 
 def running_cost(
@@ -40,8 +60,9 @@ def running_cost(
     cost: Decimal,
     is_charging: bool,
     prices: PricesShown,
+    ahead: PricesAhead = NOTHING_AHEAD,
 ) -> SendVendorData:
-    """RunningCost: what a session has cost up to `at`, tax included, and what applies from then on."""
+    """RunningCost: what a session has cost up to `at`, tax included, what applies from then on, and what comes next."""
     body: dict[str, object] = {
         "transactionId": transaction,
         "timestamp": print_time(at),
@@ -50,9 +71,36 @@ def running_cost(
         "state": "Charging" if is_charging else "Idle",
         "chargingPrice": charging_price(prices),
     }
-    if prices.idle_hour is not None:
-        body["idlePrice"] = {"hourPrice": _price(prices.idle_hour)}
+    body |= _idle_price(prices)
+    if ahead.at is not None and ahead.prices is not None:
+        next_ = {"atTime": print_time(ahead.at), "chargingPrice": charging_price(ahead.prices)}
+        body["nextPeriod"] = next_ | _idle_price(ahead.prices)
+    trigger = _trigger(ahead)
+    if trigger:
+        body["triggerMeterValue"] = trigger
     return _message("RunningCost", body)
+
+
+def _idle_price(prices: PricesShown) -> dict[str, object]:
+    """`idlePrice`, where idling has a price."""
+    if prices.idle_hour is None:
+        return {}
+    grace = {"graceMinutes": prices.grace_minutes} if prices.grace_minutes else {}
+    return {"idlePrice": {**grace, "hourPrice": _price(prices.idle_hour)}}
+
+
+def _trigger(ahead: PricesAhead) -> dict[str, object]:
+    """When the charge point shall send its meter values, so that the figure is right where the price turns."""
+    wanted: dict[str, object] = {}
+    if ahead.at is not None:
+        wanted["atTime"] = print_time(ahead.at)
+    if ahead.at_kwh is not None:
+        wanted["atEnergykWh"] = _price(ahead.at_kwh)
+    if ahead.at_kw is not None:
+        wanted["atPowerkW"] = _price(ahead.at_kw)
+    if ahead.at_pause:
+        wanted["atCPStatus"] = list(_PAUSES)
+    return wanted
 
 
 def final_cost(transaction: int, *, cost: Decimal, text: str) -> SendVendorData:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.rating.instants import instant
-from billing.rating.outlook import NO_OUTLOOK, Outlook, Prices, outlook, prices_at_start
+from billing.rating.outlook import NO_OUTLOOK, Grace, Outlook, Prices, outlook, prices_at_start
 from billing.rating.rating import AppliedTax, ComponentName
 from billing.rating.spans import Span, trace_of
 from billing.rating.terms import Terms
@@ -188,8 +188,8 @@ def test_free_parking_that_is_left_is_said_with_the_price_after_it() -> None:
     parked = Period(kind=PeriodKind.PARKING, start=NOON + HOUR, end=NOON + HOUR + timedelta(minutes=4))
     waiting = _outlook(_idle_fee(600), usage=Usage(time_zone="UTC", periods=(*_charged().periods, parked)))
 
-    assert (charging.grace_s, charging.after_grace, charging.change) == (600, Decimal("7.2"), None)
-    assert (waiting.grace_s, waiting.after_grace) == (360, Decimal("7.2"))
+    assert (charging.grace, charging.change) == (Grace(seconds=600, then=Decimal("7.2")), None)
+    assert waiting.grace == Grace(seconds=360, then=Decimal("7.2"))
     assert waiting.change is not None
     assert waiting.change.at == NOON + HOUR + timedelta(minutes=10)
     assert waiting.change.prices == {Dimension.PARKING_TIME: Decimal("7.2")}

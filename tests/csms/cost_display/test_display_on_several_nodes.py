@@ -107,3 +107,42 @@ async def test_a_node_that_is_late_with_its_bill_leaves_the_display_to_the_newer
 
     assert [kind for kind, _, _ in await world.bills(session)] == ["interim", "final"]
     assert shown == [Decimal("5.00")]
+
+
+async def test_a_final_cost_is_told_once_though_every_node_wants_to(
+    world: World, nodes: list[Node], shown: list[Decimal]
+) -> None:
+    session = await world.session(energy_wh=10_000)
+    await world.tell_billing(session)
+    await nodes[0].billing.drain()
+    for each in nodes:
+        each.display.show(session, 1)
+    await settled(nodes)
+
+    assert shown == [Decimal("5.00")]
+
+
+async def test_a_final_cost_that_no_socket_took_may_be_told_by_the_next_node(
+    world: World, pool: asyncpg.Pool, shown: list[Decimal]
+) -> None:
+    session = await world.session(energy_wh=10_000)
+    await world.tell_billing(session)
+    outcomes = [Outcome(accepted=False, status="offline", unsent=True), ACCEPTED]
+
+    async def send(_charge_point: str, command: Command) -> Outcome:
+        assert isinstance(command, ShowCost)
+        shown.append(command.total_cost)
+        return outcomes[len(shown) - 1]
+
+    await Node(pool, shown).billing.drain()
+    for _ in range(3):
+        display = Display(pool, send)
+        task = asyncio.create_task(display.run())
+        display.show(session, 1)
+        async with asyncio.timeout(10):
+            while display._waiting or display._being_shown:  # noqa: ASYNC110 - it does not call
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    assert len(shown) == len(outcomes)
+    assert await pool.fetchval("SELECT status FROM cost_told") == "Accepted"
