@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.rating.instants import instant
+from billing.rating.engine import rate
 from billing.rating.outlook import NO_OUTLOOK, Grace, Outlook, Prices, outlook, prices_at_start
-from billing.rating.rating import AppliedTax, ComponentName
-from billing.rating.spans import Span, trace_of
+from billing.rating.policy import PRICE_POLICY
+from billing.rating.rating import AppliedTax, ComponentName, Segment
 from billing.rating.terms import Terms
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.offer import taxed
@@ -35,18 +35,18 @@ def _gone_on(usage: Usage, until: datetime) -> Usage:
     return Usage(time_zone=usage.time_zone, periods=(*usage.periods, more))
 
 
-def _price(span: Span, tariff: Tariff) -> Decimal:
-    part = span.component
-    return Decimal(0) if part is None else taxed(part.price, part.vat, tariff.tax_included)
+def _price(segment: Segment, tariff: Tariff) -> Decimal:
+    price = segment.unit_price
+    return Decimal(0) if price is None else taxed(price, segment.vat, tariff.tax_included)
 
 
 def _priced(usage: Usage, tariff: Tariff, at: datetime) -> Prices:
     """What the engine takes in the stretch that holds or begins with this instant."""
     kind = usage.periods[-1].kind
     return {
-        span.dimension: _price(span, tariff)
-        for span in trace_of(usage, tariff).spans()
-        if span.dimension in _DIMENSIONS[kind] and instant(span.start) <= at < instant(span.end)
+        each.dimension: _price(each, tariff)
+        for each in rate(usage, tariff, PRICE_POLICY, final=False).segments
+        if each.dimension in _DIMENSIONS[kind] and each.start <= at < each.end
     }
 
 
