@@ -13,11 +13,21 @@ if TYPE_CHECKING:
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
-    from billing.bills.history import SessionRating, newest_bills, outlook_of, receipt_of, reratings_of, session_ratings
+    from billing.bills.history import (
+        SessionRating,
+        newest_bills,
+        outlook_of,
+        recalculations_of,
+        receipt_of,
+        reratings_of,
+        session_ratings,
+    )
+    from billing.bills.recalculation import OpenSessions, Outcome, Recalculated, Recalculation, count_open, recalculate
     from billing.bills.rerating import Rerated, TariffChoice
     from billing.bills.rerating import rerate as rerate_session
     from billing.bills.service import BillingService, BillingSettings
     from billing.bills.simulation_cli import simulate_command
+    from billing.bills.trail_cli import trail_command
     from billing.cli_output import (
         CliError,
         CommandGroup,
@@ -80,6 +90,8 @@ __all__ = [
     "NotFound",
     "Offer",
     "Outlook",
+    "OpenSessions",
+    "Outcome",
     "Output",
     "Period",
     "PeriodKind",
@@ -90,6 +102,8 @@ __all__ = [
     "Queries",
     "Query",
     "QueryFileInvalid",
+    "Recalculated",
+    "Recalculation",
     "Receipt",
     "Refused",
     "Rerated",
@@ -110,6 +124,7 @@ __all__ = [
     "bill_period",
     "bind_names",
     "cell",
+    "count_open",
     "count_unbilled",
     "create_tariff",
     "explain_session",
@@ -124,6 +139,8 @@ __all__ = [
     "prices_reservations",
     "print_error",
     "printable",
+    "recalculate",
+    "recalculations_of",
     "receipt_of",
     "rerate_session",
     "reratings_of",
@@ -132,6 +149,7 @@ __all__ = [
     "simulate_command",
     "tariff_group",
     "tariff_text",
+    "trail_command",
     "which_tariff",
 ]
 
@@ -145,6 +163,14 @@ _HOMES = {
     "Outlook": "billing.rating.outlook:Outlook",
     "PriceBook": "billing.tariffs.offer:PriceBook",
     "Offer": "billing.tariffs.offer:Offer",
+    "recalculations_of": "billing.bills.history:recalculations_of",
+    "trail_command": "billing.bills.trail_cli:trail_command",
+    "recalculate": "billing.bills.recalculation:recalculate",
+    "count_open": "billing.bills.recalculation:count_open",
+    "Recalculation": "billing.bills.recalculation:Recalculation",
+    "Recalculated": "billing.bills.recalculation:Recalculated",
+    "Outcome": "billing.bills.recalculation:Outcome",
+    "OpenSessions": "billing.bills.recalculation:OpenSessions",
     "count_unbilled": "billing.bills.batch:count_unbilled",
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",

@@ -153,12 +153,15 @@ def _rated(
 def _interim_due(
     session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, thresholds: InterimPolicy
 ) -> bool:
-    """Time, energy or amount have grown enough since the last interim, or it shows too much by now (RULES.md 17).
+    """Time, energy or amount have grown enough since the last interim, or it shows too much or by another tariff by now
+    (RULES.md 17).
 
     Only while the session runs: one that has ended waits for its facts and gets its final bill next.
     """
     if session.closed:
         return False
+    if last is not None and (last.tariff, last.tariff_version) != (rating.tariff_id, rating.tariff_version):
+        return True
     amount = rating.total_incl.decimal
     last_amount = Decimal(0) if last is None else last.total_incl.decimal
     energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)

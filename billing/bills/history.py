@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from billing.bills import store
 from billing.bills.bill import BillSummary, canonical_json
 from billing.bills.store import SQL
 from billing.errors import NotFound
+from billing.money import Money
 from billing.policies import store as policy_store
 from billing.rating.engine import rate
 from billing.rating.explanation import ExplainedLine, explain, recompute
@@ -105,6 +107,25 @@ async def outlook_of(connection: Connection, session: int, seq: int, tariffs: Ta
 async def reratings_of(connection: Connection, session: int) -> list[dict[str, object]]:
     """The acts by which a session was rated anew: the bill that came of each, the one it corrects, who and why."""
     return [dict(row) for row in await SQL.reratings_of.fetch(connection, session=session)]
+
+
+async def recalculations_of(connection: Connection, session: int) -> list[dict[str, object]]:
+    """The acts by which a session was given another tariff while it had no final bill."""
+    return [_with_amounts(dict(row)) for row in await SQL.recalculations_of.fetch(connection, session=session)]
+
+
+async def trail_of_tariff(connection: Connection, tariff: str) -> list[dict[str, object]]:
+    """What was published of a tariff, and which open sessions were given it or another in its place."""
+    rows = [_with_amounts(dict(row)) for row in await SQL.trail_of_tariff.fetch(connection, tariff=tariff)]
+    return [{name: value for name, value in row.items() if name != "id"} for row in rows]
+
+
+def _with_amounts(row: dict[str, Any]) -> dict[str, object]:
+    """Minor units as amounts."""
+    before, after = row.pop("before_minor"), row.pop("after_minor")
+    for name, minor in (("before_incl_tax", before), ("after_incl_tax", after)):
+        row[name] = None if minor is None else Money(minor, row["currency"]).text
+    return row
 
 
 async def explain_bill(connection: Connection, session: int, seq: int | None) -> Explanation:

@@ -24,7 +24,7 @@ ON CONFLICT DO NOTHING;
 -- name: lock_ratings
 -- From here to the commit nobody else bills these sessions. In the order of their ids, so that workers never wait for
 -- each other in a circle.
-SELECT session, tariff, tariff_version, resolved_at, holds, flags, notes, last_seq, next_at
+SELECT session, tariff, tariff_version, resolved_at, holds, flags, notes, last_seq, next_at, recalculated
   FROM rating
  WHERE session = ANY(:sessions::integer[])
  ORDER BY session
@@ -101,6 +101,74 @@ VALUES (:session::integer, :seq::integer, :reason::text, :actor::text);
 -- The acts by which a session was rated anew.
 SELECT r.seq, b.corrects, r.reason, r.actor, r.at
   FROM rerating r JOIN bill b USING (session, seq) WHERE r.session = :session::integer ORDER BY r.seq;
+
+-- name: open_sessions
+-- The next sessions that have a tariff and no final bill.
+SELECT r.session
+  FROM rating r
+  JOIN session s ON s.id = r.session
+  JOIN charge_point c ON c.id = s.charge_point
+ WHERE r.next_at IS NOT NULL AND r.tariff IS NOT NULL AND r.session > :after::integer
+   AND (:tariff::text IS NULL OR r.tariff = :tariff) AND (:site::text IS NULL OR c.site = :site)
+ ORDER BY r.session
+ LIMIT :limit::integer;
+
+-- name: count_open_sessions
+-- How many those are.
+SELECT count(*)
+  FROM rating r
+  JOIN session s ON s.id = r.session
+  JOIN charge_point c ON c.id = s.charge_point
+ WHERE r.next_at IS NOT NULL AND r.tariff IS NOT NULL
+   AND (:tariff::text IS NULL OR r.tariff = :tariff) AND (:site::text IS NULL OR c.site = :site);
+
+-- name: insert_recalculations
+-- Which open sessions an operator gave another tariff, and what that made of their amounts.
+INSERT INTO recalculation (session, tariff_before, version_before, tariff_after, version_after, currency, before_minor,
+                           after_minor, as_of, reason, legal_basis, actor, at)
+SELECT n.session, n.tariff_before, n.version_before, n.tariff_after, n.version_after, n.currency, n.before_minor,
+       n.after_minor, n.as_of, n.reason, n.legal_basis, n.actor, :now::timestamptz
+  FROM jsonb_to_recordset(:rows::text::jsonb) AS n (
+       session integer, tariff_before text, version_before integer, tariff_after text, version_after integer,
+       currency text, before_minor bigint, after_minor bigint, as_of timestamptz, reason text, legal_basis text,
+       actor text);
+
+-- name: take_recalculated
+-- They have it from now on, and are looked at again.
+WITH n AS (
+    SELECT * FROM jsonb_to_recordset(:rows::text::jsonb) AS n (session integer, tariff_after text, version_after integer)
+), taken AS (
+    UPDATE rating r SET tariff = n.tariff_after, tariff_version = n.version_after, recalculated = true
+      FROM n WHERE r.session = n.session
+)
+INSERT INTO rating_due (session) SELECT session FROM n;
+
+-- name: ceilings_of
+-- What sessions had before they were given another tariff; a stated legal basis makes an end of all that was before.
+SELECT r.session, r.tariff_before, r.version_before
+  FROM recalculation r
+ WHERE r.session = ANY(:sessions::integer[])
+   AND NOT EXISTS (SELECT FROM recalculation l
+                    WHERE l.session = r.session AND l.id >= r.id AND l.legal_basis IS NOT NULL)
+ ORDER BY r.session, r.id DESC;
+
+-- name: recalculations_of
+-- The acts by which a session was given another tariff.
+SELECT tariff_before, version_before, tariff_after, version_after, currency, before_minor, after_minor, as_of, reason,
+       legal_basis, actor, at
+  FROM recalculation WHERE session = :session::integer ORDER BY id;
+
+-- name: trail_of_tariff
+-- What was published of a tariff, and which sessions came to it or left it, as it happened.
+SELECT 'published' AS act, p.at, p.actor, p.tariff, p.version, p.valid_from, NULL::integer AS session,
+       NULL::text AS tariff_before, NULL::integer AS version_before, NULL::text AS currency,
+       NULL::bigint AS before_minor, NULL::bigint AS after_minor, p.reason, NULL::text AS legal_basis, 0::bigint AS id
+  FROM tariff_publication p WHERE p.tariff = :tariff
+UNION ALL
+SELECT 'recalculated', r.at, r.actor, r.tariff_after, r.version_after, NULL, r.session, r.tariff_before,
+       r.version_before, r.currency, r.before_minor, r.after_minor, r.reason, r.legal_basis, r.id
+  FROM recalculation r WHERE r.tariff_after = :tariff OR r.tariff_before = :tariff
+ ORDER BY at, id;
 
 -- name: bill_body
 -- What a bill was rated from, and its lines.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from billing.bills import store
+from billing.bills import ceiling, store
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession, SessionSource
 from billing.bills.stay import with_stay
@@ -77,10 +77,15 @@ async def rerate(
         raise NotFound(f"no session {session}", "list them with csms session list")
     [state] = states
     bills = (await store.newest_bills(connection, [session]))[session]
+    policies = await policy_store.current(connection)
     version = await _chosen(connection, choice, state, found)
+    if choice is None:
+        version = (await ceiling.billed_by(connection, [state], {session: found}, TariffCache(), policies, now))[
+            session
+        ]
     stayed = with_stay(found, version.idle, now)
     terms = (await terms_of(connection, {session: Priced(session=stayed, tariff=version.tariff)}))[session]
-    draft = _draft(stayed, version, terms, bills, await policy_store.current(connection), now)
+    draft = _draft(stayed, version, terms, bills, policies, now)
     before = None if bills.final is None else bills.counting
     after = draft.summary()
     if before is not None and _same(before, after):

@@ -17,7 +17,7 @@ from typing import Any, assert_never
 import asyncpg
 import structlog
 
-from billing.bills import metrics, store
+from billing.bills import ceiling, metrics, store
 from billing.bills.bill import CommittedBill
 from billing.bills.billable import BillableSession, SessionSource
 from billing.bills.decision import (
@@ -198,7 +198,7 @@ class BillingService:
         policies = await policy_store.current(connection)
         locked = await store.lock_states(connection, sessions)
         standing = [each for each in locked if each.session not in if_still_due or _is_due(each, now)]
-        cases = await self._cases(connection, standing, now)
+        cases = await self._cases(connection, standing, policies, now)
         drafts: list[DraftBill] = []
         states: list[RatingState] = []
         for case in cases:
@@ -218,7 +218,9 @@ class BillingService:
             if (draft.session, draft.seq) in stored
         ]
 
-    async def _cases(self, connection: Connection, states: list[RatingState], now: datetime) -> list[_Case]:
+    async def _cases(
+        self, connection: Connection, states: list[RatingState], policies: Policies, now: datetime
+    ) -> list[_Case]:
         """What is known of the sessions, read after nobody else may bill them, with their tariffs resolved."""
         ids = [state.session for state in states]
         bills = await store.newest_bills(connection, ids)
@@ -231,14 +233,14 @@ class BillingService:
         }
         outcomes = await tariffs.resolve_places(connection, places, self._tariffs)
         states = [_with_tariff(state, outcomes.get(state.session), places.get(state.session)) for state in states]
-        versions = await self._tariffs.get(connection, {state.tariff for state in states if state.tariff})
+        versions = await ceiling.billed_by(connection, states, loaded, self._tariffs, policies, now)
         cases = [
             _Case(
                 state=state,
                 bills=bills[state.session],
-                session=_as_billed(loaded.get(state.session), versions[state.tariff] if state.tariff else None, now),
+                session=_as_billed(loaded.get(state.session), versions.get(state.session), now),
                 failed=state.session in failed,
-                tariff=versions[state.tariff].tariff if state.tariff else _unresolved(outcomes.get(state.session)),
+                tariff=versions[state.session].tariff if state.tariff else _unresolved(outcomes.get(state.session)),
                 terms=NO_TERMS,
             )
             for state in states
@@ -287,9 +289,10 @@ def _is_due(state: RatingState, now: datetime) -> bool:
 def _released(state: RatingState, session: BillableSession | None, bills: BillsOfSession) -> RatingState:
     """The state without its tariff where new facts have moved the instant that it was resolved for.
 
-    Assignments entered later never do that, and nothing does after the final bill (RULES.md 15).
+    Assignments entered later never do that, and nothing does after the final bill or after an operator's choice
+    (RULES.md 15).
     """
-    if session is None or bills.final is not None or state.resolved_at == session.priced_from:
+    if session is None or bills.final is not None or state.recalculated or state.resolved_at == session.priced_from:
         return state
     return replace(state, tariff=None, resolved_at=None)
 

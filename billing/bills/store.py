@@ -24,7 +24,8 @@ SQL: Final = Queries.load("billing.bills")
 class RatingState:
     """Where billing stands with a session. `tariff` was resolved for the instant `resolved_at` and is kept since.
 
-    `next_at` is set exactly while the session has no final bill and may still get one.
+    `next_at` is set exactly while the session has no final bill and may still get one. `recalculated`: its tariff is an
+    operator's choice.
     """
 
     session: int
@@ -35,6 +36,7 @@ class RatingState:
     notes: tuple[str, ...] = ()
     last_seq: int = 0
     next_at: datetime | None = None
+    recalculated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,13 @@ async def insert_rerating(connection: Connection, session: int, seq: int, *, rea
     await SQL.insert_rerating.execute(connection, session=session, seq=seq, reason=reason, actor=actor)
 
 
+async def insert_recalculations(connection: Connection, rows: Sequence[Mapping[str, object]], *, now: datetime) -> None:
+    """Keep the acts, give the sessions their tariffs and have the worker look at them."""
+    if rows:
+        await SQL.insert_recalculations.execute(connection, rows=json.dumps(rows), now=now)
+        await SQL.take_recalculated.execute(connection, rows=json.dumps(rows))
+
+
 async def bill_body(connection: Connection, session: int, seq: int) -> tuple[BillInputs, dict[str, Any]]:
     """What the bill was rated from, and its rating as JSON values."""
     row = await SQL.bill_body.fetchrow(connection, session=session, seq=seq)
@@ -190,6 +199,7 @@ def _state(row: asyncpg.Record) -> RatingState:
         notes=tuple(row["notes"]),
         last_seq=row["last_seq"],
         next_at=row["next_at"],
+        recalculated=row["recalculated"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
@@ -26,6 +27,7 @@ from billing.tariffs.lint import Severity, lint
 from billing.tariffs.ocpi_json import load_json
 from billing.tariffs.price import PriceRefused, price_command
 from billing.tariffs.problem import Problem
+from billing.tariffs.publication_cli import add_publish
 from billing.tariffs.tariff import to_ocpi
 
 HELP = """Tariffs: OCPI 2.2.1 or 2.3.0 JSON, versioned, assigned from a time on.
@@ -34,6 +36,7 @@ HELP = """Tariffs: OCPI 2.2.1 or 2.3.0 JSON, versioned, assigned from a time on.
 Examples:
   csms tariff create day.json
   csms tariff assign day --default
+  csms tariff publish day.json --from 2026-12-01T00:00:00+01:00 --dry-run
 """
 
 _IDLE_MAX_MIN = IDLE_MAX // timedelta(minutes=1)
@@ -45,8 +48,10 @@ SEGMENT_COLUMNS = (
 )  # fmt: skip
 
 
-def tariff_group(connect: Connect, *, place_of: PlaceOf) -> click.Group:
-    """The command group; `connect` gives the commands that need one a connection, `place_of` who pays what where."""
+def tariff_group(connect: Connect, *, place_of: PlaceOf, default_actor: Callable[[], str]) -> click.Group:
+    """The command group; `connect` gives the commands that need one a connection, `place_of` who pays what where,
+    `default_actor` who gives a command that keeps a trail.
+    """
     group = click.Group(
         "tariff",
         help=HELP,
@@ -55,6 +60,7 @@ def tariff_group(connect: Connect, *, place_of: PlaceOf) -> click.Group:
     for add in (_add_create, _add_list, _add_show, add_export, add_assign, add_unassign, add_assignments):
         add(group, connect)
     add_which(group, connect, place_of)
+    add_publish(group, connect, default_actor)
     return group
 
 
@@ -86,7 +92,8 @@ def _add_create(group: click.Group, connect: Connect) -> None:
         """Store a tariff, or the next version where its id exists.
 
         A first version holds always unless --from says otherwise, a later one from this minute; the file that is the
-        newest version already gives that version. Sessions keep the version of their start.
+        newest version already gives that version. Sessions keep the version of their start. csms tariff publish does the
+        same for a tariff in use, and says and keeps what that means.
 
         \b
         Examples:

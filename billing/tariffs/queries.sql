@@ -17,6 +17,21 @@ VALUES (:id, :version, :body::text::jsonb, :sha256, :currency, :valid_from, :cre
 SELECT version, sha256, currency, valid_from, idle_after_stop, idle_cap_s
   FROM tariff WHERE id = :id ORDER BY version DESC LIMIT 1;
 
+-- name: insert_publication
+-- Who published a version for when; why, where that was past.
+INSERT INTO tariff_publication (tariff, version, valid_from, reason, actor, at)
+VALUES (:tariff, :version::integer, :valid_from, :reason, :actor, :at);
+
+-- name: open_sessions_by_version
+-- Sessions without a final bill that have this tariff: they keep it.
+SELECT tariff_version, count(*) AS sessions
+  FROM rating WHERE tariff = :tariff AND next_at IS NOT NULL GROUP BY tariff_version ORDER BY tariff_version;
+
+-- name: next_version_from
+-- From when on a version gives way to another that is stored already.
+SELECT min(valid_from) FROM tariff
+ WHERE id = :id AND version <> :version::integer AND (valid_from, version) > (:at::timestamptz, :version);
+
 -- name: version_numbers
 -- Every version of some tariffs, without bodies: those are cached, as they never change.
 SELECT id, version FROM tariff WHERE id = ANY(:ids::text[]) ORDER BY id, version;

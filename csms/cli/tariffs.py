@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from billing import Connection, Place, simulate_command, tariff_group
-from csms.cli.context import connect
+from billing import Connection, Place, simulate_command, tariff_group, trail_command
+from csms.cli.context import connect, default_actor
+from csms.sessions.recalculation_cli import recalculate_command
 
 
 async def _place_of(connection: Connection, charge_point: str, token: str | None, at: datetime) -> Place:
@@ -14,5 +15,7 @@ async def _place_of(connection: Connection, charge_point: str, token: str | None
     return await place_of(connection, charge_point, token, at)
 
 
-tariff = tariff_group(connect, place_of=_place_of)
+tariff = tariff_group(connect, place_of=_place_of, default_actor=default_actor)
 tariff.add_command(simulate_command(connect))
+tariff.add_command(trail_command(connect))
+tariff.add_command(recalculate_command)

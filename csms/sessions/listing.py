@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from billing import AlreadyDone, Money, NotFound, Refused, reratings_of
+from billing import AlreadyDone, Money, NotFound, Refused, recalculations_of, reratings_of
 from csms.sessions.store import SQL
 
 NEXT_STEPS = {
@@ -138,6 +138,7 @@ async def show(connection: Any, session: int) -> dict[str, Any]:
         "tariff_version": row["tariff_version"],
         "reviews": [dict(each) for each in reviews],
         "reratings": await reratings_of(connection, session),
+        "recalculations": await recalculations_of(connection, session),
     }
 
 

@@ -25,6 +25,7 @@ from billing import (
     output_options,
     simulate_command,
     tariff_group,
+    trail_command,
 )
 from billing.bills.service import BillingService
 from billing.tariffs.assignment import NOBODY, Customer, Place, UserClass
@@ -58,8 +59,9 @@ def run(database: str) -> Run:
         customer = NOBODY if token is None else Customer(user_class=UserClass.FLEET)
         return Place(charge_point=charge_point, site="depot", currency="EUR", at=at, customer=customer, product="AC")
 
-    tariff = tariff_group(connect, place_of=place_of)
+    tariff = tariff_group(connect, place_of=place_of, default_actor=lambda: "ada")
     tariff.add_command(simulate_command(connect))
+    tariff.add_command(trail_command(connect))
     root = CommandGroup("csms", commands=[tariff, bill_group(connect), explain])
 
     async def run(*arguments: object) -> Result:
@@ -162,6 +164,37 @@ async def test_a_draft_is_tried_on_the_sessions_of_the_past(
     assert "2 sessions: 15.00 before, 16.00 after, 1.00 EUR difference; 0 not rated" in table.stderr
     assert [each.exit_code for each in wrong] == [ExitCode.USAGE, ExitCode.USAGE]
     assert await world.pool.fetchval("SELECT count(*) FROM bill WHERE kind = 'final'") == 2
+
+
+async def test_a_changed_price_is_published_with_all_that_follows_from_it(
+    run: Run, world: World, billing: BillingService, tmp_path: Path
+) -> None:
+    await world.tariff(tariff_file("day", "0.50"))
+    await world.running(energy_wh=10_000)
+    await billing.drain()
+    file = tmp_path / "day.json"
+    file.write_text(tariff_file("day", "0.45"))
+    when = ("--from", "2126-04-01T00:00:00+02:00")
+
+    tried = read(await run("tariff", "publish", file, *when, "--dry-run", "-o", "json"))
+    done = read(await run("tariff", "publish", file, *when, "-o", "json"))
+    again = await run("tariff", "publish", file, *when)
+    past = await run("tariff", "publish", file, "--from", "2026-04-01")
+    trail = read(await run("tariff", "trail", "day", "-o", "json"))
+    wrong = await run("tariff", "publish", file, "--idle-cap-min", 10)
+
+    assert tried == {**done, "dry_run": True}
+    assert {**done, "assignments": len(done["assignments"])} == {
+        "id": "day", "version": 2, "valid_from": "2126-03-31T22:00:00Z", "until": None, "existed": False,
+        "changes": [{"path": "elements[0].price_components[0].price", "before": "0.50", "after": "0.45"}],
+        "assignments": 1, "sessions_kept": 1, "kept": [{"version": 1, "sessions": 1}],
+    }  # fmt: skip
+    assert "says the same" in again.stderr
+    assert past.exit_code == ExitCode.REFUSED
+    assert [(each["act"], each["version"], each["actor"], each["session"]) for each in trail] == [
+        ("published", 2, "ada", None)
+    ]
+    assert wrong.exit_code == ExitCode.USAGE
 
 
 @pytest.mark.usefixtures("world")

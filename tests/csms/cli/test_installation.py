@@ -44,8 +44,11 @@ COMMANDS = {
     "serve": None,
     "session": {"explain", "facts", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
-    "tariff": {"assign", "assignments", "create", "export", "lint", "list", "price", "show", "simulate", "unassign", "which"},
     "site": {"create", "groups", "join", "leave", "limit", "list", "profile", "show"},
+    "tariff": {
+        "assign", "assignments", "create", "export", "lint", "list", "price", "publish", "recalculate", "show", "simulate",
+        "trail", "unassign", "which",
+    },
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
 }  # fmt: skip
