@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.bills import ceiling, history
@@ -316,6 +316,7 @@ def at_energy(energy_wh: int, *, closed: bool) -> BillableSession:
     )  # fmt: skip
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     first=st.tuples(PRICES, FEES),
     acts=st.lists(st.tuples(PRICES, FEES, st.integers(0, 20_000)), min_size=1, max_size=5),
