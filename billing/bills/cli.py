@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import SESSION_ID, Connect
 from billing.errors import NotDone
 from billing.sql import Connection
+from billing.tariffs.ocpi_json import dump_json
 
 HELP = """Bills: the interim and final amounts of sessions.
 
@@ -38,6 +40,7 @@ def bill_group(connect: Connect, *, never_billed: NeverBilled | None = None) -> 
     group = click.Group("bill", help=HELP)
     _add_list(group, connect)
     _add_show(group, connect, never_billed)
+    _add_cdr(group, connect)
     return group
 
 
@@ -86,6 +89,26 @@ def _add_show(group: click.Group, connect: Connect, never_billed: NeverBilled | 
             print_explanation(await history.explain_bill(connection, session, seq), output)
 
 
+def _add_cdr(group: click.Group, connect: Connect) -> None:
+    @group.command()
+    @click.argument("session", type=SESSION_ID)
+    @click.pass_context
+    @async_command
+    async def cdr(context: click.Context, session: int) -> None:
+        """Write the figures of a session's OCPI 2.3.0 CDRs, one JSON object in each line.
+
+        A corrected bill has three: the first CDR, the credit CDR that takes it back, and the new one. They hold what
+        billing knows; address, coordinates, contract and parties are not among it.
+
+        \b
+        Example:
+          csms bill cdr 42
+        """
+        async with connect(context) as connection:
+            for each in await history.cdrs_of(connection, session):
+                sys.stdout.write(dump_json(each) + "\n")
+
+
 async def explain_session(connection: Connection, session: int, output: Output) -> None:
     """Print quantity x unit price x tariff version x rule x tax x rounding of the bill that counts."""
     print_explanation(await history.explain_bill(connection, session, None), output)
@@ -93,13 +116,16 @@ async def explain_session(connection: Connection, session: int, output: Output) 
 
 def print_explanation(explanation: Explanation, output: Output) -> None:
     """One object with its lines; for people the lines, then the bill."""
-    lines = history.lines_to_dicts(explanation.lines)
-    head = _head(explanation)
     if output.format is Format.TABLE and not output.fields:
-        output.rows(lines, columns=LINE_COLUMNS)
-        output.one(head)
+        output.rows(history.lines_to_dicts(explanation.lines), columns=LINE_COLUMNS)
+        output.one(_head(explanation))
         return
-    output.one(head | {"lines": lines})
+    output.one(explained(explanation))
+
+
+def explained(explanation: Explanation) -> dict[str, object]:
+    """The bill and its lines, as they are printed in JSON."""
+    return _head(explanation) | {"lines": history.lines_to_dicts(explanation.lines)}
 
 
 def _head(explanation: Explanation) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from billing.bills import store
 from billing.bills.bill import BillSummary, canonical_json
+from billing.bills.cdr import cdr_of, credit_cdr_of, is_cdr
 from billing.bills.store import SQL
 from billing.errors import NotFound
 from billing.money import Money
@@ -177,6 +178,23 @@ async def require_recomputable(connection: Connection, bill: BillSummary) -> Rat
     if canonical_json(rating_to_json(rating)) != canonical_json(detail):
         raise BillContradicted(f"bill {bill.seq} of session {bill.session} does not follow from its inputs")
     return rating
+
+
+async def cdrs_of(connection: Connection, session: int) -> list[dict[str, Any]]:
+    """What partners are told of a session, in order: its final bill, and for each correction a credit and the new CDR.
+
+    Raises:
+        NotFound: there is no such session, or it has no final bill.
+    """
+    told: list[dict[str, Any]] = []
+    for bill in [each for each in await bills_of(connection, session) if is_cdr(each)]:
+        inputs, detail = await store.bill_body(connection, session, bill.seq)
+        if told:
+            told.append(credit_cdr_of(told[-1], at=bill.created_at))
+        told.append(cdr_of(bill, rating_from_json(detail), inputs))
+    if not told:
+        raise NotFound(f"session {session} has no final bill", f"see csms session show {session} for what it waits for")
+    return told
 
 
 def lines_to_dicts(lines: Collection[ExplainedLine]) -> list[dict[str, object]]:

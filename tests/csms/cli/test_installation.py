@@ -17,7 +17,7 @@ from csms.cli.main import csms
 from csms.database.cluster import owner_of
 
 COMMANDS = {
-    "bill": {"list", "run", "show"},
+    "bill": {"cdr", "list", "run", "show"},
     "certificate": {
         "alarms", "authority", "delete", "expiring", "inquiries", "install", "list", "renew", "revoke", "show",
     },
