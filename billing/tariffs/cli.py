@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
@@ -12,6 +11,8 @@ import click
 from billing.cli_output import CliError, Format, Output, async_command, output_options
 from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
 from billing.errors import ExitCode, Refused
+from billing.jurisdictions.cli import add_lint, jurisdictions
+from billing.jurisdictions.show_cli import add_show
 from billing.tariffs import service
 from billing.tariffs.assignment_cli import (
     PlaceOf,
@@ -19,16 +20,13 @@ from billing.tariffs.assignment_cli import (
     add_assignments,
     add_unassign,
     add_which,
-    assignment_row,
 )
 from billing.tariffs.export_cli import add_export
 from billing.tariffs.idle import IDLE_MAX, IdleAfterStop
-from billing.tariffs.lint import Severity, lint
 from billing.tariffs.ocpi_json import load_json
 from billing.tariffs.price import PriceRefused, price_command
 from billing.tariffs.problem import Problem
 from billing.tariffs.publication_cli import add_publish
-from billing.tariffs.tariff import to_ocpi
 
 HELP = """Tariffs: OCPI 2.2.1 or 2.3.0 JSON, versioned, assigned from a time on.
 
@@ -41,7 +39,6 @@ Examples:
 
 _IDLE_MAX_MIN = IDLE_MAX // timedelta(minutes=1)
 LIST_COLUMNS = ("id", "version", "currency", "valid_from", "assignments", "created_at")
-LINT_COLUMNS = ("severity", "code", "path", "message", "next_step")
 SEGMENT_COLUMNS = (
     "dimension", "start", "end", "quantity_billed", "unit", "unit_price", "vat", "amount_excl_tax", "amount_incl_tax",
     "note",
@@ -55,9 +52,9 @@ def tariff_group(connect: Connect, *, place_of: PlaceOf, default_actor: Callable
     group = click.Group(
         "tariff",
         help=HELP,
-        commands=[_lint, _price],
+        commands=[_price, jurisdictions],
     )
-    for add in (_add_create, _add_list, _add_show, add_export, add_assign, add_unassign, add_assignments):
+    for add in (_add_create, _add_list, add_show, add_lint, add_export, add_assign, add_unassign, add_assignments):
         add(group, connect)
     add_which(group, connect, place_of)
     add_publish(group, connect, default_actor)
@@ -136,65 +133,8 @@ def _add_list(group: click.Group, connect: Connect) -> None:
             output.rows(await service.list_tariffs(connection), columns=LIST_COLUMNS)
 
 
-def _add_show(group: click.Group, connect: Connect) -> None:
-    @group.command()
-    @click.argument("id_", metavar="ID")
-    @click.option("--version", type=click.IntRange(min=1), help="The newest unless said.")
-    @output_options
-    @click.pass_context
-    @async_command
-    async def show(context: click.Context, id_: str, version: int | None, output: Output) -> None:
-        """Show a tariff and where it is assigned.
-
-        \b
-        Examples:
-          csms tariff show day
-          csms tariff show day --version 1 -o json
-        """
-        async with connect(context) as connection:
-            found = await service.show(connection, id_, version=version)
-            assignments = await service.assignments_of(connection, id_)
-        output.one(
-            {
-                "id": id_,
-                "version": found.number,
-                "currency": found.tariff.currency,
-                "valid_from": found.valid_from,
-                "created_at": found.entered_at,
-                "idle_after_stop": found.idle is not None,
-                "idle_cap_s": None if found.idle is None else found.idle.cap_s,
-                "assignments": [assignment_row(each) for each in assignments],
-                "tariff": to_ocpi(found.tariff),
-            }
-        )
-
-
 def _said(dry_run: bool) -> dict[str, object]:
     return {"dry_run": True} if dry_run else {}
-
-
-@click.command("lint")
-@click.argument("file", type=click.File("rb"))
-@click.option(
-    "--fail-on",
-    type=click.Choice([each.value for each in Severity]),
-    help="Exit 6 if there is anything as bad as this.",
-)
-@output_options
-def _lint(file: BinaryIO, fail_on: str | None, output: Output) -> None:
-    """Say what is odd about a tariff file. Needs no database.
-
-    \b
-    Example:
-      csms tariff lint day.json --fail-on warning
-    """
-    findings = lint(service.parse_document(file.read()))
-    output.rows([asdict(each) for each in findings], columns=LINT_COLUMNS)
-    ranks = list(Severity)
-    if fail_on is not None and any(ranks.index(each.severity) <= ranks.index(Severity(fail_on)) for each in findings):
-        raise CliError(
-            f"{len(findings)} finding(s), at least one {fail_on} or worse", "see the list", ExitCode.FINDINGS
-        )
 
 
 @click.command("price")

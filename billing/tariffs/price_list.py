@@ -6,8 +6,8 @@ holds counts, as the engine picks it; what can never be picked is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from billing.money import exact_text, minor_digits
 from billing.rating.matching import Candidate, Menu, Phase, menu_of
-from billing.tariffs.restriction_words import condition_of, step_of
+from billing.tariffs.restriction_words import condition_of, free_stretches, step_of, volume_of
 from billing.tariffs.tariff import Component, Dimension, PriceLimit, ReservationKind, Restrictions, Tariff, TaxIncluded
 
 
@@ -25,6 +25,8 @@ class Charge(StrEnum):
     ENERGY = "energy"
     TIME = "time"
     """Charging time."""
+    OCCUPANCY = "occupancy"
+    """Connected, charging or not."""
     IDLE = "idle"
     """Connected while the vehicle takes no power."""
     SESSION = "session"
@@ -78,6 +80,17 @@ class Price:
     when: str = ""
     """Empty: whenever no price before it counts."""
     step: str = ""
+    cap: Fraction | None = None
+    """The most that it adds up to in a session."""
+    series: str | None = None
+    """The price series that is added, times `factor`; `fallback` is the whole price while the series has no value."""
+    factor: Fraction = Fraction(0)
+    fallback: Fraction = Fraction(0)
+
+    @property
+    def costs(self) -> bool:
+        """Whether it can be more than nothing."""
+        return bool(self.amount or self.series)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +117,7 @@ _ORDER: Final = tuple(Charge)
 _LABELS: Final = {
     Charge.ENERGY: "{}",
     Charge.TIME: "{} of charging",
+    Charge.OCCUPANCY: "{} connected",
     Charge.IDLE: "idle {}",
     Charge.SESSION: "per session{}",
     Charge.RESERVATION_TIME: "reservation {}",
@@ -113,9 +127,10 @@ _LABELS: Final = {
     Charge.MINIMUM: "at least{}",
     Charge.MAXIMUM: "at most{}",
 }
-_CHARGES: Final = {
+CHARGES: Final = {
     (Phase.SESSION, Dimension.ENERGY): Charge.ENERGY,
     (Phase.SESSION, Dimension.TIME): Charge.TIME,
+    (Phase.SESSION, Dimension.OCCUPANCY): Charge.OCCUPANCY,
     (Phase.SESSION, Dimension.PARKING_TIME): Charge.IDLE,
     (Phase.SESSION, Dimension.FLAT): Charge.SESSION,
     (Phase.RESERVATION, Dimension.TIME): Charge.RESERVATION_TIME,
@@ -124,7 +139,8 @@ _CHARGES: Final = {
     (Phase.RESERVATION_EXPIRED, Dimension.FLAT): Charge.EXPIRED,
 }
 _ANYTIME: Final = (Restrictions(), *(Restrictions(reservation=kind) for kind in ReservationKind))
-_TIMED: Final = frozenset({Dimension.TIME, Dimension.PARKING_TIME})
+TIMED: Final = frozenset({Dimension.TIME, Dimension.OCCUPANCY, Dimension.PARKING_TIME})
+"""What is priced by time."""
 _MINUTE_PLACES: Final = 6
 """A price per minute with more decimals is shown per hour instead."""
 
@@ -142,23 +158,39 @@ def amount_text(amount: Fraction, currency: str) -> str:
     return f"{whole}.{decimals.ljust(digits, '0')} {currency}" if digits or decimals else f"{whole} {currency}"
 
 
-def line_text(line: PriceLine, currency: str, *, tax: bool) -> str:
+def line_text(line: PriceLine, write: Callable[[Fraction], str], *, tax: bool) -> str:
     """The prices of a line: `0.59 EUR 08:00-20:00, else 0.39 EUR`; with what each says of tax where asked."""
-    said = [_price_text(price, currency, tax=tax) for price in line.prices]
+    said = [_price_text(price, write, tax=tax) for price in line.prices]
     if line.charge is Charge.ENERGY and line.ends_free:
         said.append("free")
     return ", else ".join(said)
 
 
-def _price_text(price: Price, currency: str, *, tax: bool) -> str:
-    amount = amount_text(price.amount, currency) if price.amount else "free"
-    words = (amount, price.tax.text if tax and price.amount else "", price.when, price.step if price.amount else "")
+def _price_text(price: Price, write: Callable[[Fraction], str], *, tax: bool) -> str:
+    if not price.costs:
+        return f"free {price.when}".strip()
+    words = (
+        _amount(price, write),
+        price.tax.text if tax else "",
+        price.when,
+        price.step,
+        "" if price.cap is None else f"(at most {write(price.cap)})",
+    )
     return " ".join(word for word in words if word)
+
+
+def _amount(price: Price, write: Callable[[Fraction], str]) -> str:
+    """`0.59 EUR`, or `0.20 EUR + 1.19 x SPOT (0.50 EUR where SPOT has no value)`."""
+    if price.series is None:
+        return write(price.amount)
+    own = f"{write(price.amount)} + " if price.amount else ""
+    fallback = f"({write(price.fallback)} where it has no value)"
+    return f"{own}{exact_text(price.factor)} x {price.series} {fallback}"
 
 
 def common_tax(lines: Sequence[PriceLine]) -> Tax | None:
     """What all amounts that cost anything say of tax, where it is the same."""
-    said = {price.tax for line in lines for price in line.prices if price.amount}
+    said = {price.tax for line in lines for price in line.prices if price.costs}
     return said.pop() if len(said) == 1 else None
 
 
@@ -185,26 +217,47 @@ def _reservation_lines(tariff: Tariff) -> Iterator[PriceLine]:
 
 
 def _costs(line: PriceLine) -> bool:
-    return any(price.amount for price in line.prices)
+    return any(price.costs for price in line.prices)
 
 
 def _line(tariff: Tariff, phase: Phase, dimension: Dimension, candidates: tuple[Candidate, ...]) -> PriceLine:
-    reachable = list(_reachable(candidates))
-    shown = [_shown(each.component, tariff.tax_included) for each in reachable]
-    unit, divisor = _unit(dimension, [amount for amount, _ in shown])
-    prices = (
-        Price(
-            amount=amount / divisor,
-            tax=tax,
-            when=condition_of(each.restrictions),
-            step=step_of(dimension, each.component.step),
-        )
-        for each, (amount, tax) in zip(reachable, shown, strict=True)
+    found = [price for each in reachable(candidates) for price in _prices(each, tariff.tax_included)]
+    unit, divisor = _unit(dimension, [price.amount for price in found])
+    prices = (replace(price, amount=price.amount / divisor) for price in found)
+    return PriceLine(charge=CHARGES[phase, dimension], unit=unit, prices=tuple(prices))
+
+
+def _prices(candidate: Candidate, tax_included: TaxIncluded) -> Iterator[Price]:
+    """What a component asks: what its extensions put before its own price, and that."""
+    part, when = candidate.component, condition_of(candidate.restrictions)
+    extensions = part.extensions
+    if extensions.idle is not None:
+        for free in free_stretches(extensions.idle):
+            yield Price(amount=Fraction(0), tax=Tax(included=True), when=f"{when} {free}".strip())
+    for tier in reversed(extensions.tiers):
+        yield _price(replace(part, price=tier.price), f"{when} {volume_of(tier)}".strip(), tax_included)
+    yield _price(part, when, tax_included)
+
+
+def _price(part: Component, when: str, tax_included: TaxIncluded) -> Price:
+    amount, tax = _shown(part.price, part.vat, tax_included)
+    price = Price(amount=amount, tax=tax, when=when, step=step_of(part.type, part.step))
+    extensions = part.extensions
+    if extensions.idle is not None and extensions.idle.cap is not None:
+        return replace(price, cap=_shown(extensions.idle.cap, part.vat, tax_included)[0])
+    link = extensions.series
+    if link is None:
+        return price
+    return replace(
+        price,
+        series=link.name,
+        factor=_shown(link.factor, part.vat, tax_included)[0],
+        fallback=_shown(part.price + link.factor * link.fallback, part.vat, tax_included)[0],
     )
-    return PriceLine(charge=_CHARGES[phase, dimension], unit=unit, prices=tuple(prices))
 
 
-def _reachable(candidates: tuple[Candidate, ...]) -> Iterator[Candidate]:
+def reachable(candidates: tuple[Candidate, ...]) -> Iterator[Candidate]:
+    """Those that the engine can pick: behind one without conditions nothing is ever looked at."""
     for each in candidates:
         yield each
         if each.restrictions in _ANYTIME:
@@ -213,7 +266,7 @@ def _reachable(candidates: tuple[Candidate, ...]) -> Iterator[Candidate]:
 
 def _unit(dimension: Dimension, amounts: Sequence[Fraction]) -> tuple[PriceUnit, int]:
     """Per minute where every price of the line has an exact one; one line has one unit."""
-    if dimension in _TIMED:
+    if dimension in TIMED:
         short = all(_is_short(amount / 60) for amount in amounts)
         return (PriceUnit.MINUTE, 60) if short else (PriceUnit.HOUR, 1)
     return (PriceUnit.KWH if dimension is Dimension.ENERGY else PriceUnit.ONCE), 1
@@ -223,16 +276,22 @@ def _is_short(amount: Fraction) -> bool:
     return (amount * 10**_MINUTE_PLACES).denominator == 1
 
 
-def _shown(part: Component, tax_included: TaxIncluded) -> tuple[Fraction, Tax]:
+def _shown(price: Decimal, vat: Decimal | None, tax_included: TaxIncluded) -> tuple[Fraction, Tax]:
     """The amount that a driver is told, with tax where its rate is known and the sum has an end as a decimal."""
-    amount = Fraction(part.price)
+    amount = Fraction(price)
     match tax_included:
         case TaxIncluded.NOT_APPLICABLE:
             return amount, Tax(included=False, due=False)
         case TaxIncluded.YES:
-            return amount, Tax(included=True, rate=part.vat)
+            return amount, Tax(included=True, rate=vat)
         case TaxIncluded.NO:
-            return _with_tax(amount, part.vat)
+            return _with_tax(amount, vat)
+
+
+def gross(price: Decimal, vat: Decimal | None, tax_included: TaxIncluded) -> Fraction:
+    """What a unit costs with tax; without where the tariff names no rate."""
+    on_top = tax_included is TaxIncluded.NO
+    return Fraction(price) * (1 + Fraction((vat or 0) if on_top else 0) / 100)
 
 
 def _with_tax(amount: Fraction, rate: Decimal | None) -> tuple[Fraction, Tax]:
@@ -274,9 +333,11 @@ def json_lines(lines: Sequence[PriceLine], currency: str) -> list[dict[str, Any]
             "prices": [
                 {
                     "amount": exact_text(price.amount),
+                    "cap": None if price.cap is None else exact_text(price.cap),
+                    "series": None if price.series is None else _series_json(price),
                     "when": price.when or None,
                     "step": price.step or None,
-                    "tax_included": price.tax.is_known if price.amount else True,
+                    "tax_included": price.tax.is_known if price.costs else True,
                     "vat": price.tax.rate,
                     "tax": price.tax.text,
                 }
@@ -285,3 +346,7 @@ def json_lines(lines: Sequence[PriceLine], currency: str) -> list[dict[str, Any]
         }
         for line in lines
     ]
+
+
+def _series_json(price: Price) -> dict[str, Any]:
+    return {"name": price.series, "factor": exact_text(price.factor), "fallback": exact_text(price.fallback)}

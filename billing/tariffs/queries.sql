@@ -92,8 +92,8 @@ SELECT *
 SELECT c.id, s.id AS site, s.currency FROM charge_point c JOIN site s ON s.id = c.site WHERE lower(c.id) = lower(:id);
 
 -- name: find_site
--- A site and its currency.
-SELECT id, currency FROM site WHERE id = :id;
+-- A site, its currency and its country.
+SELECT id, currency, country FROM site WHERE id = :id;
 
 -- name: find_location_group
 -- The currencies of the sites that are in a group now.

@@ -7,6 +7,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Final
 
+from billing.tariffs.extensions import IdleFee, Tier
 from billing.tariffs.tariff import Dimension, Restrictions
 
 _DAY_NAMES: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -32,6 +33,19 @@ def step_of(dimension: Dimension, step: int) -> str:
             return "(started minutes)"
         case _:
             return f"(in steps of {duration_text(step)})" if step > 1 else ""
+
+
+def free_stretches(idle: IdleFee) -> Iterator[str]:
+    """When an idle fee asks nothing: its quiet hours and its grace."""
+    if idle.quiet_from is not None:
+        yield " ".join(_clock(idle.quiet_from, idle.quiet_to))
+    if idle.grace_s:
+        yield f"first {duration_text(idle.grace_s)} idle"
+
+
+def volume_of(tier: Tier) -> str:
+    """From which energy of the customer's calendar month on a tier's price counts."""
+    return f"after {_plain(tier.from_kwh)} kWh a month"
 
 
 def duration_text(seconds: int) -> str:

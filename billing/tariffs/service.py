@@ -315,8 +315,19 @@ async def require_site(connection: Connection, site: str) -> None:
     Raises:
         NotFound: no such site.
     """
-    if await SQL.find_site.fetchrow(connection, id=site) is None:
+    await country_of(connection, site)
+
+
+async def country_of(connection: Connection, site: str) -> str:
+    """The country of a site (ISO 3166-1, two letters), whose law holds there.
+
+    Raises:
+        NotFound: no such site.
+    """
+    found = await SQL.find_site.fetchrow(connection, id=site)
+    if found is None:
         raise NotFound(f"no site {site}", "list them with csms site list")
+    return str(found["country"])
 
 
 async def list_tariffs(connection: Connection) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ def is_whole(tariff: Tariff, *, length_max: int = TEXT_MAX) -> bool:
 
 def _full(lines: Sequence[PriceLine], currency: str) -> list[str]:
     apart = common_tax(lines) is None
-    return [*(f"{each.label}: {line_text(each, currency, tax=apart)}" for each in lines), *_closing(lines)]
+    said = (line_text(each, lambda amount: amount_text(amount, currency), tax=apart) for each in lines)
+    return [*(f"{each.label}: {text}" for each, text in zip(lines, said, strict=True)), *_closing(lines)]
 
 
 def _closing(lines: Sequence[PriceLine]) -> list[str]:
@@ -42,6 +43,9 @@ def _closing(lines: Sequence[PriceLine]) -> list[str]:
 
 
 def _range(line: PriceLine, currency: str) -> str:
+    followed = next((price.series for price in line.prices if price.series), None)
+    if followed is not None:
+        return f"{line.label}: as price series {followed} says"
     amounts = sorted({price.amount for price in line.prices})
     if line.ends_free:
         amounts = sorted({*amounts, amounts[0] * 0})

@@ -148,6 +148,7 @@ CHARGES = {
     Dimension.ENERGY: Charge.ENERGY,
     Dimension.TIME: Charge.TIME,
     Dimension.PARKING_TIME: Charge.IDLE,
+    Dimension.OCCUPANCY: Charge.OCCUPANCY,
     Dimension.FLAT: Charge.SESSION,
 }
 

@@ -46,8 +46,8 @@ COMMANDS = {
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "groups", "join", "leave", "limit", "list", "profile", "show"},
     "tariff": {
-        "assign", "assignments", "create", "export", "lint", "list", "price", "publish", "recalculate", "show", "simulate",
-        "trail", "unassign", "which",
+        "assign", "assignments", "create", "export", "jurisdictions", "lint", "list", "price", "publish", "recalculate", "show",
+        "simulate", "trail", "unassign", "which",
     },
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "list", "unblock"},
