@@ -115,12 +115,22 @@ def currency_is(tariff: Tariff, parameters: Parameters) -> Iterator[Remark]:
 
 
 def bounded_per_kwh(tariff: Tariff, parameters: Parameters) -> Iterator[Remark]:
-    """None of these charges makes the price per kWh grow without a bound in small or long sessions."""
+    """None of these charges makes the price per kWh grow without a bound in small or long sessions; see `no_series` too."""
     lifted = set(lifts(tariff))
     for line in price_list(tariff):
-        if line.charge in lifted and line.charge.value in parameters["charges"]:
+        follows = any(price.series for price in line.prices)
+        if line.charge in lifted and line.charge.value in parameters["charges"] and not follows:
             small = "small" if line.charge in _ONCE else "small or long"
             yield Remark(_path_of(line), f"the price {line.label} leaves {small} sessions without a maximum per kWh")
+
+
+def no_series(tariff: Tariff, _parameters: Parameters) -> Iterator[Remark]:
+    """No price follows a series, whose values nobody bounds."""
+    for path, _, part in _components(tariff):
+        if part.extensions.series is not None:
+            yield Remark(
+                f"{path}.x_series", f"the price follows series {part.extensions.series.name} and has no maximum"
+            )
 
 
 def same_price_in_session(tariff: Tariff, parameters: Parameters) -> Iterator[Remark]:
@@ -153,7 +163,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     check.__name__: check
     for check in (
         energy_is_priced, not_priced, time_from_start, no_minimum, reservation_is_free, time_per_minute,
-        known_before_start, fits_display, tax_is_known, type_is, currency_is, bounded_per_kwh, same_price_in_session,
+        known_before_start, fits_display, tax_is_known, type_is, currency_is, bounded_per_kwh, no_series, same_price_in_session,
         fees_are_explained, no_steps,
     )
 }  # fmt: skip

@@ -16,11 +16,13 @@ from billing.jurisdictions.display import display_price
 from billing.jurisdictions.profile import profiles
 from billing.rating.engine import rate
 from billing.rating.policy import PRICE_POLICY
+from billing.rating.terms import Terms
 from billing.rating.usage import Usage
 from billing.tariffs.price_list import Charge
 from billing.tariffs.tariff import Component, Dimension, Element, Tariff
 from tests.billing.jurisdictions.samples import part, plain, tariff
 from tests.billing.rating.test_rating_invariants import FEW
+from tests.billing.rating.test_tariff_extensions import extended, terms
 from tests.billing.rating.worlds import tariffs, usages
 
 WH_PER_KWH = 1000
@@ -55,6 +57,18 @@ def test_no_session_of_its_size_or_larger_costs_more_per_kwh(priced: Tariff, usa
 
     assert isinstance(bound, Bound)
     assert paid_per_kwh(usage, priced) <= bound.per_kwh
+
+
+@FEW
+@given(priced=extended(), usage=usages().map(whole_wh), beside=terms())
+def test_tiers_series_and_idle_fees_keep_the_maximum_too(priced: Tariff, usage: Usage, beside: Terms) -> None:
+    energy = energy_kwh(usage)
+    assume(energy)
+    hours = Decimal(-(-(usage.periods[-1].end - usage.periods[0].start) // timedelta(minutes=6))) / 10
+    bound = highest_per_kwh(priced, Sizes(energy_kwh_min=_exact(energy), duration_h_max=hours))
+    paid = rate(usage, priced, PRICE_POLICY, final=True, terms=beside).incl_tax / energy
+
+    assert paid <= bound.per_kwh if isinstance(bound, Bound) else bound.because == (Charge.ENERGY,)
 
 
 def _exact(kwh: Fraction) -> Decimal:
@@ -100,6 +114,8 @@ def test_the_maximum_that_is_displayed_is_one(priced: Tariff, usage: Usage) -> N
         ((Charge.IDLE,), plain(part("PARKING_TIME", "3.00"), max_price={"before_taxes": 50})),
         ((Charge.MINIMUM,), plain(min_price={"before_taxes": 1})),
         ((Charge.ENERGY,), tariff(([part(step_size=500)], {}))),
+        ((Charge.ENERGY,), tariff(([part(x_series={"name": "SPOT", "factor": 1, "fallback": 1})], {}))),
+        ((Charge.OCCUPANCY,), plain(part("X_OCCUPANCY", "3.00"))),
     ],
 )
 def test_without_sizes_each_fee_leaves_the_price_per_kwh_open(lifted: tuple[Charge, ...], priced: Tariff) -> None:
@@ -112,6 +128,20 @@ def test_worked_by_hand() -> None:
     sizes = Sizes(energy_kwh_min=Decimal(10), duration_h_max=Decimal(2))
 
     assert highest_per_kwh(fees, sizes) == Bound(Fraction("1.135"), sizes)
+
+
+def test_occupancy_comes_on_top_of_charging_time() -> None:
+    """10 kWh in 2 h: 5.00 + 2 h at 1.50 and at 6.00, and 59 s of a started minute at 0.10, = 20.0983; 2.00983 per kWh."""
+    both = plain(part("TIME", "1.50"), part("X_OCCUPANCY", "6.00", step_size=60))
+    sizes = Sizes(energy_kwh_min=Decimal(10), duration_h_max=Decimal(2))
+
+    assert highest_per_kwh(both, sizes) == Bound(Fraction(200983333, 10**8) + Fraction(1, 3 * 10**8), sizes)
+
+
+def test_the_dearest_tier_counts() -> None:
+    rising = tariff(([part(x_tiers=[{"from_kwh": 100, "price": "0.70"}])], {}))
+
+    assert highest_per_kwh(rising) == Bound(Fraction("0.7"), Sizes())
 
 
 def test_a_step_adds_less_than_itself() -> None:

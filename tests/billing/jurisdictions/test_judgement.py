@@ -20,6 +20,9 @@ BY_CONTRACT = Circumstances(power_kw=Decimal(60), ad_hoc=False)
 DAY = {"start_time": "08:00", "end_time": "20:00"}
 ALT_TEXT = [{"language": "en", "text": "1.00 for plugging in"}]
 DOLLARS: dict[str, Any] = {"currency": "USD", "tax_included": "NO"}
+SPOT: dict[str, Any] = {"x_series": {"name": "SPOT", "factor": "1.1", "fallback": "0.30"}}
+TIERS: dict[str, Any] = {"x_tiers": [{"from_kwh": 100, "price": "0.40"}]}
+GRACE: dict[str, Any] = {"x_idle": {"grace_s": 600, "cap": "12", "quiet_from": "22:00", "quiet_to": "06:00"}}
 MANY_BANDS = tariff(
     *(
         ([part(price=f"0.{hour + 10}")], {"start_time": f"{hour:02}:00", "end_time": f"{hour + 1:02}:00"})
@@ -47,6 +50,13 @@ BROKEN: list[tuple[str, Severity, Tariff]] = [
     ("pcpr_total_price", Severity.ERROR, plain(currency="GBP", min_price={"before_taxes": 1})),
     ("pcpr_overstay", Severity.WARNING, plain(part("PARKING_TIME", "6.00"), currency="GBP")),
     ("pcpr_steps", Severity.WARNING, tariff(([part(step_size=500)], {}), currency="GBP")),
+    ("pcpr_series", Severity.ERROR, tariff(([part(**SPOT)], {}), currency="GBP")),
+    ("pcpr_total_price", Severity.ERROR, plain(part("X_OCCUPANCY", "3.00"), currency="GBP")),
+    ("afir_time_from_start", Severity.WARNING, plain(part("X_OCCUPANCY", "6.00"))),
+    ("afir_known_before", Severity.WARNING, tariff(([part(**SPOT)], {}))),
+    ("nevi_price_fixed", Severity.ERROR, tariff(([part(**TIERS)], {}), **DOLLARS)),
+    ("eichrecht_time", Severity.ERROR, plain(part("X_OCCUPANCY", "6.00"))),
+    ("eichrecht_price_changes", Severity.ERROR, tariff(([part(**SPOT)], {}))),
     (
         "pcpr_reservation",
         Severity.WARNING,
@@ -102,6 +112,8 @@ def test_every_rule_has_a_tariff_that_breaks_it_here() -> None:
         ("eu-afir", tariff(([part("TIME", "6.00")], {"min_duration": 14400}), ([part()], {}))),
         ("eu-afir", tariff(([part(price="0.40")], DAY), ([part()], {}), max_price={"before_taxes": 50})),
         ("eu-afir", tariff(([part("FLAT", "0")], {}))),
+        ("eu-afir", plain(part("PARKING_TIME", "6.00", **GRACE))),
+        ("uk-pcpr", tariff(([part(**TIERS)], {}), currency="GBP")),
         ("uk-pcpr", plain(currency="GBP", max_price={"before_taxes": 50})),
         ("uk-pcpr", tariff(([part(price="0.40")], DAY), ([part()], {}), currency="GBP")),
         ("us-nevi", plain(part("FLAT", "1.00"), part("PARKING_TIME", "6.00"), tariff_alt_text=ALT_TEXT, **DOLLARS)),

@@ -85,6 +85,39 @@ DAY = {"start_time": "08:00", "end_time": "20:00"}
                 ([part()], {}),
             ),
         ),
+        (
+            "per kWh: 0.595 EUR; per minute connected: 0.119 EUR (started minutes); incl. 19 % VAT",
+            tariff(([part(), part("X_OCCUPANCY", "6.00", step_size=60)], {})),
+        ),
+        (
+            (
+                "per kWh: 0.595 EUR; idle per minute: free 22:00-06:00, else free first 10 min idle, else 0.119 EUR "
+                "(at most 14.28 EUR); incl. 19 % VAT"
+            ),
+            tariff(
+                (
+                    [
+                        part(),
+                        part(
+                            "PARKING_TIME",
+                            "6.00",
+                            x_idle={"grace_s": 600, "cap": 12, "quiet_from": "22:00", "quiet_to": "06:00"},
+                        ),
+                    ],
+                    {},
+                )
+            ),
+        ),
+        (
+            "per kWh: 0.357 EUR after 300 kWh a month, else 0.476 EUR after 100 kWh a month, else 0.595 EUR; incl. 19 % VAT",
+            tariff(
+                ([part(x_tiers=[{"from_kwh": 100, "price": "0.40"}, {"from_kwh": 300, "price": "0.30"}])], {}),
+            ),
+        ),
+        (
+            "per kWh: 0.119 EUR + 1.19 x SPOT (0.476 EUR where it has no value); incl. 19 % VAT",
+            tariff(([part(price="0.10", x_series={"name": "SPOT", "factor": 1, "fallback": "0.30"})], {})),
+        ),
     ],
 )
 def test_the_text_says_every_price_in_order(shown: str, priced: Tariff) -> None:
