@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
+    from billing.bills.dossier import Dossier, dossier_of
     from billing.bills.history import (
         SessionRating,
         newest_bills,
@@ -81,6 +82,7 @@ __all__ = [
     "Customer",
     "Days",
     "Dimension",
+    "Dossier",
     "ExitCode",
     "Format",
     "Grace",
@@ -127,6 +129,7 @@ __all__ = [
     "count_open",
     "count_unbilled",
     "create_tariff",
+    "dossier_of",
     "explain_session",
     "json_text",
     "newest_bills",
@@ -175,6 +178,8 @@ _HOMES = {
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",
     "Days": "billing.bills.batch:Days",
+    "Dossier": "billing.bills.dossier:Dossier",
+    "dossier_of": "billing.bills.dossier:dossier_of",
     "Dimension": "billing.tariffs.tariff:Dimension",
     "Receipt": "billing.rating.receipt:Receipt",
     "receipt_of": "billing.bills.history:receipt_of",

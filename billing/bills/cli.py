@@ -9,6 +9,7 @@ from typing import TypeAlias
 import click
 
 from billing.bills import history
+from billing.bills.dossier import explained, head_of
 from billing.bills.history import Explanation
 from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import SESSION_ID, Connect
@@ -118,26 +119,6 @@ def print_explanation(explanation: Explanation, output: Output) -> None:
     """One object with its lines; for people the lines, then the bill."""
     if output.format is Format.TABLE and not output.fields:
         output.rows(history.lines_to_dicts(explanation.lines), columns=LINE_COLUMNS)
-        output.one(_head(explanation))
+        output.one(head_of(explanation))
         return
     output.one(explained(explanation))
-
-
-def explained(explanation: Explanation) -> dict[str, object]:
-    """The bill and its lines, as they are printed in JSON."""
-    return _head(explanation) | {"lines": history.lines_to_dicts(explanation.lines)}
-
-
-def _head(explanation: Explanation) -> dict[str, object]:
-    bill, rating = explanation.bill, explanation.rating
-    return bill.to_dict() | {
-        "total_excl_tax_exact": bill.total_excl_exact,
-        "total_incl_tax_exact": bill.total_incl_exact,
-        "components": {part.name.value: part.excl_tax.text for part in rating.components},
-        "notes": [note.value for note in rating.notes],
-        "policy_version": bill.policy_version,
-        "engine_version": bill.engine_version,
-        "inputs_hash": bill.inputs_hash,
-        "recomputed": True,
-        "created_at": bill.created_at,
-    }

@@ -35,7 +35,7 @@ COMMANDS = {
     "review": "csms.sessions.cli:review",
     "security": "csms.security.cli:security",
     "serve": "csms.cli.serve:serve",
-    "session": "csms.sessions.cli:session",
+    "session": "csms.evidence.cli:session",
     "sim": "csms.cli.sim:sim",
     "site": "csms.evidence.profile_cli:site",
     "tariff": "csms.cli.tariffs:tariff",

@@ -64,3 +64,17 @@ SELECT s.id
   FROM session s JOIN charge_point c ON c.id = s.charge_point
  WHERE (s.charge_point = :charge_point::text OR c.site = :site::text) AND s.dropped IS NULL
    AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final');
+
+-- name: frames_between
+-- What is kept of a charge point's traffic about transactions, and of all answers of ours, oldest first.
+SELECT direction, body, socket, received_at
+  FROM (SELECT direction, action, body, socket, received_at FROM frame
+         WHERE charge_point = :charge_point::text
+           AND received_at BETWEEN :since::timestamptz AND :until::timestamptz
+         UNION
+        SELECT direction, action, body, socket, received_at FROM kept_frame
+         WHERE charge_point = :charge_point::text
+           AND received_at BETWEEN :since::timestamptz AND :until::timestamptz) AS f
+ WHERE action = ANY (:actions::text[]) OR (direction = 'out' AND body LIKE '[3%')
+ ORDER BY received_at, direction, body
+ LIMIT :most::integer;

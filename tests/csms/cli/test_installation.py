@@ -42,7 +42,7 @@ COMMANDS = {
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
     "serve": None,
-    "session": {"explain", "facts", "list", "orphans", "rerate", "show", "watch"},
+    "session": {"evidence", "explain", "facts", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "groups", "join", "leave", "limit", "list", "profile", "show"},
     "tariff": {
