@@ -119,8 +119,8 @@ def public_hex(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def signed_text(payload: str, key: ec.EllipticCurvePrivateKey, curve: str) -> str:
-    """OCMF|payload|signature."""
-    signature = key.sign(payload.encode(), ec.ECDSA(hashes.SHA256()))
+    """OCMF|payload|signature, the same one for the same payload (RFC 6979)."""
+    signature = key.sign(payload.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
     return f'OCMF|{payload}|{{"SA":"ECDSA-{curve}-SHA256","SD":"{signature.hex()}"}}'
 
 

@@ -140,9 +140,9 @@ class Installation:
         said = await self.csms("token", "issue", TOKEN)
         assert said.code == 0, said.err
 
-    async def charge_point(self, identity: str, *options: object) -> str:
-        """A new one at the harbour; its password."""
-        made = await self.data("cp", "create", identity, "--site", "harbour", *options)
+    async def charge_point(self, identity: str, *options: object, site: str = "harbour") -> str:
+        """A new one, at the harbour unless said; its password."""
+        made = await self.data("cp", "create", identity, "--site", site, *options)
         return str(made["password"])
 
     @contextlib.asynccontextmanager
@@ -154,10 +154,10 @@ class Installation:
 
     @contextlib.asynccontextmanager
     async def simulated(
-        self, identity: str, protocol: str, *, at: datetime | None = None, **build: Any
+        self, identity: str, protocol: str, *, at: datetime | None = None, site: str = "harbour", **build: Any
     ) -> AsyncIterator[SimulatedChargePoint]:
         """A simulated charge point that has booted; its clock starts at `at`, else now, and stands still."""
-        password = await self.charge_point(identity, "--protocol", protocol)
+        password = await self.charge_point(identity, "--protocol", protocol, site=site)
         credentials = Credentials(url=self.url, identity=identity, password=password)
         made = Build(**{"protocol": protocol, "evses": 2, "reconnect": QUICK, "boot_wait_max_s": 20.0, **build})
         async with SimulatedChargePoint(credentials, ModelClock(at or datetime.now(UTC)), made) as station:
