@@ -61,6 +61,8 @@ async def dossier_of(connection: Connection, session: int) -> Dossier:
         chosen = (rating.tariff, rating.tariff_version)
     version = (await TariffCache().get(connection, [chosen]))[chosen]
     return Dossier(
-        tariff_id=chosen[0], tariff_version=chosen[1], tariff=canonical_body(version.tariff),
+        tariff_id=chosen[0],
+        tariff_version=chosen[1],
+        tariff=canonical_body(version.tariff),
         explanation=None if explanation is None else explained(explanation),
     )
