@@ -112,7 +112,7 @@ def _period(path: str, period: Period) -> Iterator[Problem]:
         if value is not None and not _usable(value):
             yield Problem(
                 path=f"{path}.{name}",
-                message=f"{name} is not finite, too large or has more than {-_EXPONENT_MIN} decimals",
+                message=f"{name} is no Decimal, not finite, too large or has more than {-_EXPONENT_MIN} decimals",
                 next_step="hold the session and correct the reading",
             )
             return
@@ -123,6 +123,8 @@ def _period(path: str, period: Period) -> Iterator[Problem]:
 
 
 def _usable(value: Decimal) -> bool:
+    if not isinstance(value, Decimal):
+        return False
     text = str(value)
     if len(text) <= _PLAIN_LENGTH and value.is_finite() and "E" not in text:
         return True

@@ -80,6 +80,13 @@ class ReservationKind(StrEnum):
     RESERVATION_EXPIRES = "RESERVATION_EXPIRES"
 
 
+def _require_decimal(*amounts: Decimal | None) -> None:
+    """A binary float in an amount is a bug of the caller: it would be billed to its last wrong digit."""
+    for amount in amounts:
+        if amount is not None and not isinstance(amount, Decimal):
+            raise TypeError(f"an amount is a Decimal, not {type(amount).__name__}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """One price: per kWh, per hour or once. `vat` is a percentage; None: the tariff names none."""
@@ -89,6 +96,9 @@ class Component:
     vat: Decimal | None = None
     step_size: int = 1
     extensions: Extensions = NO_EXTENSIONS
+
+    def __post_init__(self) -> None:
+        _require_decimal(self.price, self.vat)
 
     @property
     def step(self) -> int:
@@ -135,6 +145,9 @@ class PriceLimit:
 
     before_taxes: Decimal
     after_taxes: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _require_decimal(self.before_taxes, self.after_taxes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

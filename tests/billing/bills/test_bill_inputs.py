@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from billing.bills.bill import BillInputs, canonical_json, whole_wh
 from billing.rating.engine import rate
@@ -19,6 +19,7 @@ from billing.tariffs.ocpi_json import dump_json, load_json
 from billing.tariffs.store import canonical_body, sha256_of
 from billing.tariffs.tariff import Tariff, parse_tariff
 from tests.billing.rating.worlds import bodies, tariffs, usages
+from tests.examples import tried
 
 
 def stored(value: Any) -> Any:
@@ -35,7 +36,7 @@ def inputs_of(usage: Usage, *, final: bool) -> BillInputs:
     return BillInputs(usage=usage, energy_wh=energy_wh, final=final, facts=b"\x01\xff")
 
 
-@settings(max_examples=300, deadline=None)
+@tried(300)
 @given(usages(), tariffs())
 def test_a_bill_follows_from_its_stored_inputs_to_the_byte(usage: Usage, tariff: Tariff) -> None:
     for final in (False, True):
@@ -52,7 +53,7 @@ def test_a_bill_follows_from_its_stored_inputs_to_the_byte(usage: Usage, tariff:
         assert canonical_json(rating_to_json(again)) == canonical_json(detail)
 
 
-@settings(max_examples=300, deadline=None)
+@tried(300)
 @given(usages(), tariffs())
 def test_lines_tax_and_totals_of_a_stored_bill_agree_to_the_cent(usage: Usage, tariff: Tariff) -> None:
     rating = rating_from_json(stored(rating_to_json(rate(usage, tariff, DEFAULT_POLICY, final=True))))

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.rating.concessions import in_order
@@ -24,8 +24,9 @@ from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.tariff import Tariff, TaxIncluded, parse_tariff
 from tests.billing.rating.test_rating_invariants import check_sums
 from tests.billing.rating.worlds import tariffs, until, usages
+from tests.examples import tried
 
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = tried(150)
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 ENERGY = {"type": "ENERGY", "price": "0.50", "vat": "20", "step_size": 1}
 FEE = {"type": "FLAT", "price": "2.00", "vat": "10", "step_size": 1}

@@ -29,8 +29,9 @@ from billing.tariffs.tariff import (
     TaxIncluded,
 )
 from tests.billing.rating.worlds import cuts, tariffs, until, usages
+from tests.examples import tried
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = tried(60)
 MANY = settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WINDOWS = [(time(0), time(2, 30)), (time(2, 30), time(8)), (time(8), time(20)), (time(20), time(0))]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.rating.engine import rate
@@ -17,8 +17,9 @@ from billing.rating.terms import NO_TERMS
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.tariff import Tariff
 from tests.billing.rating.worlds import part_of, tariffs, until, usages
+from tests.examples import tried
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = tried(60)
 
 
 @st.composite

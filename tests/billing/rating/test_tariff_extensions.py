@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.rating.engine import rate
@@ -21,8 +21,9 @@ from billing.rating.terms import NO_TERMS, Terms
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.tariff import Dimension, Tariff, TariffInvalid, parse_tariff, to_ocpi
 from tests.billing.rating.worlds import STARTS, amounts, bodies, cuts, until, usages
+from tests.examples import tried
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = tried(60)
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 

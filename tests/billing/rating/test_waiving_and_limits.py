@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +16,7 @@ from billing.rating.policy import DEFAULT_POLICY, PRICE_POLICY, PolicyInvalid, R
 from billing.rating.rating import ComponentName, Note
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.rating.usage_check import UsageInvalid
-from billing.tariffs.tariff import parse_tariff
+from billing.tariffs.tariff import Component, Dimension, PriceLimit, parse_tariff
 
 START = datetime(2026, 3, 1, 19, 30, tzinfo=UTC)
 
@@ -296,3 +297,26 @@ def test_a_policy_that_this_engine_cannot_follow_is_refused() -> None:
         "$.tips",
         "$.waive_occupancy",
     }
+
+
+@pytest.mark.parametrize("field", ["energy_wh", "power_w", "current_a"])
+def test_a_reading_that_is_a_binary_float_is_refused(field: str) -> None:
+    [period] = stay("1000").periods
+    spoilt = Usage(time_zone="UTC", periods=(replace(period, **{field: 0.1}),))
+
+    with pytest.raises(UsageInvalid, match="no Decimal"):
+        rate(spoilt, parse_tariff(tariff()), PRICE_POLICY, final=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda given: Component(type=Dimension.ENERGY, price=given),
+        lambda given: Component(type=Dimension.ENERGY, price=Decimal(1), vat=given),
+        lambda given: PriceLimit(before_taxes=given),
+    ],
+    ids=["price", "vat", "limit"],
+)
+def test_a_price_that_is_a_binary_float_is_refused(wrong: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match="not float"):
+        wrong(0.1)

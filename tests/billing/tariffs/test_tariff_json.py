@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.tariffs.lint import lint
@@ -16,6 +16,7 @@ from billing.tariffs.ocpi_json import dump_json, load_json
 from billing.tariffs.price import PriceRefused, price_command
 from billing.tariffs.tariff import OcpiVersion, TariffInvalid, TaxIncluded, parse_tariff, to_ocpi
 from tests.billing.rating.worlds import bodies
+from tests.examples import tried
 
 EVENING: dict[str, Any] = {
     "country_code": "DE",
@@ -74,7 +75,7 @@ def test_a_tariff_says_the_same_after_a_round_trip_as_text() -> None:
     assert set(to_ocpi(tariff)) == set(EVENING)
 
 
-@settings(max_examples=60, deadline=None)
+@tried(60)
 @given(bodies())
 def test_every_tariff_survives_a_round_trip(body: dict[str, Any]) -> None:
     tariff = parse_tariff(body)
@@ -235,7 +236,7 @@ def damaged(draw: st.DrawFn) -> Any:
     return body
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@tried(150)
 @given(damaged())
 def test_a_damaged_tariff_gives_problems_or_a_price_never_an_exception_or_a_negative_total(body: Any) -> None:
     session = {

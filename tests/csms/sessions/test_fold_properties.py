@@ -32,8 +32,9 @@ from csms.sessions.facts import OnlineSpan, StoredEvent, StoredReading, Surround
 from csms.sessions.periods import as_of, energy_wh_of, usage
 from csms.sessions.review import FLAGS, HOLDS
 from csms.sessions.session import Session
+from tests.examples import tried
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = tried(100)
 THOROUGH = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # --- one long session, shuffled and repeated -------------------------------------------------------------------------
