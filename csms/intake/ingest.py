@@ -30,6 +30,7 @@ from csms.intake.identity import (
 from csms.intake.notices import store_notices, store_quarantine
 from csms.intake.statements import SQL
 from csms.protocol.vocabulary import (
+    DEPARTED,
     Acknowledged,
     ChargingAnswer,
     ChargingEvent,
@@ -362,7 +363,7 @@ async def _insert_events(connection: Any, batch: _Batch) -> None:
     for plan in plans:
         if plan.session is not None:
             batch.due.add(plan.session)
-            if plan.event.kind is not EventKind.UPDATED:
+            if plan.event.kind is not EventKind.UPDATED or plan.event.trigger == DEPARTED:
                 batch.urgent.add(plan.session)
             if plan.event.kind is EventKind.ENDED and plan.event.evse is not None:
                 batch.evses_touched.add((plan.arrival.charge_point, plan.event.evse))

@@ -43,6 +43,11 @@ def stop_key(
     return _key("stop", [*said, *(key.hex() for key in readings)])
 
 
+def unplugged_key(*, transaction: str, at: str) -> bytes:
+    """A 1.6 vehicle that left after its stop: transaction and timestamp."""
+    return _key("unplugged", [transaction, at])
+
+
 def event_key(fields: Iterable[object], readings: Iterable[bytes]) -> bytes:
     """A 2.x transaction event: all that it says, but whether it was sent late (RULES.md 3)."""
     return _key("event", [*(_text(field) for field in fields), *(key.hex() for key in readings)])

@@ -96,6 +96,10 @@ class EventKind(StrEnum):
     ENDED = "ended"
 
 
+DEPARTED = "EVDeparted"
+"""The trigger of an event by which the vehicle has left (OCPP 2.0.1 TriggerReasonEnumType)."""
+
+
 class ChargingState(StrEnum):
     """What the vehicle and station are doing, in the words of OCPP 2.0.1 ChargingStateEnumType."""
 

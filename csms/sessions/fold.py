@@ -330,7 +330,7 @@ def _session(
 ) -> Session:
     priced, started_at, stop = _priced(facts), facts.started_at, facts.stop
     states = timeline.states(facts.events, around, started_at=started_at, ended_at=end.at)
-    over = None if end.at is None else timeline.stay(stop, around, started_at=started_at, ended_at=end.at)
+    over = None if end.at is None else timeline.stay(facts.events, stop, around, started_at=started_at, ended_at=end.at)
     stay = over or timeline.Stay()
     instants = [*(each.event.at for each in facts.events), *(change.at for change in states)]
     return Session(

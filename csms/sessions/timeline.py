@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from csms.protocol.vocabulary import ChargingState, EventKind
+from csms.protocol.vocabulary import DEPARTED, ChargingState, EventKind
 from csms.sessions.clock import is_plausible
 from csms.sessions.facts import OnlineSpan, StoredEvent, StoredStatus, Surroundings
 from csms.sessions.session import Activity, StateChange
@@ -28,7 +28,9 @@ _BY_STATE = {
     ChargingState.IDLE: Activity.IDLE,
 }
 _UNPLUGGED_REASON = "EVDisconnected"
-_UNPLUGGED_TRIGGERS = frozenset({"EVDeparted", "EVCommunicationLost"})
+_UNPLUGGED_TRIGGERS = frozenset({DEPARTED, "EVCommunicationLost"})
+_LEFT = "left"
+"""Beside statuses: the charge point said that the vehicle has gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,27 +115,48 @@ def ordered(statuses: Sequence[StoredStatus]) -> list[tuple[datetime, datetime, 
     return sorted({(instant(each), each.received_at, each.status) for each in statuses})
 
 
-def stay(stop: StoredEvent | None, around: Surroundings, *, started_at: datetime, ended_at: datetime) -> Stay:
+def stay(
+    events: Sequence[StoredEvent],
+    stop: StoredEvent | None,
+    around: Surroundings,
+    *,
+    started_at: datetime,
+    ended_at: datetime,
+) -> Stay:
     """What is known of the time after `ended_at`; nothing of it reaches into the next session.
 
-    Some charge points say Available before they stop the transaction: then the vehicle left at the end.
+    Some charge points say Available before they stop the transaction: then the vehicle left at the end. Some 1.6 ones
+    say of the transaction itself that its vehicle has left.
     """
     until = None if around.following is None else around.following.started_at
     row = [(at, status) for at, _, status in ordered(around.statuses) if until is None or at < until]
-    if stop is not None and _unplugged_by(stop):
+    left_at = _left_at(events)
+    if (stop is not None and _unplugged_by(stop)) or (left_at is not None and left_at <= ended_at):
         return Stay(released_at=ended_at)
     before = [status for at, status in row if at <= ended_at]
     within = [status for at, status in row if started_at < at <= ended_at]
     after = [(at, status) for at, status in row if at > ended_at]
     if within and within[-1] == AVAILABLE:
         return Stay(released_at=ended_at)
-    released_at = next((at for at, status in after if status == AVAILABLE), None)
+    if left_at is not None and (until is None or left_at < until):
+        after = sorted([*after, (left_at, _LEFT)], key=lambda each: each[0])
+    released_at = next((at for at, status in after if status in {AVAILABLE, _LEFT}), None)
     if before and before[-1] in _OCCUPIED:
         after.insert(0, (ended_at, before[-1]))
     idle_from = next((at for at, status in after if status in _OCCUPIED), None)
     if idle_from is None or (released_at is not None and released_at <= idle_from):
         return Stay(released_at=released_at)
     return _proven(idle_from, after, around.online, released_at=released_at, until=until)
+
+
+def _left_at(events: Sequence[StoredEvent]) -> datetime | None:
+    """When the vehicle left, as a 1.6 charge point told of its transaction; the first time counts."""
+    told = [
+        each.event.at if is_plausible(each.event.at, each.received_at) else each.received_at
+        for each in events
+        if each.event.seq_no is None and each.event.kind is EventKind.UPDATED and each.event.trigger == DEPARTED
+    ]
+    return min(told, default=None)
 
 
 def _unplugged_by(stop: StoredEvent) -> bool:

@@ -59,6 +59,9 @@ class Dialect(Protocol):
     def phase_changed(self, transaction: Transaction, phase: Phase) -> None:
         """Tell that charging began, paused or went on (2.0.1; in 1.6 a StatusNotification says it)."""
 
+    def left(self, evse: Evse) -> None:
+        """Tell that the vehicle of the last transaction has gone, where nothing else says it."""
+
     def ended(self, transaction: Transaction, *, lose: bool) -> None:
         """Tell that a transaction ended."""
 

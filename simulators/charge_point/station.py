@@ -254,6 +254,7 @@ class SimulatedChargePoint:
             await self.stop(number, reason="EVDisconnected")
         evse.plugged = False
         self.truth.note(self.clock.now, "unplug", str(number))
+        self.dialect.left(evse)
         await self.enter(evse, self.reservations.idle_phase(evse))
 
     async def authorize(self, token: str) -> str:

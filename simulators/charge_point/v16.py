@@ -42,6 +42,7 @@ class Dialect16:
         self._station = station
         self.settings = settings_16(station.build.evses)
         self.known_tokens = KnownTokens(self.settings, NAMES_16)
+        self._last: dict[int, Transaction] = {}
 
     def peer(self, connection: Connection) -> Any:
         """The package's ChargePoint for one connection."""
@@ -137,7 +138,17 @@ class Dialect16:
     def phase_changed(self, transaction: Transaction, phase: Phase) -> None:
         """In 1.6 the StatusNotification has said it already."""
 
+    def left(self, evse: Evse) -> None:
+        """ConnectorUnplugged, while an idle fee may run on after the stop."""
+        found, last = self.settings.find("CustomIdleFeeAfterStop"), self._last.pop(evse.number, None)
+        if found is None or found[1].value.lower() != "true" or last is None:
+            return
+        told = json.dumps({"transactionId": last.transaction_id, "timestamp": stamp(self._station.clock.shown)})
+        payload = call.DataTransfer(vendor_id=COST_VENDOR, message_id="ConnectorUnplugged", data=told)
+        self._put(self._message("DataTransfer", last, lambda: payload, lambda _answer: None), lose=False)
+
     def ended(self, transaction: Transaction, *, lose: bool) -> None:
+        self._last[transaction.evse.number] = transaction
         truth = transaction.truth
         register, timestamp = whole_wh(transaction.evse.meter.register_wh), stamp(self._station.clock.shown)
         signed = self._signed_data(transaction, timestamp)

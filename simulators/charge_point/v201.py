@@ -160,6 +160,9 @@ class Dialect201:
         transaction.charging_state = CHARGING_STATE.get(phase, transaction.charging_state)
         self._put(transaction, self._event(transaction, "Updated", "ChargingStateChanged"), None, lose=False)
 
+    def left(self, evse: Evse) -> None:
+        """The connector's status says it."""
+
     def ended(self, transaction: Transaction, *, lose: bool) -> None:
         truth = transaction.truth
         stopped, trigger = STOPPED.get(truth.stop_reason or "Other", STOPPED["Other"])

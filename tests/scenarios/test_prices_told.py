@@ -274,3 +274,28 @@ async def _asked(world: World, name: str, times: int) -> bool:
         "SELECT body FROM frame WHERE direction = 'out' AND action = 'ChangeConfiguration'"
     )
     return [json.loads(row["body"])[3]["key"] for row in rows].count(name) == times
+
+
+async def test_a_charge_point_whose_stays_cost_is_set_to_say_when_vehicles_leave(
+    database: str, data_home: Path
+) -> None:
+    async with _world(database, data_home, tariff_document()) as world:
+        key = await world.charge_point("STAYS", max_power_w=Decimal(22_000), idle_after_stop=True)
+        credentials = Credentials(url=world.ocpp_url, identity=key.id, password=key.password)
+        build = replace(QUICK, protocol="ocpp1.6")
+        async with SimulatedChargePoint(credentials, ModelClock(datetime.now(UTC)), build) as station:
+            entries = station.dialect.settings.entries
+            entries["CustomDisplayCostAndPrice"] = Setting("true", readonly=True)
+            entries["CustomIdleFeeAfterStop"] = Setting("false")
+            await station.boot()
+            await until(lambda: _has(station, "CustomIdleFeeAfterStop", "true"))
+            await station.plug()
+            await station.start(token=TOKENS[0])
+            await station.stop()
+            await station.unplug()
+            await station.settle()
+            await world.quiet()
+            told = await world.connection.fetch("SELECT session, at FROM charging_event WHERE trigger = 'EVDeparted'")
+            [session] = await world.sessions()
+
+    assert [row["session"] for row in told] == [session["id"]]

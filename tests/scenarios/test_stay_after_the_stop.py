@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from billing.tariffs.idle import IdleAfterStop
 from simulators.charge_point import stamp
 from tests.faults.wire import Wire, event_201, start_16, stop_16, wire
 from tests.scenarios.spoken import ask
-from tests.world import World, in_the_past, open_world, tariff_document
+from tests.world import World, in_the_past, open_world, tariff_document, until
 
 STAY_S = 2
 PRICES = {
@@ -109,3 +111,66 @@ async def _furnish(world: World, idle: IdleAfterStop | None) -> None:
     await world.site()
     await world.token("CARD-0001")
     await world.tariff(tariff_document("STAY", PRICES), idle=idle)
+
+
+def _unplugged(transaction: int, at: datetime) -> dict[str, Any]:
+    told = json.dumps({"transactionId": transaction, "timestamp": stamp(at)})
+    return {"vendorId": "org.openchargealliance.costmsg", "messageId": "ConnectorUnplugged", "data": told}
+
+
+@pytest.mark.parametrize("idle", [None, IdleAfterStop()], ids=["off", "on"])
+async def test_a_1_6_charge_point_may_say_that_the_vehicle_has_left(
+    database: str, data_home: Any, idle: IdleAfterStop | None
+) -> None:
+    async with open_world(database, data_home) as world:
+        await _furnish(world, idle)
+        key = await world.charge_point("LEAVES")
+        await world.connection.execute(
+            "INSERT INTO device_setting (charge_point, name, value, read_at)"
+            " VALUES ('LEAVES', 'CustomDisplayCostAndPrice', 'true', now())"
+        )
+        async with wire(world.ocpp_url, key.id, key.password, "ocpp1.6") as opened:
+            opened.answers["DataTransfer"] = lambda _: {"status": "Accepted"}
+            ended = await _session(opened, "ocpp1.6")
+            [session] = await world.sessions()
+            await asyncio.sleep(STAY_S)
+            left = _unplugged(session["id"], ended + timedelta(seconds=STAY_S))
+            answers = [await ask(opened, "DataTransfer", left) for _ in range(2)]
+
+            async def is_told() -> bool:
+                return any(payload.get("messageId") == "FinalCost" for _, payload in opened.asked)
+
+            await until(is_told)
+            await world.quiet()
+            told = [
+                json.loads(payload["data"], parse_float=Decimal)
+                for _, payload in opened.asked
+                if payload.get("messageId") == "FinalCost"
+            ]
+        shown = await world.show(session["id"])
+        [final] = [bill for bill in await world.bills(session["id"]) if bill.kind == "final"]
+        kept = await world.connection.fetchval("SELECT count(*) FROM charging_event WHERE trigger = 'EVDeparted'")
+
+    assert answers == [{"status": "Accepted"}] * 2
+    assert kept == 1
+    assert final.total_incl.text == ("2.50" if idle is None else "2.70")
+    assert [each["cost"] for each in told] == [final.total_incl.decimal]
+    assert shown["released_at"] - ended == timedelta(seconds=STAY_S)
+
+
+@pytest.mark.parametrize("data", ["", "nonsense", '{"transactionId": "x"}', "[]"])
+async def test_a_vehicle_of_which_nothing_can_be_read_is_a_note_and_no_error(
+    database: str, data_home: Any, data: str
+) -> None:
+    async with open_world(database, data_home) as world:
+        await _furnish(world, None)
+        key = await world.charge_point("MUMBLES")
+        async with wire(world.ocpp_url, key.id, key.password, "ocpp1.6") as opened:
+            told = _unplugged(1, in_the_past())
+            said = await ask(opened, "DataTransfer", told | {"data": data})
+            unknown = await ask(opened, "DataTransfer", _unplugged(4711, in_the_past()))
+        orphans = await world.orphans()
+
+    assert said == {"status": "UnknownVendorId"}
+    assert unknown == {"status": "Accepted"}
+    assert [each["transaction"] for each in orphans] == ["4711"]

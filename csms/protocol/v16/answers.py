@@ -47,6 +47,8 @@ def stop_answer(decision: Decision) -> dict[str, object]:
 
 
 def vendor_data_answer(decision: Decision) -> dict[str, object]:
+    if isinstance(decision, vocabulary.ChargingAnswer):
+        return {"status": "Accepted"}  # it told of a transaction, and is kept
     assert isinstance(decision, vocabulary.VendorDataAnswer), "a DataTransfer is answered with a status"
     return {"status": decision.status}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,8 +18,11 @@ from csms.protocol.vocabulary import SendVendorData
 
 VENDOR = "org.openchargealliance.costmsg"
 ANNOUNCED_BY = "CustomDisplayCostAndPrice"
+UNPLUGGED = "ConnectorUnplugged"
+"""Told by charge points with `CustomIdleFeeAfterStop`: the vehicle has left after its transaction."""
 MANY_LANGUAGES = "CustomMultiLanguageMessages"
 """Whether its display has texts in several languages."""
+_TOLD_LENGTH_MAX = 10_000
 _PRICE_STEP = Decimal("0.000001")
 
 
@@ -116,6 +120,14 @@ def set_user_price(token: str, *, text: str, texts: Mapping[str, str]) -> SendVe
             {"format": "UTF8", "language": language, "content": content} for language, content in texts.items()
         ]
     return _message("SetUserPrice", body)
+
+
+def told(data: object) -> dict[str, object]:
+    """What a charge point's own message holds: JSON as text, or, from some, as it is. Empty where it is neither."""
+    if isinstance(data, str) and len(data) <= _TOLD_LENGTH_MAX:
+        with suppress(ValueError, RecursionError):
+            data = json.loads(data)
+    return data if isinstance(data, dict) else {}
 
 
 def charging_price(prices: PricesShown) -> dict[str, float]:

@@ -13,6 +13,7 @@ from csms.protocol.quirks import Quirk
 from csms.protocol.readings import read_readings, unit_text
 from csms.protocol.repair import SIGNED_LENGTH_MAX, Fields, Message, parse_decimal, storable_text
 from csms.protocol.samples import CONTEXTS, LOCATIONS, PHASES, in_base_unit, rounded_wh
+from csms.protocol.v16.cost_messages import UNPLUGGED, VENDOR, told
 from csms.protocol.v16.words import ERROR_CODES, FORMATS, MEASURANDS, REASONS, STATUSES
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Fact, Measurand, ReadingsReported, Sample
 
@@ -154,10 +155,30 @@ def meter_values(message: Message) -> Fact:
     )
 
 
+def data_transfer(message: Message) -> Fact | None:
+    """What a vendor says; of the OCA's cost messages the one that is about a transaction becomes an event of it."""
+    fact = alike.data_transfer(message)
+    if not isinstance(fact, vocabulary.VendorDataReceived) or (fact.vendor, fact.message) != (VENDOR, UNPLUGGED):
+        return fact
+    fields = Fields(told(fact.data), message.quirks)
+    transaction, is_id = fields.integer_id("transactionId")
+    if not is_id or transaction is None:
+        return fact
+    stamp = message.stamp(fields.raw("timestamp"))
+    return ChargingEvent(
+        kind=EventKind.UPDATED,
+        at=stamp.at,
+        key=keys.unplugged_key(transaction=transaction, at=stamp.key),
+        transaction=transaction,
+        trigger=vocabulary.DEPARTED,
+        quirks=message.noted(),
+    )
+
+
 READERS: dict[str, Reader] = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
-    "DataTransfer": alike.data_transfer,
+    "DataTransfer": data_transfer,
     "DiagnosticsStatusNotification": alike.log_status_notification,
     "FirmwareStatusNotification": alike.firmware_status_notification,
     "Heartbeat": alike.heartbeat,
