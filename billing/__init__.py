@@ -42,7 +42,14 @@ if TYPE_CHECKING:
         printable,
         rfc3339,
     )
-    from billing.cli_parameters import INSTANT, SESSION_ID
+    from billing.cli_parameters import DRY_RUN, INSTANT, SESSION_ID, transaction
+    from billing.cost_limits.cost_limit import CostLimit, LimitScope
+    from billing.cost_limits.entry import LimitWanted
+    from billing.cost_limits.entry import limits_of_session as cost_limits_of_session
+    from billing.cost_limits.entry import list_limits as list_cost_limits
+    from billing.cost_limits.entry import set_limit as set_cost_limit
+    from billing.cost_limits.entry import standing_of as cost_limit_standing
+    from billing.cost_limits.service import exhausted as without_credit
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
@@ -65,6 +72,7 @@ if TYPE_CHECKING:
     from billing.tariffs.tariff_text import tariff_text
 
 __all__ = [
+    "DRY_RUN",
     "INSTANT",
     "MINOR_DIGITS",
     "NOBODY",
@@ -79,6 +87,7 @@ __all__ = [
     "CommandGroup",
     "CommittedBill",
     "Connection",
+    "CostLimit",
     "Customer",
     "Days",
     "Dimension",
@@ -87,6 +96,8 @@ __all__ = [
     "Format",
     "Grace",
     "IdleAfterStop",
+    "LimitScope",
+    "LimitWanted",
     "Money",
     "NotDone",
     "NotFound",
@@ -126,12 +137,15 @@ __all__ = [
     "bill_period",
     "bind_names",
     "cell",
+    "cost_limit_standing",
+    "cost_limits_of_session",
     "count_open",
     "count_unbilled",
     "create_tariff",
     "dossier_of",
     "explain_session",
     "json_text",
+    "list_cost_limits",
     "newest_bills",
     "outlook_of",
     "output_options",
@@ -149,11 +163,14 @@ __all__ = [
     "reratings_of",
     "rfc3339",
     "session_ratings",
+    "set_cost_limit",
     "simulate_command",
     "tariff_group",
     "tariff_text",
     "trail_command",
+    "transaction",
     "which_tariff",
+    "without_credit",
 ]
 
 _HOMES = {
@@ -174,6 +191,16 @@ _HOMES = {
     "Recalculated": "billing.bills.recalculation:Recalculated",
     "Outcome": "billing.bills.recalculation:Outcome",
     "OpenSessions": "billing.bills.recalculation:OpenSessions",
+    "CostLimit": "billing.cost_limits.cost_limit:CostLimit",
+    "LimitScope": "billing.cost_limits.cost_limit:LimitScope",
+    "LimitWanted": "billing.cost_limits.entry:LimitWanted",
+    "set_cost_limit": "billing.cost_limits.entry:set_limit",
+    "list_cost_limits": "billing.cost_limits.entry:list_limits",
+    "cost_limits_of_session": "billing.cost_limits.entry:limits_of_session",
+    "cost_limit_standing": "billing.cost_limits.entry:standing_of",
+    "without_credit": "billing.cost_limits.service:exhausted",
+    "DRY_RUN": "billing.cli_parameters:DRY_RUN",
+    "transaction": "billing.cli_parameters:transaction",
     "count_unbilled": "billing.bills.batch:count_unbilled",
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",

@@ -26,6 +26,7 @@ from csms.cost_display.display import Display
 from csms.cost_display.final_costs import FinalCosts
 from csms.cost_display.offers import Offers
 from csms.cost_display.user_prices import UserPrices
+from csms.cost_stops.service import CostStops
 from csms.credentials.delivery import give_password
 from csms.customer_information.service import forget_regularly
 from csms.database.group_commit import GroupCommit
@@ -93,7 +94,7 @@ class Server:
         self.node = Node(pool, dsn, lease_s=settings.node_lease_s)
         self.sessions = Sessions(pool, settings, projected=self._projected, my_turn=self._sweeps_for_all)
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
-        self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed)
+        self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed, on_stop_due=self._stop_due)
         self.offers = Offers(pool) if settings.tell_prices else None
         self.user_prices = None if self.offers is None else UserPrices(pool, self.offers, self._send)
         self.default_prices = None if self.offers is None else DefaultPrices(pool, self.offers, self._send, self._held)
@@ -124,6 +125,7 @@ class Server:
         self.site_limits = SiteLimits(pool, settings, send=self._send)
         self.reception.attach(changed=self.site_limits.wake)
         self.inquiry = Inquiry(pool, settings, held=self._held, ask=self.gateway.command)
+        self.cost_stops = CostStops(pool, settings, held=self._held, ask=self.gateway.command)
         self.files = None if files_pool is None else FileServer(settings, files_pool)
         self.http = HttpServer(build(ready=self._ready), host=settings.http_host, port=settings.http_port)
         self.node.attach(
@@ -148,7 +150,7 @@ class Server:
                     self.billing.run(), tell_changes(self._pool, self.gateway.update, concerns=self.gateway.holds),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
-                    self.site_limits.run(), *self._price_tellers(),
+                    self.site_limits.run(), *self._price_tellers(), self.cost_stops.run(),
                 )
             ]  # fmt: skip
             writer = inner.create_task(self.writer.run())
@@ -234,6 +236,9 @@ class Server:
 
     def _projected(self) -> None:
         self.billing.wake()
+
+    def _stop_due(self) -> None:
+        self.cost_stops.wake()
 
     def _billed(self, bill: CommittedBill) -> None:
         self.display.show(bill.bill.session, bill.bill.seq)

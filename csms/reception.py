@@ -73,6 +73,7 @@ from csms.security.event import OwnKind
 from csms.security.service import SecurityLog
 from csms.settings import Settings
 from csms.smart_charging import service as smart_charging
+from csms.tokens.credit import Presented, heeding_credit
 from csms.tokens.service import tokens_at
 from csms.tokens.token import verdict
 
@@ -263,9 +264,10 @@ class Reception:
         try:
             async with self._pool.acquire() as connection:
                 [token] = (await tokens_at(connection, [(presented.token, now)])).values()
+                known = Presented(token=presented.token, charge_point=charge_point, verdict=verdict(token, at=now))
+                [decided] = await heeding_credit(connection, [known], at=now)
         except Exception as error:
             raise _as_unavailable(error) from error
-        decided = verdict(token, at=now)
         if decided.status is not TokenStatus.ACCEPTED:
             return TokenAnswer(verdict=decided)
         if socket.protocol is Protocol.V16:

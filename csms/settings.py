@@ -144,6 +144,8 @@ class Settings(BaseModel):
     """A start beyond it is answered ConcurrentTx; unset: a token may charge in any number of places."""
     tell_prices: bool = True
     """Tell drivers what they will pay when they present a token: personalMessage in 2.x, SetUserPrice in 1.6."""
+    cost_stop_delays_s: tuple[float, ...] = Field(default=(5, 15, 30, 60), min_length=1)
+    """After a stop at a cost limit was asked for: when it is asked for again, as long as the session goes on."""
     cost_commit_budget_s: float = Field(default=0.020, ge=0)
     frame_retention_days: int = Field(default=400, ge=1)
 

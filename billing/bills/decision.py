@@ -5,7 +5,7 @@ RULES.md 14 (complete, then final), 16 (a held session bills nothing), 17 (inter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Final
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession
 from billing.bills.running import RunningSessions
+from billing.money import Money
 from billing.policies.interim import InterimPolicy
 from billing.policies.policies import Policies
 from billing.rating.engine import rate
@@ -39,17 +40,22 @@ PROBLEMS_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What has been billed and chosen for a session so far. `final`: the final bill, or the newest that corrects it."""
+    """What has been billed and chosen for a session so far. `final`: the final bill, or the newest that corrects it.
+
+    `ceiling`: what the session may cost by a limit; the interim that first comes to it is due at once.
+    """
 
     interim: BillSummary | None = None
     final: BillSummary | None = None
+    ceiling: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to bill now; look again at `next_at` or when a fact arrives."""
+    """Nothing to bill now; look again at `next_at` or when a fact arrives. `cost`: what it comes to, if it was rated."""
 
     next_at: datetime
+    cost: Money | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,29 +147,33 @@ def _rated(
         return Issue(kind=BillKind.FINAL, rating=rating, inputs=inputs, next_at=None)
     thresholds = policies.interim.of(session.customer)
     every = thresholds.every
-    if _interim_due(session, standing.interim, rating, inputs, thresholds):
+    if _interim_due(session, standing, rating, inputs, thresholds):
         next_at = _next_look(session, now, interval=every)
         return Issue(kind=BillKind.INTERIM, rating=rating, inputs=inputs, next_at=next_at)
     if session.closed:
-        return Wait(next_at=_next_look(session, now))
+        return Wait(next_at=_next_look(session, now), cost=rating.total_incl)
     left = every - _grown_for(session, standing.interim)
-    return Wait(next_at=_next_look(session, now, interval=left if left > timedelta(0) else every))
+    next_at = _next_look(session, now, interval=left if left > timedelta(0) else every)
+    return Wait(next_at=next_at, cost=rating.total_incl)
 
 
 def _interim_due(
-    session: BillableSession, last: BillSummary | None, rating: Rating, inputs: BillInputs, thresholds: InterimPolicy
+    session: BillableSession, standing: Standing, rating: Rating, inputs: BillInputs, thresholds: InterimPolicy
 ) -> bool:
     """Time, energy or amount have grown enough since the last interim, or it shows too much or by another tariff by now
     (RULES.md 17).
 
     Only while the session runs: one that has ended waits for its facts and gets its final bill next.
     """
+    last = standing.interim
     if session.closed:
         return False
     if last is not None and (last.tariff, last.tariff_version) != (rating.tariff_id, rating.tariff_version):
         return True
     amount = rating.total_incl.decimal
     last_amount = Decimal(0) if last is None else last.total_incl.decimal
+    if standing.ceiling is not None and amount >= standing.ceiling.decimal > last_amount:
+        return True
     energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)
     moved = (
         amount < last_amount

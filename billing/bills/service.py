@@ -18,7 +18,7 @@ import asyncpg
 import structlog
 
 from billing.bills import ceiling, metrics, store
-from billing.bills.bill import CommittedBill
+from billing.bills.bill import BillKind, CommittedBill
 from billing.bills.billable import BillableSession, SessionSource
 from billing.bills.decision import (
     LATE_FACT,
@@ -38,6 +38,8 @@ from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
 from billing.bills.terms import Priced, terms_of
 from billing.bills.transaction import in_transaction
+from billing.cost_limits import service as cost_limits
+from billing.cost_limits.service import Limited, Seen
 from billing.policies import store as policy_store
 from billing.policies.policies import Policies
 from billing.rating.terms import NO_TERMS, Terms, Undecided
@@ -78,7 +80,9 @@ class _Case:
 
 
 class BillingService:
-    """Turns due sessions into bills. `on_bill` is called once per bill, after its commit, in this loop's thread."""
+    """Turns due sessions into bills. `on_bill` is called once per bill, after its commit, in this loop's thread;
+    `on_stop_due` after commits of sessions that have come to what they may cost.
+    """
 
     def __init__(
         self,
@@ -87,12 +91,15 @@ class BillingService:
         settings: BillingSettings | None = None,
         *,
         on_bill: Callable[[CommittedBill], None] | None = None,
+        on_stop_due: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._pool = pool
         self._source = source
         self._settings = settings or BillingSettings()
         self._on_bill = on_bill
+        self._on_stop_due = on_stop_due
+        self._stops_are_due = False
         self._clock = clock
         self._tariffs = TariffCache()
         self._running = RunningSessions()
@@ -174,6 +181,9 @@ class BillingService:
         return count
 
     def _announce(self, bills: list[CommittedBill]) -> list[CommittedBill]:
+        if self._stops_are_due:
+            self._stops_are_due = False
+            self._on_stop_due()
         for committed in bills:
             metrics.BILLS.labels(kind=committed.bill.kind.value).inc()
             self._tell(committed)
@@ -199,18 +209,24 @@ class BillingService:
         locked = await store.lock_states(connection, sessions)
         standing = [each for each in locked if each.session not in if_still_due or _is_due(each, now)]
         cases = await self._cases(connection, standing, policies, now)
+        limited = await cost_limits.limited(connection, _sessions(cases), now)
         drafts: list[DraftBill] = []
         states: list[RatingState] = []
+        seen: list[Seen] = []
         for case in cases:
             await asyncio.sleep(0)  # rating a long session is work; whoever else uses this loop comes in between
-            decision = _decide(case, policies, now, self._running)
+            limit = limited.get(case.state.session)
+            decision = _decide(case, policies, now, self._running, limit)
+            seen += _seen(case, decision, limit)
             draft = _draft(case, decision, now)
             drafts += [draft] if draft else []
             states.append(_next_state(case.state, decision, draft))
             if LATE_FACT in states[-1].flags and LATE_FACT not in case.state.flags:
                 metrics.LATE_FACTS.inc()
         stored = await store.insert_bills(connection, drafts)
-        await store.save_states(connection, states)
+        noted = await cost_limits.note(connection, seen, now)
+        self._stops_are_due = self._stops_are_due or bool(noted.reached)
+        await store.save_states(connection, [_looked_at_by(each, noted.look_at.get(each.session)) for each in states])
         charge_points = {case.session.id: case.session.charge_point for case in cases if case.session is not None}
         return [
             CommittedBill(bill=draft.summary(), charge_point=charge_points[draft.session], rating=draft.rating)
@@ -327,13 +343,45 @@ def _unresolved(outcome: Resolved | Unresolved | None) -> Unresolved | None:
     return outcome if isinstance(outcome, Unresolved) else None
 
 
-def _decide(case: _Case, policies: Policies, now: datetime, running: RunningSessions) -> Decision:
+def _sessions(cases: Sequence[_Case]) -> list[BillableSession]:
+    return [case.session for case in cases if case.session is not None]
+
+
+def _seen(case: _Case, decision: Decision, limit: Limited | None) -> list[Seen]:
+    """What limits look at, of a session that has any and no final bill yet."""
+    if case.session is None or limit is None or case.bills.final is not None:
+        return []
+    match decision:
+        case Wait():
+            cost = decision.cost
+        case Issue():
+            cost = decision.rating.total_incl
+        case _:
+            cost = None
+    is_final = isinstance(decision, Issue) and decision.kind is BillKind.FINAL
+    return [Seen(session=case.session, limited=limit, cost=cost, is_final=is_final)]
+
+
+def _looked_at_by(state: RatingState, at: datetime | None) -> RatingState:
+    """The state, to be looked at again then at the latest."""
+    if at is None or state.next_at is None or state.next_at <= at:
+        return state
+    return replace(state, next_at=at)
+
+
+def _decide(
+    case: _Case, policies: Policies, now: datetime, running: RunningSessions, limit: Limited | None = None
+) -> Decision:
     """The decision; a session that our own code fails on is held, so that the others get their bills."""
     if case.failed:
         return Hold(reason=RATING_FAILED, why="its facts could not be folded; see the log", next_at=now + RECHECK)
     if case.session is None:
         return Wait(next_at=now + RECHECK)
-    standing = Standing(interim=case.bills.interim, final=case.bills.counting if case.bills.final else None)
+    standing = Standing(
+        interim=case.bills.interim,
+        final=case.bills.counting if case.bills.final else None,
+        ceiling=None if limit is None or limit.ceiling is None else limit.ceiling.amount,
+    )
     try:  # a bug that one session meets must not keep the others from their bills
         return decide(case.session, standing, case.tariff, policies, now, terms=case.terms, running=running)
     except Exception:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from csms.charge_points.charge_point import ChargePoint
 from csms.charge_points.cli import cp
 from csms.charge_points.device_settings import DeviceSettings, remember
 from csms.charge_points.device_settings import settings_of as settings_in
-from csms.cli.context import connect
+from csms.cli.context import connect, default_actor
 from csms.credentials.cli import password
 from csms.credentials.profile_cli import security_profile
 from csms.customer_information.cli import customer_information
@@ -46,6 +47,8 @@ from csms.protocol.vocabulary import (
 )
 from csms.quirks.cli import quirks
 from csms.sessions import service as sessions
+from csms.sessions.limit_cli import limit_started
+from csms.tokens.limit_cli import AMOUNT
 
 WAIT_POLL_S = 0.3
 DISCONNECT_REASON_MAX = 100
@@ -81,18 +84,27 @@ cp.add_command(security_profile)
 @click.option("--token", required=True, help="On whose account.")
 @click.option("--evse", type=click.IntRange(1), help="Which one; the charge point chooses where left out.")
 @click.option("--wait", is_flag=True, help="Until the session runs.")
+@click.option("--limit", type=AMOUNT, help="What the session may cost, tax included; implies --wait.")
 @timeout_option
 @output_options
 @click.pass_context
 @async_command
 async def start(
-    context: click.Context, id_: str, token: str, evse: int | None, wait: bool, timeout_s: float, output: Output
+    context: click.Context,
+    id_: str,
+    token: str,
+    evse: int | None,
+    wait: bool,
+    limit: Decimal | None,
+    timeout_s: float,
+    output: Output,
 ) -> None:
-    """Have a charge point start a session.
+    """Have a charge point start a session. Its limit holds from the moment at which it has begun.
 
     \b
-    Example:
+    Examples:
       csms cp start CP-001 --token 04AB12CD --evse 1 --wait
+      csms cp start CP-001 --token 04AB12CD --limit 20.00
     """
     async with connect(context) as connection:
         known = await service.get(connection, id_)
@@ -100,7 +112,7 @@ async def start(
         command = StartCharging(token=token, evse=evse, remote_start=secrets.randbelow(2**31 - 1) + 1)
         outcome = await send(connection, known, command, timeout_s=timeout_s)
         session: int | None = None
-        if wait and outcome.accepted:
+        if (wait or limit is not None) and outcome.accepted:
             session = await _await_session(
                 lambda: sessions.started_since(
                     connection, known.id, token=token, evse=evse, remote_start=command.remote_start, since=since
@@ -108,6 +120,8 @@ async def start(
                 timeout_s=timeout_s,
                 what=f"no session of {token} began on {known.id}",
             )
+            if limit is not None:
+                await limit_started(connection, session, limit, actor=default_actor())
     output.one({**said(outcome), "session": session})
     finish(context, outcome)
 

@@ -45,6 +45,7 @@ from csms.protocol.vocabulary import (
 )
 from csms.sessions.records import answer_from_json, answer_to_json, samples_to_json
 from csms.sessions.store import SQL as SESSIONS
+from csms.tokens.credit import Presented, heeding_credit
 from csms.tokens.service import tokens_at
 from csms.tokens.token import Token, canonical
 from csms.tokens.token import verdict as verdict_of
@@ -166,6 +167,7 @@ async def _store_events(
     verdicts = {key: verdict_of(token, at=key[1]) for key, token in tokens.items()}
     for n, arrival, event in events:
         _plan_event(batch, n, arrival, event, earlier, verdicts)
+    await _heed_credit(connection, batch)
     await _create_sessions(connection, batch)
     if choices.cost_in_updated_reply:
         await _add_running_costs(connection, batch)
@@ -276,6 +278,21 @@ def _add_prices(
         token = tokens[canonical(event.token or ""), plan.arrival.received_at]
         message = price(plan.arrival.charge_point, token, plan.arrival.received_at)
         plan.answer = replace(plan.answer, message=message)
+
+
+async def _heed_credit(connection: Any, batch: _Batch) -> None:
+    """Answer NoCredit where limits leave a token nothing. What it takes nevertheless is billed, and stopped at its limit."""
+    asked: list[tuple[_Plan, Presented]] = []
+    for plan in batch.plans.values():
+        verdict, token = plan.answer.verdict, plan.event.token
+        if token is not None and verdict is not None and plan.event.kind is not EventKind.ENDED:
+            asked.append((plan, Presented(token=token, charge_point=plan.arrival.charge_point, verdict=verdict)))
+    if not asked:
+        return
+    at = max(plan.arrival.received_at for plan, _ in asked)
+    verdicts = await heeding_credit(connection, [each for _, each in asked], at=at)
+    for (plan, _), verdict in zip(asked, verdicts, strict=True):
+        plan.answer = replace(plan.answer, verdict=verdict)
 
 
 async def _limit_sessions(connection: Any, batch: _Batch, most: int) -> None:

@@ -275,6 +275,8 @@ class TokenStatus(StrEnum):
     EXPIRED = "Expired"
     INVALID = "Invalid"
     CONCURRENT = "ConcurrentTx"
+    NO_CREDIT = "NoCredit"
+    """Its limit leaves a new session nothing. 1.6 has no such word and says Blocked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from csms.charge_points import service as charge_points
 from csms.cli.context import connect, default_actor, open_pool_of, settings_of
 from csms.sessions import kept, listing
 from csms.sessions.dropped import why_dropped
+from csms.sessions.limit_cli import limit
 from csms.sessions.rehearsal import rehearse, rerate
 from csms.sessions.review import FLAGS, HOLDS
 
@@ -34,6 +35,8 @@ def session() -> None:
       csms session explain 42
     """
 
+
+session.add_command(limit)
 
 _FILTERS = (
     click.option("--cp", "charge_point", metavar="CP", help="Only of this charge point."),

@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from billing import AlreadyDone, Money, NotFound, Refused, recalculations_of, reratings_of
+from billing import AlreadyDone, Money, NotFound, Refused, cost_limit_standing, recalculations_of, reratings_of
 from csms.sessions.store import SQL
 
 NEXT_STEPS = {
@@ -24,6 +24,7 @@ NEXT_STEPS = {
 }
 """Holds that are no matter of judgement: a release cannot make up what is missing."""
 
+LIMIT_NOT_OBEYED = "limit_not_obeyed"
 STATES = ("open", "ended", "held", "rated", "dropped")
 
 
@@ -121,6 +122,8 @@ async def show(connection: Any, session: int) -> dict[str, Any]:
     """Everything about a session but its single facts."""
     row = await get(connection, session)
     reviews = await SQL.review_log.fetch(connection, session=session)
+    limit = await cost_limit_standing(connection, session)
+    disobeyed = {LIMIT_NOT_OBEYED} if limit is not None and limit["not_obeyed"] else set()
     return {
         **shown(row),
         "site": row["site"],
@@ -130,12 +133,13 @@ async def show(connection: Any, session: int) -> dict[str, Any]:
         "energy_source": row["energy_source"],
         "register_begin_wh": row["register_begin_wh"],
         "register_end_wh": row["register_end_wh"],
-        "flags": sorted({*row["flags"], *row["rating_flags"]}),
+        "flags": sorted({*row["flags"], *row["rating_flags"], *disobeyed}),
         "notes": list(row["notes"]),
         "dropped": row["dropped"],
         "bill": row["bill_kind"],
         "tariff": row["tariff"],
         "tariff_version": row["tariff_version"],
+        "cost_limit": limit,
         "reviews": [dict(each) for each in reviews],
         "reratings": await reratings_of(connection, session),
         "recalculations": await recalculations_of(connection, session),

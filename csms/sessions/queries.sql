@@ -227,6 +227,10 @@ UPDATE session s
 -- Billing has something to look at.
 INSERT INTO rating_due (session) SELECT DISTINCT unnest(:sessions::integer[]);
 
+-- name: mark_limited_due
+-- Of these sessions those that may cost only so much: billing looks at each new fact of theirs.
+INSERT INTO rating_due (session) SELECT w.session FROM cost_watch w WHERE w.session = ANY (:sessions::integer[]);
+
 -- name: sweep_due
 -- Sessions whose state may change by time alone: Available while no stop came, or ended and not yet complete.
 INSERT INTO session_due (session)

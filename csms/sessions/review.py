@@ -62,6 +62,7 @@ FLAGS = {
     "evidence_differs": "The signed energy, which is billed, is not that of the registers in the messages.",
     "late": "The facts arrived long after the end.",
     "late_fact": "A fact arrived after the final bill, which stands.",
+    "limit_not_obeyed": "At its cost limit the charge point refused to stop it, gave no answer, or went on.",
     "no_begin_reading": "No reading was declared as the begin; the first one counts.",
     "no_end_reading": "No reading was declared as the end; the last one counts.",
     "phases_only": "Registers came per phase, without a total.",

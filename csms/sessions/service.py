@@ -221,7 +221,11 @@ class Sessions:
         )
         await project(connection, projections)
         await SQL.mark_due.execute(connection, sessions=_followers(found, [row["id"] for row in changed]))
-        await SQL.mark_rating_due.execute(connection, sessions=self._to_mark(projections))
+        marked = self._to_mark(projections)
+        await SQL.mark_rating_due.execute(connection, sessions=marked)
+        waiting = [each.session for each in projections if each.session in self._unmarked]
+        if waiting:
+            await SQL.mark_limited_due.execute(connection, sessions=waiting)
 
     def _to_mark(self, projections: Sequence[Projection]) -> list[int]:
         """What billing must look at now; running sessions that only had readings have their turn every few seconds."""

@@ -10,6 +10,7 @@ from billing import INSTANT, Output, UserClass, async_command, output_options
 from csms.cli.context import connect, default_actor
 from csms.protocol.vocabulary import TokenVerdict
 from csms.tokens import service
+from csms.tokens.limit_cli import limit
 from csms.tokens.token import Token, verdict
 
 COLUMNS = ("id", "status", "group", "class", "expires_at", "since", "reason")
@@ -24,6 +25,9 @@ def token() -> None:
       csms token issue 04AB12CD
       csms token list
     """
+
+
+token.add_command(limit)
 
 
 def _shown(known: Token, at: datetime) -> dict[str, object]:

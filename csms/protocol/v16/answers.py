@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from csms.protocol import vocabulary
 from csms.protocol.times import print_time
-from csms.protocol.vocabulary import Decision, TokenVerdict
+from csms.protocol.vocabulary import Decision, TokenStatus, TokenVerdict
 
 _TOKEN_LENGTH_MAX = 20  # IdToken of 1.6
 
@@ -36,7 +36,7 @@ def start_answer(decision: Decision) -> dict[str, object]:
     """The schema wants a verdict: without one (the token could not be read) nobody is authorised."""
     assert isinstance(decision, vocabulary.ChargingAnswer), "a start is answered with a transaction"
     assert decision.transaction is not None, "in 1.6 the central system gives the transactionId"
-    verdict = decision.verdict or TokenVerdict(status=vocabulary.TokenStatus.INVALID)
+    verdict = decision.verdict or TokenVerdict(status=TokenStatus.INVALID)
     return {"transactionId": decision.transaction, "idTagInfo": id_tag_info(verdict)}
 
 
@@ -58,8 +58,12 @@ def acknowledgement(_decision: Decision) -> dict[str, object]:
 
 
 def id_tag_info(verdict: TokenVerdict) -> dict[str, object]:
-    """IdTagInfo. A group longer than 1.6 can carry is left out: a cut one would be another group."""
-    info: dict[str, object] = {"status": verdict.status.value}
+    """IdTagInfo. A group longer than 1.6 can carry is left out: a cut one would be another group.
+
+    AuthorizationStatus of 1.6 knows no credit (7.2): who has none is Blocked.
+    """
+    status = TokenStatus.BLOCKED if verdict.status is TokenStatus.NO_CREDIT else verdict.status
+    info: dict[str, object] = {"status": status.value}
     if verdict.group is not None and len(verdict.group) <= _TOKEN_LENGTH_MAX:
         info["parentIdTag"] = verdict.group
     if verdict.expires_at is not None:

@@ -42,7 +42,7 @@ COMMANDS = {
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
     "serve": None,
-    "session": {"evidence", "explain", "facts", "list", "orphans", "rerate", "show", "watch"},
+    "session": {"evidence", "explain", "facts", "limit", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
     "site": {"create", "groups", "join", "leave", "limit", "list", "profile", "show"},
     "tariff": {
@@ -50,7 +50,7 @@ COMMANDS = {
         "simulate", "trail", "unassign", "which",
     },
     "template": {"apply", "create", "diff", "drift", "list", "show"},
-    "token": {"block", "issue", "list", "unblock"},
+    "token": {"block", "issue", "limit", "list", "unblock"},
 }  # fmt: skip
 
 
