@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from billing.cost_limits.entry import standing_of as cost_limit_standing
     from billing.cost_limits.service import exhausted as without_credit
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
+    from billing.jurisdictions.display import display_price
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
@@ -142,6 +143,7 @@ __all__ = [
     "count_open",
     "count_unbilled",
     "create_tariff",
+    "display_price",
     "dossier_of",
     "explain_session",
     "json_text",
@@ -259,6 +261,7 @@ _HOMES = {
     "bill_group": "billing.bills.cli:bill_group",
     "bind_names": "billing.sql:bind_names",
     "cell": "billing.cli_output:cell",
+    "display_price": "billing.jurisdictions.display:display_price",
     "create_tariff": "billing.tariffs.service:create",
     "explain_session": "billing.bills.cli:explain_session",
     "json_text": "billing.cli_output:json_text",

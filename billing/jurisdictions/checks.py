@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from billing.jurisdictions.bound import lifts
 from billing.rating.matching import Phase, menu_of
-from billing.tariffs.price_list import TIMED, Charge, PriceLine, PriceUnit, price_list, reachable
+from billing.tariffs.price_list import CHARGES, TIMED, Charge, PriceUnit, price_list, reachable
 from billing.tariffs.restriction_words import condition_of
 from billing.tariffs.tariff import Component, Element, Tariff
 from billing.tariffs.tariff_text import is_whole
@@ -121,7 +121,10 @@ def bounded_per_kwh(tariff: Tariff, parameters: Parameters) -> Iterator[Remark]:
         follows = any(price.series for price in line.prices)
         if line.charge in lifted and line.charge.value in parameters["charges"] and not follows:
             small = "small" if line.charge in _ONCE else "small or long"
-            yield Remark(_path_of(line), f"the price {line.label} leaves {small} sessions without a maximum per kWh")
+            yield Remark(
+                _path_of(tariff, line.charge),
+                f"the price {line.label} leaves {small} sessions without a maximum per kWh",
+            )
 
 
 def no_series(tariff: Tariff, _parameters: Parameters) -> Iterator[Remark]:
@@ -186,5 +189,11 @@ def _costing(tariff: Tariff) -> set[Charge]:
     return {line.charge for line in price_list(tariff) if any(price.costs for price in line.prices)}
 
 
-def _path_of(line: PriceLine) -> str:
-    return "$.min_price" if line.charge is Charge.MINIMUM else "$.elements"
+def _path_of(tariff: Tariff, charge: Charge) -> str:
+    """Where a charge of sessions stands: its first component that asks a price."""
+    if charge is Charge.MINIMUM:
+        return "$.min_price"
+    found = (
+        path for path, _, part in _components(tariff) if part.price and CHARGES[Phase.SESSION, part.type] is charge
+    )
+    return next(found, "$.elements")

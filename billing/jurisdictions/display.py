@@ -132,7 +132,7 @@ def _of(sizes: Sizes) -> str:
 
 
 def _notes(tariff: Tariff, lines: Sequence[PriceLine], highest: Bound | Unbounded | None) -> Iterator[str]:
-    if any(len(line.prices) > 1 or line.prices[0].when for line in lines):
+    if any(len(line.prices) > 1 for line in lines):
         yield "where a line has several prices, the first whose condition holds counts at each moment"
     if isinstance(highest, Unbounded):
         labels = {line.charge: line.label for line in lines}

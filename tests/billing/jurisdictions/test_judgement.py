@@ -167,6 +167,18 @@ def test_what_holds_at_the_charge_points_lifts_its_rule_alone(fact: Fact, rule: 
     assert given == without - {rule}
 
 
+def test_a_finding_stands_at_the_component_that_it_is_about() -> None:
+    findings = found(
+        plain(part("FLAT", "0.35"), part("TIME", "3.00"), min_price={"before_taxes": 1}, currency="GBP"), "uk-pcpr"
+    )
+
+    assert [each.path for each in findings] == [
+        "$.elements[0].price_components[2]",
+        "$.elements[0].price_components[1]",
+        "$.min_price",
+    ]
+
+
 def test_all_problems_come_at_once() -> None:
     priced = plain(part("FLAT", "1"), part("TIME", "5.00"), min_price={"before_taxes": 2}, type="REGULAR")
 
