@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         printable,
         rfc3339,
     )
-    from billing.cli_parameters import DRY_RUN, INSTANT, SESSION_ID, transaction
+    from billing.cli_parameters import DAY, DRY_RUN, INSTANT, SESSION_ID, transaction
     from billing.cost_limits.cost_limit import CostLimit, LimitScope
     from billing.cost_limits.entry import LimitWanted
     from billing.cost_limits.entry import limits_of_session as cost_limits_of_session
@@ -71,8 +71,10 @@ if TYPE_CHECKING:
     from billing.tariffs.store import TariffCache
     from billing.tariffs.tariff import Dimension
     from billing.tariffs.tariff_text import tariff_text
+    from billing.taxes.cli import tax_group
 
 __all__ = [
+    "DAY",
     "DRY_RUN",
     "INSTANT",
     "MINOR_DIGITS",
@@ -169,6 +171,7 @@ __all__ = [
     "simulate_command",
     "tariff_group",
     "tariff_text",
+    "tax_group",
     "trail_command",
     "transaction",
     "which_tariff",
@@ -203,6 +206,7 @@ _HOMES = {
     "without_credit": "billing.cost_limits.service:exhausted",
     "DRY_RUN": "billing.cli_parameters:DRY_RUN",
     "transaction": "billing.cli_parameters:transaction",
+    "DAY": "billing.cli_parameters:DAY",
     "count_unbilled": "billing.bills.batch:count_unbilled",
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",
@@ -276,6 +280,7 @@ _HOMES = {
     "session_ratings": "billing.bills.history:session_ratings",
     "tariff_group": "billing.tariffs.cli:tariff_group",
     "tariff_text": "billing.tariffs.tariff_text:tariff_text",
+    "tax_group": "billing.taxes.cli:tax_group",
 }
 """Where each name is defined."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -29,7 +29,20 @@ class Instant(click.ParamType[datetime]):
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+class Day(click.ParamType[date]):
+    """A day of some calendar; which one, the command says."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-03-01", param, ctx)
+
+
 INSTANT = Instant()
+DAY = Day()
 
 SESSION_ID = click.IntRange(1, 2**31 - 1)
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would happen.")

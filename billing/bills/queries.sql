@@ -270,7 +270,7 @@ WITH ended AS (
            CASE WHEN e.kind IS NOT NULL THEN 'billed'
                 WHEN e.dropped IS NOT NULL THEN 'dropped'
                 WHEN e.holds <> '{}' THEN 'held'
-                WHEN e.rating_holds && ARRAY['no_tariff', 'currency_mismatch', 'not_ratable', 'unpriced', 'rating_failed']
+                WHEN e.rating_holds && ARRAY['no_tariff', 'currency_mismatch', 'tax_undecided', 'not_ratable', 'unpriced', 'rating_failed']
                 THEN 'unrated'
                 WHEN e.rating_holds <> '{}' THEN 'held'
                 ELSE 'waiting' END AS state

@@ -13,6 +13,9 @@ from billing.rating.series import Series
 from billing.rating.terms import NO_TERMS, Terms, Undecided
 from billing.sql import Connection
 from billing.tariffs.tariff import Component, Tariff
+from billing.taxes.service import Taxable, taxes_of
+from billing.taxes.store import Bearer
+from billing.taxes.tax_decision import priced_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,32 @@ async def terms_of(connection: Connection, priced: Mapping[int, Priced]) -> dict
     """The terms of each session as the tables stand, by session."""
     terms = dict.fromkeys(priced, NO_TERMS)
     terms = await _with_volumes(connection, priced, terms)
-    return {**await _with_series(connection, priced, terms)}
+    terms = await _with_series(connection, priced, terms)
+    return await _with_taxes(connection, priced, terms)
+
+
+async def _with_taxes(
+    connection: Connection, priced: Mapping[int, Priced], terms: dict[int, Terms]
+) -> dict[int, Terms | Undecided]:
+    """What tax rules say of the parts that the tariff and the other terms may price; the last, as it asks these."""
+    taxes = await taxes_of(connection, {key: _taxable(each, terms[key]) for key, each in priced.items()})
+    return {
+        key: found if isinstance(found, Undecided) else replace(terms[key], taxes=found) if found else terms[key]
+        for key, found in taxes.items()
+    }
+
+
+def _taxable(priced: Priced, terms: Terms) -> Taxable:
+    """Its end is `as_of`: of a running session so far, of one that stays after the stop the end of what is billed."""
+    session = priced.session
+    return Taxable(
+        country=session.country,
+        time_zone=session.time_zone,
+        bearer=Bearer(token=session.token, token_group=session.customer.token_group),
+        starts_at=session.started_at or session.as_of,
+        ends_at=session.as_of,
+        parts=priced_parts(priced.tariff, terms.concessions),
+    )
 
 
 async def _with_volumes(

@@ -83,6 +83,11 @@ def _value(text: str, present: object) -> Any:
     return None if text.lower() == "none" else text
 
 
+def _with_tax_point(policy: RatingPolicy) -> Mapping[str, Any]:
+    """Said even where it is the usual one: what is not there cannot be shown or set."""
+    return {**policy.to_dict(), "tax_point": policy.tax_point.value}
+
+
 INTERIM: Final = PolicyKind(
     name="interim",
     decides="when a running session gets its next interim bill",
@@ -92,8 +97,8 @@ INTERIM: Final = PolicyKind(
 )
 RATING: Final = PolicyKind(
     name="rating",
-    decides="how amounts are rounded and what is waived",
-    default=DEFAULT_POLICY.to_dict(),
-    check=lambda body: RatingPolicy.from_dict(body).to_dict(),
+    decides="how amounts are rounded, what is waived, and the day whose taxes hold",
+    default=_with_tax_point(DEFAULT_POLICY),
+    check=lambda body: _with_tax_point(RatingPolicy.from_dict(body)),
 )
 POLICY_KINDS: Final = (INTERIM, RATING)

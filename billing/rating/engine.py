@@ -106,7 +106,7 @@ def rate(
         total_excl=total_excl,
         total_tax=total_tax,
         total_incl=total_incl,
-        taxes=_applied(buckets, terms),
+        taxes=() if tariff.tax_included is TaxIncluded.NOT_APPLICABLE else _applied(buckets, terms),
         notes=tuple(note for note in _NOTES if note in notes),
         concessions=concessions.effective(terms.concessions, lines, incentives),
         incentives=incentives,
@@ -132,7 +132,8 @@ def _adjusted(
     final: bool,
 ) -> tuple[Buckets, list[Adjustment]]:
     """The segments by component and rate, after waiving, surcharges, min_price, max_price and discounts, with their lines."""
-    taxed, fallback = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE, _fallback(buckets)
+    taxed = tariff.tax_included is not TaxIncluded.NOT_APPLICABLE
+    fallback = _fallback(buckets, terms if taxed else NO_TERMS)
     lines: list[Adjustment] = []
     for key, excess in idle_excess(tariff, segments):
         capped = buckets | {key: buckets[key] - excess}
@@ -171,17 +172,18 @@ def _kept(policy: RatingPolicy) -> frozenset[ComponentName]:
     return reservation if policy.waive_occupancy else reservation | _OCCUPANCY
 
 
-def _fallback(buckets: Buckets) -> BucketKey:
+def _fallback(buckets: Buckets, terms: Terms) -> BucketKey:
     """Where a limit goes if there is nothing to scale: the first component that priced anything, even at no cost.
 
-    Where no element matched at all the rate is unknown; taking one from an element that did not match would let a
-    part of the tariff that does not apply change the bill.
+    Where no element matched at all it is a fee, at the rate of a tax rule. Without a rule the rate is unknown; taking one
+    from an element that did not match would let a part of the tariff that does not apply change the bill.
     """
     for name in ComponentName:
         for component, vat in buckets:
             if component is name:
                 return component, vat
-    return ComponentName.FLAT, None
+    tax = terms.tax_of(ComponentName.FLAT)
+    return ComponentName.FLAT, None if tax is None else tax.rate
 
 
 def _components(buckets: Buckets, total: Money) -> tuple[ComponentAmount, ...]:

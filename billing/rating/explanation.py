@@ -73,7 +73,7 @@ def explain(rating: Rating) -> tuple[ExplainedLine, ...]:
         ExplainedLine(
             what="tax group",
             tax=_vat(group.vat, rating.tax_included),
-            rule=f"tax {group.tax.text}",
+            rule="; ".join([f"tax {group.tax.text}", *_tax_rules(rating, group.vat)]),
             excl_tax=group.net.text,
             incl_tax=(group.net + group.tax).text,
         )
@@ -137,6 +137,18 @@ def _rule(segment: Segment) -> str:
     if segment.note is Note.STEP_SURPLUS:
         return f"{rule}, {_quantity(segment.quantity_used, segment.unit)} used, {sentence(Note.STEP_SURPLUS)}"
     return rule if segment.note is None else f"{rule}, {sentence(segment.note)}"
+
+
+def _tax_rules(rating: Rating, rate: Decimal | None) -> list[str]:
+    """The tax rules that gave this rate, with category and legal note; where there are several, with their parts."""
+    parts: dict[str, list[str]] = {}
+    for tax in rating.taxes:
+        if tax.rate == rate:
+            told = f"rule {tax.rule}, category {tax.category}{'' if tax.note is None else f': {tax.note}'}"
+            parts.setdefault(told, []).append(tax.component.value)
+    if len(parts) < 2:  # noqa: PLR2004 - several
+        return list(parts)
+    return [f"{', '.join(names)} by {told}" for told, names in parts.items()]
 
 
 def _quantities(segment: Segment) -> str:

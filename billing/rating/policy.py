@@ -26,9 +26,16 @@ class TaxRounding(StrEnum):
     """Exact tax per rate on the sum of exact nets; net and gross totals are rounded once, their difference is the tax."""
 
 
+class TaxPoint(StrEnum):
+    """The instant of a session whose day, by the calendar of its site, decides which tax rules hold."""
+
+    END = "end"
+    START = "start"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatingPolicy:
-    """How a session is rounded and when it is waived.
+    """How a session is rounded and when it is waived, and the instant at which it is taxed.
 
     A session with less energy than `waive_below_wh` is rated 0.00 (None: never waived); its reservation is still due.
     With `waive_occupancy` false, TIME and PARKING_TIME stay due even then.
@@ -39,9 +46,10 @@ class RatingPolicy:
     tax: TaxRounding = TaxRounding.PER_GROUP_ON_SUM
     waive_below_wh: Decimal | None = None
     waive_occupancy: bool = True
+    tax_point: TaxPoint = TaxPoint.END
 
     def to_dict(self) -> dict[str, Any]:
-        """The policy as JSON values; amounts are text."""
+        """The policy as JSON values; amounts are text. The usual tax point is left out, as in bills of before there was one."""
         below = self.waive_below_wh
         return {
             "version": self.version,
@@ -49,6 +57,7 @@ class RatingPolicy:
             "tax": self.tax.value,
             "waive_below_wh": None if below is None else format(below, "f"),
             "waive_occupancy": self.waive_occupancy,
+            **({} if self.tax_point is TaxPoint.END else {"tax_point": self.tax_point.value}),
         }
 
     @classmethod
@@ -59,7 +68,7 @@ class RatingPolicy:
         reader.refuse_unknown(_KEYS, "this engine would ignore it")
         version = reader.integer("version", required=True)
         rounding, tax = reader.choice("rounding", Rounding), reader.choice("tax", TaxRounding)
-        below = reader.number("waive_below_wh")
+        below, point = reader.number("waive_below_wh"), reader.choice("tax_point", TaxPoint)
         occupancy = body.get("waive_occupancy", True)
         if not isinstance(occupancy, bool):
             reader.blame("waive_occupancy", "must be true or false", "write true")
@@ -71,10 +80,11 @@ class RatingPolicy:
             tax=tax or TaxRounding.PER_GROUP_ON_SUM,
             waive_below_wh=below,
             waive_occupancy=occupancy is True,
+            tax_point=point or TaxPoint.END,
         )
 
 
-_KEYS: Final = frozenset({"version", "rounding", "tax", "waive_below_wh", "waive_occupancy"})
+_KEYS: Final = frozenset({"version", "rounding", "tax", "waive_below_wh", "waive_occupancy", "tax_point"})
 
 DEFAULT_POLICY: Final = RatingPolicy(version=1, waive_below_wh=Decimal(100))
 """Sessions: below 0.1 kWh nothing is due."""

@@ -39,6 +39,7 @@ COMMANDS = {
     "sim": "csms.cli.sim:sim",
     "site": "csms.evidence.profile_cli:site",
     "tariff": "csms.cli.tariffs:tariff",
+    "tax": "csms.cli.taxes:tax",
     "template": "csms.templates.cli:template",
     "token": "csms.tokens.cli:token",
 }

@@ -9,13 +9,14 @@ from csms.cli.context import connect, default_actor
 from csms.sessions.recalculation_cli import recalculate_command
 
 
-async def _place_of(connection: Connection, charge_point: str, token: str | None, at: datetime) -> Place:
-    from csms.sessions.buyers import place_of  # noqa: PLC0415 - tariff commands start faster without sessions
+async def place_of(connection: Connection, charge_point: str, token: str | None, at: datetime) -> Place:
+    """Where and for whom a session of this charge point and token at this instant would be priced."""
+    from csms.sessions import buyers  # noqa: PLC0415 - tariff commands start faster without sessions
 
-    return await place_of(connection, charge_point, token, at)
+    return await buyers.place_of(connection, charge_point, token, at)
 
 
-tariff = tariff_group(connect, place_of=_place_of, default_actor=default_actor)
+tariff = tariff_group(connect, place_of=place_of, default_actor=default_actor)
 tariff.add_command(simulate_command(connect))
 tariff.add_command(trail_command(connect))
 tariff.add_command(recalculate_command)

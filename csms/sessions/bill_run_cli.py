@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from billing import Days, ExitCode, Output, accounts, async_command, bill_period, count_unbilled, output_options
+from billing import DAY, Days, ExitCode, Output, accounts, async_command, bill_period, count_unbilled, output_options
 from csms.charge_points.fleet import progress_bar
 from csms.cli.context import open_pool_of, settings_of
 from csms.sessions.service import Sessions
@@ -19,16 +19,6 @@ COLUMNS = (
     "site", "ended", "billed", "corrected", "held", "unrated", "waiting", "dropped", "orphans", "kwh_metered",
     "kwh_billed", "kwh_unexplained", "total_incl_tax", "currency",
 )  # fmt: skip
-
-
-class _Day(click.ParamType[date]):
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no day such as 2026-03-01", param, ctx)
 
 
 class _Month(click.ParamType[date]):
@@ -42,7 +32,7 @@ class _Month(click.ParamType[date]):
 
 
 @click.command("run")
-@click.option("--day", type=_Day(), help="This day, by the wall clock of each site.")
+@click.option("--day", type=DAY, help="This day, by the wall clock of each site.")
 @click.option("--month", type=_Month(), help="This month, by the wall clock of each site.")
 @click.option("--site", help="Only of this site.")
 @click.option("--dry-run", is_flag=True, help="Only account; nothing is billed that is not billed yet.")

@@ -14,6 +14,7 @@ from csms.sessions.store import SQL
 NEXT_STEPS = {
     "no_tariff": "assign a tariff that was valid at its start; it is then released by itself",
     "currency_mismatch": "assign a tariff in the currency of its site",
+    "tax_undecided": "add a tax rule that decides: csms tax which, csms tax rule add; it is then released by itself",
     "not_ratable": "look at its readings with csms session show, and drop it if they make no sense",
     "unpriced": "look at its events with csms session show, and drop it if nobody is to pay for it",
     "evidence_gap": "wait for the records that are missing; kWh without them are not billed: else drop it",

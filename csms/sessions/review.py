@@ -47,6 +47,7 @@ HOLDS = {
     "start_ambiguous": "It may be a repeat of an older start or another driver's.",
     "stop_before_start_register": "The register is below the one of the start.",
     "stop_conflict": "Two stops say different times or registers.",
+    "tax_undecided": "No tax rule decides for a part of the bill, or two do; it is released when one does.",
     "time_invalid": "A time cannot be true: before 2015, in the future, or an end before its start.",
     "token_unknown": "Energy flowed for a token that is missing, unknown, blocked or expired.",
     "too_long": "It takes longer than a session plausibly does.",

@@ -49,6 +49,7 @@ COMMANDS = {
         "assign", "assignments", "create", "export", "jurisdictions", "lint", "list", "price", "publish", "recalculate", "show",
         "simulate", "trail", "unassign", "which",
     },
+    "tax": {"customer", "rule", "which"},
     "template": {"apply", "create", "diff", "drift", "list", "show"},
     "token": {"block", "issue", "limit", "list", "unblock"},
 }  # fmt: skip
