@@ -25,6 +25,7 @@ from csms.tokens.token import Token
 log = structlog.get_logger()
 
 KEPT_MAX = 20_000
+TEXTS_MAX = 10_000
 KEPT_FOR_S = 3600.0
 """A net below the notifications of changes."""
 AHEAD = timedelta(days=1)
@@ -70,6 +71,7 @@ class Offers:
         self._pool = pool
         self._known: dict[str, Priced] = {}
         self._tariffs = TariffCache()
+        self._texts: dict[tuple[str, int], str] = {}
         self._changes = 0
 
     def forget(self) -> None:
@@ -104,13 +106,22 @@ class Offers:
             return None
         try:
             offer = known.offer(token, now=now)
-            message = None if offer is None else PersonalMessage(text=offer.text(), language=LANGUAGE)
+            message = None if offer is None else PersonalMessage(text=self._text(offer), language=LANGUAGE)
         except Exception:
             metrics.texts.labels("failed").inc()
             log.exception("price_not_told", charge_point=charge_point)
             return None
         metrics.texts.labels("no_tariff" if message is None else "told").inc()
         return message
+
+    def _text(self, offer: Offer) -> str:
+        """A version says the same for ever."""
+        key = (offer.version.tariff.id, offer.version.number)
+        if key not in self._texts:
+            if len(self._texts) >= TEXTS_MAX:
+                self._texts.clear()
+            self._texts[key] = offer.text()
+        return self._texts[key]
 
     def _fresh(self, charge_point: str) -> Priced | None:
         known = self._known.get(charge_point)

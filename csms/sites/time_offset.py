@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _STEP = timedelta(hours=12)
@@ -21,7 +22,12 @@ class TimeOffset:
 
 
 def time_offset(time_zone: str, at: datetime) -> TimeOffset:
-    """Of an IANA zone at an instant."""
+    """Of an IANA zone at an instant, to the minute: clocks change on whole ones."""
+    return _time_offset(time_zone, at.replace(second=0, microsecond=0))
+
+
+@lru_cache(maxsize=256)
+def _time_offset(time_zone: str, at: datetime) -> TimeOffset:
     zone = ZoneInfo(time_zone)
     now, early = _offset(at, zone), at.astimezone(UTC).replace(microsecond=0)
     end = early + _AHEAD
