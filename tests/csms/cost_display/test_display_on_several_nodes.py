@@ -146,3 +146,25 @@ async def test_a_final_cost_that_no_socket_took_may_be_told_by_the_next_node(
 
     assert len(shown) == len(outcomes)
     assert await pool.fetchval("SELECT status FROM cost_told") == "Accepted"
+
+
+async def test_what_a_third_party_pays_is_not_on_the_display(
+    world: World, pool: asyncpg.Pool, nodes: list[Node], shown: list[Decimal]
+) -> None:
+    session = await world.session(energy_wh=10_000)
+    await world.tell_billing(session)
+    await nodes[0].billing.drain()
+    await pool.execute(
+        """
+        INSERT INTO bill
+        SELECT session, 2, 'correction', as_of, energy_wh, currency, total_excl_minor, total_tax_minor,
+               total_incl_minor, total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version,
+               engine_version, inputs_hash, inputs, detail || '{"payable": "3.00"}', 1, created_at
+          FROM bill WHERE session = $1
+        """,
+        session,
+    )
+    nodes[0].display.show(session, 2)
+    await settled(nodes)
+
+    assert shown == [Decimal("3.00")]
