@@ -58,7 +58,8 @@ SELECT s.id FROM session s
 
 -- name: spent_beside
 -- What the other sessions of a total limit have cost so far: the final bill, else what they were rated at last. Those that
--- had ended when the limit began do not count. A session belongs to the group in which its token was when it began.
+-- had ended when the limit began do not count. A session belongs to the group in which its token was when it began, or when we
+-- heard of it if the token was not known by then.
 SELECT p.n::integer AS n, coalesce(sum(coalesce(f.minor, w.amount_minor, i.minor)), 0)::bigint AS minor
   FROM unnest(:limits::bigint[], :sessions::integer[]) WITH ORDINALITY AS p (cost_limit, session, n)
   JOIN cost_limit l ON l.id = p.cost_limit
@@ -69,8 +70,9 @@ SELECT p.n::integer AS n, coalesce(sum(coalesce(f.minor, w.amount_minor, i.minor
        SELECT s.id
          FROM (SELECT DISTINCT uid FROM token_event WHERE l.scope = 'token_group' AND group_id = l.target) t
          JOIN session s ON s.token = t.uid AND (s.ended_at IS NULL OR s.ended_at > l.valid_from)
-        WHERE l.target = (SELECT e.group_id FROM token_event e WHERE e.uid = s.token AND e.at <= greatest(s.started_at, s.created_at)
-                           ORDER BY e.at DESC, e.id DESC LIMIT 1)
+        WHERE l.target = (SELECT e.group_id FROM token_event e
+                           WHERE e.uid = s.token AND e.at <= greatest(s.started_at, s.created_at)
+                           ORDER BY e.at <= s.started_at DESC, e.at DESC, e.id DESC LIMIT 1)
        ) s ON s.id IS DISTINCT FROM p.session
   LEFT JOIN LATERAL (SELECT b.total_incl_minor AS minor FROM bill b
                       WHERE b.session = s.id AND b.kind <> 'interim' AND b.currency = l.currency

@@ -31,7 +31,7 @@ READY_S_MAX = 60.0
 LOG_LINES_SHOWN = 40
 NOT_JSON = "not json"
 BUGS = frozenset({
-    "closing_not_noted", "connection_failed", "follow_up_failed", "handshake_failed", "housekeeping_failed",
+    "closing_not_noted", "connection_failed", "cost_stop_failed", "cost_stops_failed", "follow_up_failed", "handshake_failed", "housekeeping_failed",
     "inquiry_failed", "item_not_committed", "message_failed", "opening_not_noted", "projection_failed",
     "session_not_loaded", "session_not_rated", "sessions_not_loaded", "site_limit_not_planned", "site_limit_not_told",
 })  # fmt: skip

@@ -221,13 +221,15 @@ async def test_a_limit_that_begins_later_is_heeded_when_it_begins(
     assert await stops(priced) == [(session, 100, 150)]
 
 
+@pytest.mark.parametrize(("scope", "target"), [(LimitScope.TOKEN, "TAG-1"), (LimitScope.TOKEN_GROUP, "G")])
 async def test_a_balance_counts_what_had_not_ended_when_it_began(
-    priced: World, billing: BillingService, clock: Clock
+    priced: World, source: TableSource, billing: BillingService, clock: Clock, scope: LimitScope, target: str
 ) -> None:
     await priced.session(started_at=NOON - 3 * HOUR, ended_at=NOON - 2 * HOUR, complete_at=NOON - 2 * HOUR)
-    await enter(priced, "8.00", NOON, is_total=True)
+    await enter(priced, "8.00", NOON, is_total=True, scope=scope, target=target)
     await priced.session()  # 5.00
     first, second = await priced.running(), await priced.running()
+    source.customers |= {each: Customer(token_group="G") for each in (first, second)}
     clock.now = NOON + 2 * HOUR
     await priced.change(first, energy_wh=Decimal(2000))
     await billing.drain()
