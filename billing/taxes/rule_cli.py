@@ -167,7 +167,12 @@ def _add_import(group: click.Group, connect: Connect, actor: Actor) -> None:
         """Enter the tax rules of a CSV file, all or none. Those that are there already stay, so it may be repeated.
 
         The header names the columns id, country, customer, vat_id, supply, rate, category, note, valid_from, valid_to;
-        a cell that does not ask is empty.
+        a cell that does not ask is empty. The German rates of 2020 and since, for example:
+
+        \b
+          id,country,rate,category,valid_from,valid_to
+          DE-2020,DE,16,S,2020-07-01,2020-12-31
+          DE-2021,DE,19,S,2021-01-01,
 
         \b
         Examples:
