@@ -18,7 +18,7 @@ from csms.tokens import service as tokens
 from tests.bench.messages import TOKEN
 
 _PASSWORD = "bench-password-0001"
-_TARIFF = {
+TARIFF = {
     "country_code": "DE",
     "party_id": "EXA",
     "id": "BENCH",
@@ -43,7 +43,7 @@ async def provision(dsn: str, data_dir: Path, count: int) -> list[Login]:
     now = datetime.now(UTC)
     async with connect_once(dsn) as connection:
         await sites.create(connection, "bench", name="Bench", country="DE", time_zone="Europe/Berlin", currency="EUR")
-        await tariffs.create(connection, json.dumps(_TARIFF), now=now)
+        await tariffs.create(connection, json.dumps(TARIFF), now=now)
         await tariffs.assign(
             connection, "BENCH", scope=Scope("default"), target=None, now=now,
             valid_from=datetime(2026, 1, 1, tzinfo=UTC),

@@ -1,0 +1,38 @@
+-- name: insert_token
+-- A card that was there before any session.
+INSERT INTO token_event (uid, at, kind, actor) VALUES ('BENCH-TOKEN', :at::timestamptz, 'issued', 'bench');
+
+-- name: insert_sessions
+-- Sessions one after the other on each charge point, spread over four weeks, as the fold left them.
+INSERT INTO session (id, charge_point, transaction, created_at, evse, connector, token, started_at, ended_at, complete_at,
+                     energy_wh, register_begin_wh, register_end_wh, energy_source, last_fact_at, projected_at)
+SELECT n + 1, 'BENCH-' || to_char(n % :charge_points::integer, 'FM00000'), (n + 1)::text, start, 1, 1, 'BENCH-TOKEN', start,
+       start + interval '30 minutes', start + interval '31 minutes', 9000 + n % 100, turn * 20000.0,
+       turn * 20000.0 + 9000 + n % 100, 'register', start + interval '30 minutes', start + interval '31 minutes'
+  FROM generate_series(:first::integer, :last::integer) AS n,
+       LATERAL (SELECT n / :charge_points AS turn) t,
+       LATERAL (SELECT :month::timestamptz + interval '2 hours' + turn * interval '45 minutes'
+                       + n % 60 * interval '1 second' AS start) s;
+
+-- name: insert_events
+-- Their starts and stops.
+INSERT INTO charging_event (charge_point, key, session, kind, transaction, evse, connector, token, at, register_wh,
+                            stopped_reason, answer, received_at)
+SELECT s.charge_point, sha256((s.id || e.kind)::bytea), s.id, e.kind, s.transaction, 1, 1,
+       CASE WHEN e.kind = 'started' THEN s.token END, e.at, e.wh, CASE WHEN e.kind = 'ended' THEN 'Local' END, '{}', e.at
+  FROM session s,
+       LATERAL (VALUES ('started', s.started_at, s.register_begin_wh), ('ended', s.ended_at, s.register_end_wh))
+         AS e (kind, at, wh)
+ WHERE s.id BETWEEN :first::integer + 1 AND :last::integer + 1;
+
+-- name: insert_readings
+-- Their readings of register and power.
+INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, received_at)
+SELECT s.charge_point, 1, 1, s.transaction, r.at, sha256((s.id || '-' || k)::bytea), 'meter_values', s.id,
+       jsonb_build_array(
+         jsonb_build_array((s.register_begin_wh + round(s.energy_wh * k / (:readings::integer + 1), 1))::text,
+                           'Energy.Active.Import.Register', 'Wh', 'Sample.Periodic', NULL, 'Outlet'),
+         jsonb_build_array('18000', 'Power.Active.Import', 'W', 'Sample.Periodic', NULL, 'Outlet')), r.at
+  FROM session s, generate_series(1, :readings) AS k,
+       LATERAL (SELECT date_trunc('second', s.started_at + interval '30 minutes' * k / (:readings + 1)) AS at) r
+ WHERE s.id BETWEEN :first::integer + 1 AND :last::integer + 1;
