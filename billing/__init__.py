@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from billing.tariffs.tariff import Dimension
     from billing.tariffs.tariff_text import tariff_text
     from billing.taxes.cli import tax_group
+    from billing.turns import Turns
 
 __all__ = [
     "DAY",
@@ -129,6 +130,7 @@ __all__ = [
     "Stay",
     "TariffCache",
     "TariffChoice",
+    "Turns",
     "Unavailable",
     "Usage",
     "UserClass",
@@ -259,6 +261,7 @@ _HOMES = {
     "SessionSource": "billing.bills.billable:SessionSource",
     "Stay": "billing.bills.billable:Stay",
     "Unavailable": "billing.errors:Unavailable",
+    "Turns": "billing.turns:Turns",
     "Usage": "billing.rating.usage:Usage",
     "assign_tariff": "billing.tariffs.service:assign",
     "async_command": "billing.cli_output:async_command",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 from billing.bills.billable import BillableSession
 from billing.money import Money
@@ -92,6 +94,8 @@ class BillInputs:
     final: bool
     facts: bytes
     terms: Terms = NO_TERMS
+    _worked_out: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Text and hash once they were asked for: of a long session they are work, and none of the rest ever changes."""
 
     @classmethod
     def of(cls, session: BillableSession, *, final: bool, terms: Terms = NO_TERMS) -> BillInputs:
@@ -102,8 +106,22 @@ class BillInputs:
     @property
     def hash(self) -> bytes:
         """Of what is priced, so that it is equal exactly where the amount must be."""
-        priced = {name: value for name, value in self.to_dict().items() if name != "facts"}
-        return hashlib.sha256(canonical_json(priced).encode()).digest()
+        known: bytes | None = self._worked_out.get("hash")
+        if known is None:
+            priced = {name: value for name, value in self._body().items() if name != "facts"}
+            known = self._worked_out["hash"] = hashlib.sha256(canonical_json(priced).encode()).digest()
+        return known
+
+    @property
+    def text(self) -> str:
+        """As canonical JSON."""
+        return canonical_json(self._body())
+
+    def _body(self) -> dict[str, Any]:
+        body: dict[str, Any] | None = self._worked_out.get("body")
+        if body is None:
+            body = self._worked_out["body"] = self.to_dict()
+        return body
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; quantities and times are text, nothing is lost."""
@@ -164,7 +182,13 @@ def _decimal(text: str | None) -> Decimal | None:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON text that is the same for equal values, whatever order Postgres gives their keys."""
+    """JSON text that is the same for equal values, whatever order Postgres gives their keys; all of it ASCII."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer beyond 64 bits
+        text = b"\xff"
+    if text.isascii():  # then it is what the standard library writes, at a fraction of the time
+        return text.decode()
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 

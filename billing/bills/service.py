@@ -48,6 +48,7 @@ from billing.tariffs import service as tariffs
 from billing.tariffs.assignment import Place, Resolved, TariffVersion, Unresolved
 from billing.tariffs.store import TariffCache
 from billing.tariffs.tariff import Tariff
+from billing.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -210,11 +211,12 @@ class BillingService:
         standing = [each for each in locked if each.session not in if_still_due or _is_due(each, now)]
         cases = await self._cases(connection, standing, policies, now)
         limited = await cost_limits.limited(connection, _sessions(cases), now)
+        turns = Turns()
         drafts: list[DraftBill] = []
         states: list[RatingState] = []
         seen: list[Seen] = []
         for case in cases:
-            await asyncio.sleep(0)  # rating a long session is work; whoever else uses this loop comes in between
+            await turns.give()  # rating a long session is work; whoever else uses this loop comes in between
             limit = limited.get(case.state.session)
             decision = _decide(case, policies, now, self._running, limit)
             seen += _seen(case, decision, limit)
@@ -229,7 +231,9 @@ class BillingService:
         await store.save_states(connection, [_looked_at_by(each, noted.look_at.get(each.session)) for each in states])
         charge_points = {case.session.id: case.session.charge_point for case in cases if case.session is not None}
         return [
-            CommittedBill(bill=draft.summary(), charge_point=charge_points[draft.session], rating=draft.rating)
+            CommittedBill(
+                bill=stored[draft.session, draft.seq], charge_point=charge_points[draft.session], rating=draft.rating
+            )
             for draft in drafts
             if (draft.session, draft.seq) in stored
         ]

@@ -131,10 +131,10 @@ async def newest_bills(connection: Connection, sessions: Collection[int]) -> dic
     return {session: BillsOfSession(newest=newest) for session, newest in found.items()}
 
 
-async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> set[tuple[int, int]]:
-    """Store bills; gives session and seq of those that were not there yet."""
+async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> dict[tuple[int, int], BillSummary]:
+    """Store bills; gives those that were not there yet, by session and seq."""
     if not drafts:
-        return set()
+        return {}
     rows = [(draft, draft.summary()) for draft in drafts]
     stored = await SQL.insert_bills.fetch(
         connection,
@@ -155,11 +155,12 @@ async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> s
         policy_versions=[bill.policy_version for _, bill in rows],
         engine_versions=[bill.engine_version for _, bill in rows],
         hashes=[bill.inputs_hash for _, bill in rows],
-        inputs=[canonical_json(draft.inputs.to_dict()) for draft, _ in rows],
+        inputs=[draft.inputs.text for draft, _ in rows],
         details=[canonical_json(rating_to_json(draft.rating)) for draft, _ in rows],
         corrected=[bill.corrects for _, bill in rows],
     )
-    return {(row["session"], row["seq"]) for row in stored}
+    done = {(row["session"], row["seq"]) for row in stored}
+    return {key: bill for _, bill in rows if (key := (bill.session, bill.seq)) in done}
 
 
 async def insert_rerating(connection: Connection, session: int, seq: int, *, reason: str, actor: str) -> None:

@@ -254,7 +254,7 @@ def _segment_from_json(body: Mapping[str, Any]) -> Segment:
 
 def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC: `2026-03-01T20:00:00Z`."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return f"{moment.astimezone(UTC).isoformat()[:-6]}Z"
 
 
 def _decimal_text(value: Decimal | None) -> str | None:

@@ -119,9 +119,8 @@ def fold(
     session = _session(session_id, facts, metering, end, around, policy, time_zone=site_time_zone)
     found = (*facts.findings, *_ambiguous(facts, twins), *metering.findings, *end.findings, *end.judgement.findings)
     judged = review.judge(session, _case(facts, around, metering, limit), policy, now=now)
-    session = replace(session, findings=_unique([*found, *judged]))
-    session = _without_duplicate(_dropped(session, metering, policy), facts, twins)
-    return replace(session, inputs_hash=_inputs_hash(facts, session, evidence))
+    session = replace(session, findings=_unique([*found, *judged]), inputs_hash=_inputs_hash(facts, session, evidence))
+    return _without_duplicate(_dropped(session, metering, policy), facts, twins)
 
 
 def _in_order(around: Surroundings, facts: _Facts) -> Surroundings:

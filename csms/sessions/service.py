@@ -13,10 +13,11 @@ from typing import Any
 import asyncpg
 import structlog
 
-from billing import BillableSession, IdleAfterStop, NotFound, Stay
+from billing import BillableSession, IdleAfterStop, NotFound, Stay, Turns
 from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import listing, metrics, sweep
 from csms.sessions.buyers import Buyer, Purchase, buyers
+from csms.sessions.facts import Surroundings
 from csms.sessions.fold import fold
 from csms.sessions.periods import as_of, energy_wh_of, usage
 from csms.sessions.policy import WAITS, ReviewPolicy
@@ -201,11 +202,11 @@ class Sessions:
         await SQL.lock_sessions.fetch(connection, sessions=ids)
         now = utc_now()
         found = await load_facts(connection, ids, now=now)
-        projections = []
+        turns, projections = Turns(), []
         for facts in found.values():
-            await asyncio.sleep(0)  # a fold of a long session is work; sockets come in between
+            await turns.give()  # a fold of a long session is work; sockets come in between
             try:
-                session = self._fold(facts, now=now)
+                session = self._fold(facts, facts.surroundings(), now=now)
             except Exception:
                 log.exception("session_not_folded", session=facts.id)
                 await SQL.mark_unfoldable.execute(connection, session=facts.id)
@@ -247,13 +248,17 @@ class Sessions:
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
         """Sessions as they stand in the caller's transaction, freshly judged (the gate watches running ones too)."""
         found = await load_facts(connection, sessions, now=now)
+        turns = Turns()
+        around: dict[int, Surroundings] = {}
         folded: dict[int, Session] = {}
         for id_, facts in found.items():
-            await asyncio.sleep(0)
-            folded[id_] = self._fold(facts, now=now)
+            await turns.give()
+            around[id_] = facts.surroundings()
+            folded[id_] = self._fold(facts, around[id_], now=now)
         known = await buyers(connection, _purchases(found, folded))
         billable = {
-            id_: self._billable(facts, folded[id_], known.get(id_, Buyer()), now=now) for id_, facts in found.items()
+            id_: self._billable(facts, around[id_], folded[id_], known.get(id_, Buyer()), now=now)
+            for id_, facts in found.items()
         }
         await SQL.mark_judged_otherwise.execute(
             connection,
@@ -262,21 +267,22 @@ class Sessions:
         )
         return billable
 
-    def _fold(self, facts: SessionFacts, *, now: datetime) -> Session:
+    def _fold(self, facts: SessionFacts, around: Surroundings, *, now: datetime) -> Session:
         if facts.kept is not None:
-            return unused(facts.id, facts.kept, facts.surroundings(), self._policy, time_zone=facts.time_zone)
+            return unused(facts.id, facts.kept, around, self._policy, time_zone=facts.time_zone)
         return fold(
             facts.id,
             facts.events,
             facts.readings,
-            facts.surroundings(),
+            around,
             self._policy,
             now=now,
             site_time_zone=facts.time_zone,
         )
 
-    def _billable(self, facts: SessionFacts, session: Session, buyer: Buyer, *, now: datetime) -> BillableSession:
-        around = facts.surroundings()
+    def _billable(
+        self, facts: SessionFacts, around: Surroundings, session: Session, buyer: Buyer, *, now: datetime
+    ) -> BillableSession:
         clock = _on_its_clock(now, around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
         until = as_of(session, around, now=clock) or clock
         used = usage(session, as_of=until)
