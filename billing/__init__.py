@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from billing.bills.batch import Days, accounts, bill_period, count_unbilled
+    from billing.bills.batch import Days, accounts, bill_period, count_unbilled, unbilled_batches
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
@@ -176,6 +176,7 @@ __all__ = [
     "tax_group",
     "trail_command",
     "transaction",
+    "unbilled_batches",
     "which_tariff",
     "without_credit",
 ]
@@ -210,6 +211,7 @@ _HOMES = {
     "transaction": "billing.cli_parameters:transaction",
     "DAY": "billing.cli_parameters:DAY",
     "count_unbilled": "billing.bills.batch:count_unbilled",
+    "unbilled_batches": "billing.bills.batch:unbilled_batches",
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",
     "Days": "billing.bills.batch:Days",

@@ -98,6 +98,12 @@ async def bill_period(
 ) -> AsyncIterator[tuple[int, list[CommittedBill]]]:
     """Settle what ended in the period, a batch at a time: how many sessions were looked at, and their new bills."""
     billing = BillingService(pool, source)
+    async for sessions in unbilled_batches(pool, days):
+        yield len(sessions), await billing.settle(sessions, now)
+
+
+async def unbilled_batches(pool: asyncpg.Pool[Any], days: Days) -> AsyncIterator[list[int]]:
+    """Sessions of the period without a final bill, in the order of their ends; none of them twice."""
     after: tuple[datetime | None, int] = (None, 0)
     while True:
         async with pool.acquire() as connection:
@@ -107,7 +113,7 @@ async def bill_period(
         if not rows:
             return
         after = (rows[-1]["ended_at"], rows[-1]["id"])
-        yield len(rows), await billing.settle([row["id"] for row in rows], now)
+        yield [row["id"] for row in rows]
 
 
 async def accounts(connection: Connection, days: Days) -> list[Account]:

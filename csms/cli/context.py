@@ -49,10 +49,17 @@ async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[An
 
 
 @asynccontextmanager
-async def open_pool_of(context: click.Context, *, size: int = 1) -> AsyncIterator[asyncpg.Pool[Any]]:
-    """As connect(), for what works with a pool."""
+async def migrated_database(context: click.Context) -> AsyncIterator[str]:
+    """The DSN of a database that has our schema, for a command that opens what it needs itself."""
     async with database(settings_of(context), "attach_or_own") as dsn:
         await migrate(dsn)
+        yield dsn
+
+
+@asynccontextmanager
+async def open_pool_of(context: click.Context, *, size: int = 1) -> AsyncIterator[asyncpg.Pool[Any]]:
+    """As connect(), for what works with a pool."""
+    async with migrated_database(context) as dsn:
         pool = await open_pool(dsn, size=size, name="csms cli")
         try:
             yield pool

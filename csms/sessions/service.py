@@ -206,7 +206,7 @@ class Sessions:
         for facts in found.values():
             await turns.give()  # a fold of a long session is work; sockets come in between
             try:
-                session = self._fold(facts, facts.surroundings(), now=now)
+                session = self._fold(facts, now=now)
             except Exception:
                 log.exception("session_not_folded", session=facts.id)
                 await SQL.mark_unfoldable.execute(connection, session=facts.id)
@@ -254,7 +254,7 @@ class Sessions:
         for id_, facts in found.items():
             await turns.give()
             around[id_] = facts.surroundings()
-            folded[id_] = self._fold(facts, around[id_], now=now)
+            folded[id_] = self._fold(facts, now=now, around=around[id_])
         known = await buyers(connection, _purchases(found, folded))
         billable = {
             id_: self._billable(facts, around[id_], folded[id_], known.get(id_, Buyer()), now=now)
@@ -267,7 +267,8 @@ class Sessions:
         )
         return billable
 
-    def _fold(self, facts: SessionFacts, around: Surroundings, *, now: datetime) -> Session:
+    def _fold(self, facts: SessionFacts, *, now: datetime, around: Surroundings | None = None) -> Session:
+        around = around or facts.surroundings()
         if facts.kept is not None:
             return unused(facts.id, facts.kept, around, self._policy, time_zone=facts.time_zone)
         return fold(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pytest
 from billing import Days, accounts, bill_period, count_unbilled
 from billing.bills.batch import Account
 from csms.database.pool import open_pool
+from csms.sessions.bill_jobs import bill_in_jobs
 from csms.sessions.rehearsal import rerate
 from csms.sessions.service import Sessions
 from tests.faults.wire import Wire, boot, start_16, stop_16, wire
@@ -136,3 +138,43 @@ async def test_what_waited_for_a_tariff_is_billed_when_the_period_is_closed(worl
 
 def _energy(price: str) -> dict[str, object]:
     return {"type": "ENERGY", "price": price, "vat": "19", "step_size": 1}
+
+
+async def test_a_period_that_two_operators_close_at_once_with_several_processes_is_billed_once(
+    world: World, pool: asyncpg.Pool
+) -> None:
+    await world.connection.execute(
+        "INSERT INTO site (id, name, country, time_zone, currency) VALUES ('fjord', 'Fjord', 'NO', 'Europe/Oslo', 'NOK')"
+    )
+    key = await world.charge_point("CLOSING-NO", site="fjord", max_power_w=Decimal(22_000))
+    async with wire(world.ocpp_url, key.id, key.password) as station:
+        await boot(station)
+        sessions = [await charged(station, at(8 + n), wh=5000, register_wh=5000 * n) for n in range(4)]
+
+        async def are_held() -> bool:
+            return all([(await world.show(each))["hold_reasons"] == ["currency_mismatch"] for each in sessions])
+
+        await until(are_held)
+    await world.tariff(
+        tariff_document("KRONER", {"price_components": [_energy("5.00")]}, currency="NOK"), assigned=False
+    )
+    await world.connection.execute(
+        "INSERT INTO tariff_assignment (tariff, scope, target, valid_from) VALUES ('KRONER', 'site', 'fjord', '2020-01-01')"
+    )
+    days = Days(first=DAY, last=DAY, site="fjord")
+
+    async def close_it() -> int:
+        now = datetime.now(UTC)
+        batches = bill_in_jobs(pool, world.dsn, world.settings, days, jobs=2, now=now)
+        return sum([count async for count in batches])
+
+    looked_at = await asyncio.gather(close_it(), close_it())
+    async with pool.acquire() as connection:
+        [account] = await accounts(connection, days)
+        finals = await connection.fetchval(
+            "SELECT count(*) FROM bill WHERE session = ANY($1) AND kind = 'final'", sessions
+        )
+
+    assert max(looked_at) == 4
+    assert (account.ended, account.billed, finals) == (4, 4, 4)
+    assert account.kwh_unexplained == 0
