@@ -23,25 +23,10 @@ COLUMNS = (
     "site", "ended", "billed", "corrected", "held", "unrated", "waiting", "dropped", "orphans", "kwh_metered",
     "kwh_billed", "kwh_unexplained", "total_incl_tax", "currency",
 )  # fmt: skip
-
-
-<<<<<<< HEAD
-=======
 COUNTING_S = 600
 """So long a look at all sessions of a month may take."""
 
 
-class _Day(click.ParamType[date]):
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no day such as 2026-03-01", param, ctx)
-
-
->>>>>>> 943beb8 (Close a period with several processes side by side)
 class _Month(click.ParamType[date]):
     name = "month"
 
