@@ -28,7 +28,8 @@ class BillableSession:
     `priced_from` is the instant at which token and EVSE were first both known (RULES.md 15), None while they are not:
     then there is nothing to rate yet. `complete_at` is when the facts count as complete (RULES.md 14), None while
     nobody can say. `holds` are the plausibility rules that fire and were not released; `released` those that were.
-    `closed`: the transaction's end is known. `usage` reaches to `as_of`; `energy_wh` is the energy in it. `idle` is what
+    `closed`: the transaction's end is known. The times of `usage`, `stay` and `as_of` are corrected; the charge point's clock
+    may be `clock_uncertainty_s` off from that. `usage` reaches to `as_of`; `energy_wh` is the energy in it. `idle` is what
     its charge point says of the `stay` after the end. `customer`, `location_groups` and `product` are what the choice of
     a tariff looks at, as they stood at `priced_from`.
     """
@@ -52,6 +53,7 @@ class BillableSession:
     as_of: datetime
     usage: Usage
     inputs_hash: bytes
+    clock_uncertainty_s: Decimal = Decimal(0)
     stay: Stay | None = None
     idle: IdleAfterStop | None = None
     customer: Customer = NOBODY

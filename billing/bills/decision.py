@@ -13,6 +13,7 @@ from typing import Final
 
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession
+from billing.bills.clock_doubt import doubt_of
 from billing.bills.running import RunningSessions
 from billing.money import Money
 from billing.policies.interim import InterimPolicy
@@ -28,6 +29,7 @@ RECHECK: Final = timedelta(hours=1)
 """How often a session that only a new fact or an operator can move is looked at again, should a signal be lost."""
 
 PRICE_OUTLIER: Final = "price_outlier"
+CLOCK_UNCERTAIN: Final = "clock_uncertain"
 NOT_RATABLE: Final = "not_ratable"
 """The engine refuses the session's periods."""
 UNPRICED: Final = "unpriced"
@@ -139,9 +141,9 @@ def _rated(
     except UsageInvalid as wrong:
         why = "; ".join(str(problem) for problem in wrong.problems[:PROBLEMS_SHOWN])
         return Hold(reason=NOT_RATABLE, why=why, next_at=now + RECHECK)
-    if rating.total_incl.decimal > policies.price_max and PRICE_OUTLIER not in session.released:
-        why = f"{rating.total_incl} is more than {policies.price_max}"
-        return Hold(reason=PRICE_OUTLIER, why=why, next_at=now + RECHECK)
+    doubt = _doubted(session, tariff, policies, rating, terms)
+    if doubt is not None:
+        return Hold(reason=doubt[0], why=doubt[1], next_at=now + RECHECK)
     inputs = BillInputs.of(session, final=final, terms=terms)
     if final:
         return Issue(kind=BillKind.FINAL, rating=rating, inputs=inputs, next_at=None)
@@ -155,6 +157,18 @@ def _rated(
     left = every - _grown_for(session, standing.interim)
     next_at = _next_look(session, now, interval=left if left > timedelta(0) else every)
     return Wait(next_at=next_at, cost=rating.total_incl)
+
+
+def _doubted(
+    session: BillableSession, tariff: Tariff, policies: Policies, rating: Rating, terms: Terms
+) -> tuple[str, str] | None:
+    """Why a person must look at the amount first, unless one has: the hold's name, and the figures."""
+    if rating.total_incl.decimal > policies.price_max and PRICE_OUTLIER not in session.released:
+        return PRICE_OUTLIER, f"{rating.total_incl} is more than {policies.price_max}"
+    if CLOCK_UNCERTAIN in session.released:
+        return None
+    why = doubt_of(session, tariff, policies, rating, terms)
+    return None if why is None else (CLOCK_UNCERTAIN, why)
 
 
 def _interim_due(

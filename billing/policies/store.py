@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from billing.errors import AlreadyDone, NotFound
 from billing.policies.interim import DEFAULT_INTERIM, InterimPolicy
 from billing.policies.kinds import PolicyKind
-from billing.policies.policies import PRICE_MAX, Policies
+from billing.policies.policies import BAND_TOLERANCE_S, PRICE_MAX, Policies
 from billing.rating.policy import DEFAULT_POLICY, RatingPolicy
 from billing.sql import Connection, Queries
 from billing.tariffs.ocpi_json import as_decimal, dump_json, load_json
@@ -27,11 +27,13 @@ async def current(connection: Connection) -> Policies:
         await _insert(connection, "interim", DEFAULT_INTERIM.to_dict())
         await _insert(connection, "rating", DEFAULT_POLICY.to_dict())
         bodies = await _bodies(connection)
-    price_max = as_decimal(bodies.get("review", {}).get("price_max"))
+    review = bodies.get("review", {})
+    price_max, tolerance = as_decimal(review.get("price_max")), as_decimal(review.get("band_tolerance_s"))
     return Policies(
         interim=InterimPolicy.from_dict(bodies["interim"]),
         rating=RatingPolicy.from_dict(bodies["rating"]),
         price_max=PRICE_MAX if price_max is None else price_max,
+        band_tolerance_s=BAND_TOLERANCE_S if tolerance is None else tolerance,
     )
 
 

@@ -42,9 +42,33 @@ def offset_s(stamps: Iterable[Stamp]) -> Decimal | None:
     A delay can only take from what a stamp is ahead: one behind its arrival may have waited in a queue. It proves an
     offset if another message of the same socket, sent at another time, was behind by as much: queues do not keep pace.
     """
-    known = list(stamps)
-    proven = [each.ahead_s for each in known if each.ahead_s >= -_TRAVEL_MAX_S or _is_live(each, known)]
+    proven = _proven(stamps)
     return min(proven, key=lambda each: (abs(each), each)) if proven else None
+
+
+def uncertainty_s(stamps: Iterable[Stamp]) -> Decimal:
+    """By how much the clock may be off from what `offset_s` says: how far the other proofs lie from it, less what may be
+    travel. 0 where they agree, and where nothing is proven: then the clock is believed.
+    """
+    proven = _proven(stamps)
+    if not proven:
+        return Decimal(0)
+    told = min(proven, key=lambda each: (abs(each), each))
+    # A message that travelled was written up to a minute before it came: its clock may be that much further ahead.
+    return max(max(each - told, told - each - _TRAVEL_MAX_S, Decimal(0)) for each in proven)
+
+
+def correction(offset: Decimal | None, *, limit_s: Decimal) -> timedelta:
+    """What to add to the charge point's time to have ours, in whole seconds. Small offsets are travel time."""
+    if offset is None or not offset.is_finite() or abs(offset) <= limit_s:
+        return timedelta()
+    return -timedelta(seconds=int(offset))
+
+
+def _proven(stamps: Iterable[Stamp]) -> list[Decimal]:
+    """What those stamps are ahead that cannot only be late."""
+    known = list(stamps)
+    return [each.ahead_s for each in known if each.ahead_s >= -_TRAVEL_MAX_S or _is_live(each, known)]
 
 
 def _is_live(stamp: Stamp, known: Iterable[Stamp]) -> bool:

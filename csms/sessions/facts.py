@@ -112,6 +112,7 @@ class Surroundings:
     queue_empty: bool = False
     still_ongoing: bool | None = None
     clock_offset_s: Decimal | None = None
+    clock_uncertainty_s: Decimal = Decimal(0)
     reserved: Reserved | None = None
     held_by_ingest: frozenset[str] = frozenset()
     law: MeasuringLaw | None = None

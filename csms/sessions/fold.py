@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from csms.evidence.judgement import Evidence
 from csms.protocol.vocabulary import ChargingEvent, ChargingState, EventKind
 from csms.sessions import completeness, ending, review, timeline
+from csms.sessions.clock import correction
 from csms.sessions.facts import Neighbour, Reserved, StoredEvent, StoredReading, Surroundings
 from csms.sessions.metering import Frame, Metering, measure
 from csms.sessions.policy import ReviewPolicy
@@ -265,10 +266,9 @@ def _priced(facts: _Facts) -> _Priced:
 
 def _corrected(at: datetime | None, around: Surroundings, policy: ReviewPolicy) -> datetime | None:
     """`at` in corrected time: the charge point's clock less its offset, in whole seconds. Small offsets are the net's."""
-    offset = around.clock_offset_s
-    if at is None or offset is None or usable(offset) is None or abs(offset) <= policy.clock_offset_s_max:
-        return at
-    return later(at, -timedelta(seconds=int(offset)))
+    if at is None:
+        return None
+    return later(at, correction(around.clock_offset_s, limit_s=policy.clock_offset_s_max))
 
 
 def _reserved(priced_from: datetime | None, around: Surroundings, policy: ReviewPolicy) -> Reserved | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from billing import Period, PeriodKind, Usage
 from csms.sessions.facts import Surroundings
 from csms.sessions.samples import WH_STEP
 from csms.sessions.session import Activity, PowerPoint, RegisterPoint, Session
-from csms.sessions.spans import seconds_between
+from csms.sessions.spans import later, seconds_between
 
 PARKING = frozenset({Activity.SUSPENDED_EV, Activity.FINISHING, Activity.IDLE})
 """The vehicle asks for no power (OCPI 2.3.0-ed2 mod_cdrs); that the station withholds it, or says nothing, is TIME."""
@@ -56,6 +57,14 @@ def _reserved(session: Session) -> Iterator[Period]:
     if kept is not None:
         kind = PeriodKind.RESERVATION if kept.used else PeriodKind.RESERVATION_EXPIRED
         yield Period(kind=kind, start=kept.since, end=kept.until)
+
+
+def shifted(usage: Usage, by: timedelta) -> Usage:
+    """The same, so much later by every clock."""
+    if not by:
+        return usage
+    moved = tuple(replace(each, start=later(each.start, by), end=later(each.end, by)) for each in usage.periods)
+    return replace(usage, periods=moved)
 
 
 def energy_wh_of(usage: Usage) -> Decimal:

@@ -52,6 +52,10 @@ class ReviewPolicy:
     year_min: int = 2015
     future_s_max: Decimal = Decimal(300)
     clock_offset_s_max: Decimal = Decimal(60)
+    band_tolerance_s: Decimal = Decimal(60)
+    """A price that depends on the time of day is believed if the clock is surer than this. No clock that is a minute off is
+    corrected, so none is surer than that.
+    """
     live_s_max: Decimal = Decimal(300)
     """A fact that comes later than this after its stamp was kept in a queue: it says nothing of now."""
     settle_delay_s: Decimal = Decimal(60)

@@ -23,6 +23,7 @@ from csms.sessions.session import Action, Finding, Session
 from csms.sessions.spans import seconds_between, span
 
 HOLDS = {
+    "clock_uncertain": "The charge point's clock contradicts itself, and the price depends on the time of day.",
     "currency_mismatch": "The tariff that applies is in another currency than the site.",
     "energy_over_limit": "More energy than any session can take.",
     "energy_over_power": "More energy than the charge point's power allows in that time.",

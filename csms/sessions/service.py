@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -15,14 +14,15 @@ import structlog
 
 from billing import BillableSession, IdleAfterStop, NotFound, Stay, Turns
 from csms.database.pool import in_transaction, is_unavailable
-from csms.sessions import listing, metrics, sweep
+from csms.sessions import clock, listing, metrics, sweep
 from csms.sessions.buyers import Buyer, Purchase, buyers
 from csms.sessions.facts import Surroundings
 from csms.sessions.fold import fold
-from csms.sessions.periods import as_of, energy_wh_of, usage
+from csms.sessions.periods import as_of, energy_wh_of, shifted, usage
 from csms.sessions.policy import WAITS, ReviewPolicy
 from csms.sessions.review import still_held
 from csms.sessions.session import Session
+from csms.sessions.spans import later
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
 from csms.sessions.unused import unused
 from csms.settings import Settings
@@ -284,9 +284,10 @@ class Sessions:
     def _billable(
         self, facts: SessionFacts, around: Surroundings, session: Session, buyer: Buyer, *, now: datetime
     ) -> BillableSession:
-        clock = _on_its_clock(now, around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
-        until = as_of(session, around, now=clock) or clock
-        used = usage(session, as_of=until)
+        correction = clock.correction(around.clock_offset_s, limit_s=self._policy.clock_offset_s_max)
+        its_now = later(now, -correction)  # sessions are told in the charge point's time
+        until = as_of(session, around, now=its_now) or its_now
+        used = shifted(usage(session, as_of=until), correction)
         return BillableSession(
             id=facts.id,
             charge_point=facts.charge_point,
@@ -304,10 +305,11 @@ class Sessions:
             holds=still_held(session, facts.releases),
             released=facts.released,
             energy_wh=energy_wh_of(used),
-            as_of=until,
+            as_of=later(until, correction),
             usage=used,
             inputs_hash=session.inputs_hash,
-            stay=Stay(since=session.idle_from, until=session.idle_until),
+            clock_uncertainty_s=around.clock_uncertainty_s,
+            stay=Stay(since=_moved(session.idle_from, correction), until=_moved(session.idle_until, correction)),
             idle=IdleAfterStop(cap=facts.idle_cap) if facts.idle_after_stop else None,
             customer=buyer.customer,
             location_groups=buyer.location_groups,
@@ -329,11 +331,8 @@ def with_waits(policy: ReviewPolicy, settings: Settings) -> ReviewPolicy:
     return ReviewPolicy.from_dict(policy.to_dict() | {name: str(getattr(settings, name)) for name in WAITS})
 
 
-def _on_its_clock(now: datetime, offset_s: Decimal | None, *, limit_s: Decimal) -> datetime:
-    """Our now as the charge point's clock shows it: sessions are told in its time. Small offsets are travel time."""
-    if offset_s is None or abs(offset_s) <= limit_s:
-        return now
-    return now + timedelta(seconds=int(offset_s))
+def _moved(at: datetime | None, by: timedelta) -> datetime | None:
+    return None if at is None else later(at, by)
 
 
 def _dropped(facts: SessionFacts, session: Session) -> str | None:

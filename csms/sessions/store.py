@@ -134,6 +134,7 @@ class SessionFacts:
             queue_empty=self.queue_empty,
             still_ongoing=self.still_ongoing,
             clock_offset_s=clock.offset_s(self.stamps),
+            clock_uncertainty_s=clock.uncertainty_s(self.stamps),
             reserved=self.reserved,
             held_by_ingest=frozenset({"start_ambiguous"} if self.occurrence else ()),
             law=self.law,
@@ -278,7 +279,8 @@ async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts],
     for row in statuses:
         facts = found[row["of_session"]]
         facts.statuses.append(StoredStatus(status=row["status"], at=row["at"], received_at=row["received_at"]))
-        if row["at"] is not None:
+        if row["at"] is not None and (facts.stop is None or row["received_at"] <= facts.stop.received_at):
+            # What is said after the stop tells of the clock then, and must not move what has been billed.
             facts.stamps.append(clock.Stamp(at=row["at"], received_at=row["received_at"], socket=row["socket"]))
     await _load_online(connection, found, {id_: facts.since for id_, facts in found.items()})
     for row in await SQL.transaction_statuses.fetch(connection, sessions=list(found)):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from session_story import around, at, folded, start
 
-from csms.sessions.clock import Stamp, offset_s
+from csms.sessions.clock import Stamp, correction, offset_s, uncertainty_s
 
 SOCKET, OTHER = UUID(int=1), UUID(int=2)
 HOURS = 120
@@ -56,3 +56,41 @@ def test_jitter_never_moves_the_instant_of_the_tariff() -> None:
     for seconds in ("59.9", "-60", "3"):
         assert folded([start()], surroundings=around(clock_offset_s=Decimal(seconds))).tariff_at == at(0)
     assert folded([start()], surroundings=around(clock_offset_s=Decimal(-61))).tariff_at == at(0, seconds=61)
+
+
+# --- how sure that is ------------------------------------------------------------------------------------------------
+
+
+def test_proofs_that_agree_leave_no_doubt() -> None:
+    assert uncertainty_s([stamp(0, arrives=HOURS), stamp(15, arrives=15 + HOURS)]) == 0
+    assert uncertainty_s([stamp(0, arrives=0), stamp(20, arrives=20.5)]) == 0
+
+
+def test_a_clock_that_jumps_is_uncertain_by_the_jump() -> None:
+    ahead = [stamp(0, arrives=0), stamp(24, arrives=20)]
+    behind = [stamp(0, arrives=HOURS), stamp(15, arrives=15 + HOURS), stamp(150, arrives=150)]
+
+    assert (offset_s(ahead), uncertainty_s(ahead)) == (0, 240)
+    assert (offset_s(behind), uncertainty_s(behind)) == (0, 7200 - 60)  # a minute may be travel
+
+
+def test_what_waited_in_a_queue_is_no_doubt() -> None:
+    assert uncertainty_s([stamp(0, arrives=HOURS), stamp(15, arrives=HOURS), stamp(150, arrives=150)]) == 0
+    assert uncertainty_s([]) == 0
+
+
+@given(seconds=st.lists(st.integers(-60, 0), min_size=1, max_size=6))
+def test_travel_is_never_a_doubt(seconds: list[int]) -> None:
+    late = [
+        Stamp(at=at(n), received_at=at(n) - timedelta(seconds=behind), socket=SOCKET)
+        for n, behind in enumerate(seconds)
+    ]
+
+    assert uncertainty_s(late) == 0
+
+
+def test_what_is_corrected_is_more_than_travel() -> None:
+    limit = Decimal(60)
+
+    assert correction(Decimal("-7200.4"), limit_s=limit) == timedelta(hours=2)
+    assert correction(Decimal(60), limit_s=limit) == correction(None, limit_s=limit) == timedelta()
