@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from billing.cost_limits.entry import set_limit as set_cost_limit
     from billing.cost_limits.entry import standing_of as cost_limit_standing
     from billing.cost_limits.service import exhausted as without_credit
+    from billing.discounts.nouns import discount_group, incentive_group, surcharge_group
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
     from billing.jurisdictions.display import display_price
     from billing.money import MINOR_DIGITS, Money
@@ -147,9 +148,11 @@ __all__ = [
     "count_open",
     "count_unbilled",
     "create_tariff",
+    "discount_group",
     "display_price",
     "dossier_of",
     "explain_session",
+    "incentive_group",
     "json_text",
     "list_cost_limits",
     "newest_bills",
@@ -171,6 +174,7 @@ __all__ = [
     "session_ratings",
     "set_cost_limit",
     "simulate_command",
+    "surcharge_group",
     "tariff_group",
     "tariff_text",
     "tax_group",
@@ -273,6 +277,9 @@ _HOMES = {
     "display_price": "billing.jurisdictions.display:display_price",
     "create_tariff": "billing.tariffs.service:create",
     "explain_session": "billing.bills.cli:explain_session",
+    "discount_group": "billing.discounts.nouns:discount_group",
+    "incentive_group": "billing.discounts.nouns:incentive_group",
+    "surcharge_group": "billing.discounts.nouns:surcharge_group",
     "json_text": "billing.cli_output:json_text",
     "newest_bills": "billing.bills.history:newest_bills",
     "output_options": "billing.cli_output:output_options",

@@ -53,6 +53,13 @@ class BillSummary:
     inputs_hash: bytes
     corrects: int | None
     created_at: datetime
+    incentives: Money
+    """What third parties pay of the total with tax."""
+
+    @property
+    def payable(self) -> Money:
+        """What the customer pays."""
+        return self.total_incl - self.incentives
 
     @property
     def currency(self) -> str:
@@ -69,6 +76,7 @@ class BillSummary:
             "total_excl_tax": self.total_excl.text,
             "total_tax": self.total_tax.text,
             "total_incl_tax": self.total_incl.text,
+            "payable": self.payable.text,
             "currency": self.currency,
             "tariff": self.tariff,
             "tariff_version": self.tariff_version,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from billing.rating.usage import Usage
-from billing.tariffs.assignment import NOBODY, Customer
+from billing.tariffs.assignment import NOBODY, Customer, Place
 from billing.tariffs.idle import IdleAfterStop
 
 
@@ -59,6 +59,21 @@ class BillableSession:
     customer: Customer = NOBODY
     location_groups: frozenset[str] = frozenset()
     product: str | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where, when and for whom it is priced; None while that is not known, and where nothing is to be priced."""
+        if self.priced_from is None or self.dropped:
+            return None
+        return Place(
+            charge_point=self.charge_point,
+            site=self.site,
+            currency=self.currency,
+            at=self.priced_from,
+            location_groups=self.location_groups,
+            customer=self.customer,
+            product=self.product,
+        )
 
 
 class SessionSource(Protocol):

@@ -85,7 +85,7 @@ async def candidates_of(
             for session in found
             if place < len(versions[session])
         }
-        terms = await terms_of(connection, priced)
+        terms = await terms_of(connection, priced, to_bill=False)
         for session, each in priced.items():
             candidate = Candidate(version=versions[session][place], session=each.session, terms=terms[session])
             found[session].append(candidate)

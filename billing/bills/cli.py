@@ -26,7 +26,7 @@ Examples:
 """
 
 COLUMNS = (
-    "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "currency",
+    "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "payable", "currency",
     "tariff", "tariff_version",
 )  # fmt: skip
 LINE_COLUMNS = ("what", "since", "until", "quantity", "unit_price", "tariff", "rule", "tax", "excl_tax", "incl_tax")

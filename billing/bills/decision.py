@@ -153,10 +153,10 @@ def _rated(
         next_at = _next_look(session, now, interval=every)
         return Issue(kind=BillKind.INTERIM, rating=rating, inputs=inputs, next_at=next_at)
     if session.closed:
-        return Wait(next_at=_next_look(session, now), cost=rating.total_incl)
+        return Wait(next_at=_next_look(session, now), cost=rating.payable)
     left = every - _grown_for(session, standing.interim)
     next_at = _next_look(session, now, interval=left if left > timedelta(0) else every)
-    return Wait(next_at=next_at, cost=rating.total_incl)
+    return Wait(next_at=next_at, cost=rating.payable)
 
 
 def _doubted(
@@ -184,8 +184,8 @@ def _interim_due(
         return False
     if last is not None and (last.tariff, last.tariff_version) != (rating.tariff_id, rating.tariff_version):
         return True
-    amount = rating.total_incl.decimal
-    last_amount = Decimal(0) if last is None else last.total_incl.decimal
+    amount = rating.payable.decimal
+    last_amount = Decimal(0) if last is None else last.payable.decimal
     if standing.ceiling is not None and amount >= standing.ceiling.decimal > last_amount:
         return True
     energy_wh = session.energy_wh - (Decimal(0) if last is None else last.energy_wh)

@@ -139,7 +139,7 @@ async def explain_bill(connection: Connection, session: int, seq: int | None) ->
     bill = await _find(connection, session, seq)
     rating = await require_recomputable(connection, bill)
     again = recompute(rating)
-    if (again.total_excl, again.total_incl) != (bill.total_excl, bill.total_incl):
+    if (again.total_excl, again.total_incl, again.payable) != (bill.total_excl, bill.total_incl, bill.payable):
         raise BillContradicted(f"the lines of bill {bill.seq} of session {session} do not give its totals")
     return Explanation(bill=bill, rating=rating, lines=explain(rating))
 

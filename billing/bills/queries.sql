@@ -44,18 +44,18 @@ UPDATE rating r
 -- A final bill where there is one already is not inserted and not returned: it was done before.
 INSERT INTO bill (session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
                   total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version,
-                  inputs_hash, inputs, detail, corrects, created_at)
+                  inputs_hash, inputs, detail, corrects, created_at, incentive_minor)
 SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
        total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version,
-       inputs_hash, inputs::jsonb, detail::jsonb, corrects, :created_at
+       inputs_hash, inputs::jsonb, detail::jsonb, corrects, :created_at, incentive_minor
   FROM unnest(:sessions::integer[], :seqs::integer[], :kinds::text[], :as_ofs::timestamptz[], :energies::numeric[],
               :currencies::text[], :excl_minors::bigint[], :tax_minors::bigint[], :incl_minors::bigint[],
               :excl_exacts::numeric[], :incl_exacts::numeric[], :tariffs::text[], :tariff_versions::integer[],
               :policy_versions::integer[], :engine_versions::text[], :hashes::bytea[], :inputs::text[],
-              :details::text[], :corrected::integer[])
+              :details::text[], :corrected::integer[], :incentive_minors::bigint[])
     AS b (session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
           total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
-          inputs, detail, corrects)
+          inputs, detail, corrects, incentive_minor)
 ON CONFLICT DO NOTHING
 RETURNING session, seq;
 
@@ -64,7 +64,7 @@ RETURNING session, seq;
 SELECT DISTINCT ON (session, kind)
        session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
        total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
-       corrects, created_at
+       corrects, created_at, incentive_minor
   FROM bill
  WHERE session = ANY(:sessions::integer[])
  ORDER BY session, kind, seq DESC;
@@ -73,7 +73,7 @@ SELECT DISTINCT ON (session, kind)
 -- All bills of a session, in order.
 SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
        total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
-       corrects, created_at
+       corrects, created_at, incentive_minor
   FROM bill
  WHERE session = :session
  ORDER BY seq;
@@ -85,7 +85,7 @@ SELECT b.*
  CROSS JOIN LATERAL (
        SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
               total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
-              corrects, created_at
+              corrects, created_at, incentive_minor
          FROM bill
         WHERE session = s.session
         ORDER BY kind = 'interim', seq DESC

@@ -8,6 +8,7 @@ from datetime import datetime
 from billing.bills import ceiling, store
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession, SessionSource
+from billing.bills.issuing import issue
 from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
 from billing.bills.terms import Priced, terms_of
@@ -35,7 +36,7 @@ class Rerated:
 
     @property
     def difference(self) -> Money:
-        """With tax; what the customer owes more, or less if negative."""
+        """With tax; what the session costs more, or less if negative."""
         return self.after.total_incl if self.before is None else self.after.total_incl - self.before.total_incl
 
     def to_dict(self) -> dict[str, object]:
@@ -46,6 +47,7 @@ class Rerated:
             "before_tariff": None if before is None else before.tariff,
             "before_tariff_version": None if before is None else before.tariff_version,
             "before_total_incl_tax": None if before is None else before.total_incl.text,
+            "before_payable": None if before is None else before.payable.text,
             "difference_incl_tax": self.difference.text,
         }
 
@@ -94,7 +96,7 @@ async def rerate(
             f" {before.tariff_version}",
             "nothing to do",
         )
-    stored = await store.insert_bills(connection, [draft])
+    stored = await issue(connection, [draft], {session: stayed})
     assert stored, "nobody else bills a session whose state is locked"
     await store.insert_rerating(connection, session, draft.seq, reason=reason, actor=actor)
     await store.save_states(connection, [_settled(state, draft, version, found)])

@@ -33,6 +33,7 @@ from billing.bills.decision import (
     Wait,
     decide,
 )
+from billing.bills.issuing import issue
 from billing.bills.running import RunningSessions
 from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
@@ -210,6 +211,18 @@ class BillingService:
         locked = await store.lock_states(connection, sessions)
         standing = [each for each in locked if each.session not in if_still_due or _is_due(each, now)]
         cases = await self._cases(connection, standing, policies, now)
+        committed: list[CommittedBill] = []
+        while cases:
+            terms = await _terms(connection, cases)
+            assert terms, "the first of those that wait for each other waits for nobody"
+            ready = [replace(case, terms=terms[case.state.session]) for case in cases if case.state.session in terms]
+            cases = [case for case in cases if case.state.session not in terms]
+            committed += await self._settle(connection, ready, policies, now)
+        return committed
+
+    async def _settle(
+        self, connection: Connection, cases: Sequence[_Case], policies: Policies, now: datetime
+    ) -> list[CommittedBill]:
         limited = await cost_limits.limited(connection, _sessions(cases), now)
         turns = Turns()
         drafts: list[DraftBill] = []
@@ -225,14 +238,16 @@ class BillingService:
             states.append(_next_state(case.state, decision, draft))
             if LATE_FACT in states[-1].flags and LATE_FACT not in case.state.flags:
                 metrics.LATE_FACTS.inc()
-        stored = await store.insert_bills(connection, drafts)
+        sessions = {case.session.id: case.session for case in cases if case.session is not None}
+        stored = await issue(connection, drafts, sessions)
         noted = await cost_limits.note(connection, seen, now)
         self._stops_are_due = self._stops_are_due or bool(noted.reached)
         await store.save_states(connection, [_looked_at_by(each, noted.look_at.get(each.session)) for each in states])
-        charge_points = {case.session.id: case.session.charge_point for case in cases if case.session is not None}
         return [
             CommittedBill(
-                bill=stored[draft.session, draft.seq], charge_point=charge_points[draft.session], rating=draft.rating
+                bill=stored[draft.session, draft.seq],
+                charge_point=sessions[draft.session].charge_point,
+                rating=draft.rating,
             )
             for draft in drafts
             if (draft.session, draft.seq) in stored
@@ -249,12 +264,14 @@ class BillingService:
         places = {
             state.session: place
             for state in states
-            if state.tariff is None and (place := _place(loaded.get(state.session))) is not None
+            if state.tariff is None
+            and (session := loaded.get(state.session)) is not None
+            and (place := session.place) is not None
         }
         outcomes = await tariffs.resolve_places(connection, places, self._tariffs)
         states = [_with_tariff(state, outcomes.get(state.session), places.get(state.session)) for state in states]
         versions = await ceiling.billed_by(connection, states, loaded, self._tariffs, policies, now)
-        cases = [
+        return [
             _Case(
                 state=state,
                 bills=bills[state.session],
@@ -265,8 +282,6 @@ class BillingService:
             )
             for state in states
         ]
-        terms = await _terms(connection, cases)
-        return [replace(case, terms=terms.get(case.state.session, NO_TERMS)) for case in cases]
 
     async def _load(
         self, connection: Connection, ids: Sequence[int], now: datetime
@@ -292,14 +307,15 @@ class BillingService:
 
 
 async def _terms(connection: Connection, cases: Sequence[_Case]) -> dict[int, Terms | Undecided]:
-    """By session: the terms of today, and after the final bill those that it was made by."""
+    """By session: the terms of today, and after the final bill those that it was made by. See terms_of for who is missing."""
     billed = {case.state.session: case.bills.counting.seq for case in cases if case.bills.final and case.bills.counting}
     priced = {
         case.state.session: Priced(session=case.session, tariff=case.tariff)
         for case in cases
         if case.session is not None and isinstance(case.tariff, Tariff) and case.state.session not in billed
     }
-    return {**await store.terms_of_bills(connection, billed), **await terms_of(connection, priced)}
+    others = dict.fromkeys({case.state.session for case in cases} - billed.keys() - priced.keys(), NO_TERMS)
+    return {**others, **await store.terms_of_bills(connection, billed), **await terms_of(connection, priced)}
 
 
 def _is_due(state: RatingState, now: datetime) -> bool:
@@ -319,20 +335,6 @@ def _released(state: RatingState, session: BillableSession | None, bills: BillsO
 
 def _as_billed(session: BillableSession | None, version: TariffVersion | None, now: datetime) -> BillableSession | None:
     return None if session is None else with_stay(session, None if version is None else version.idle, now)
-
-
-def _place(session: BillableSession | None) -> Place | None:
-    if session is None or session.priced_from is None or session.dropped:
-        return None
-    return Place(
-        charge_point=session.charge_point,
-        site=session.site,
-        currency=session.currency,
-        at=session.priced_from,
-        location_groups=session.location_groups,
-        customer=session.customer,
-        product=session.product,
-    )
 
 
 def _with_tariff(state: RatingState, outcome: Resolved | Unresolved | None, place: Place | None) -> RatingState:
@@ -359,7 +361,7 @@ def _seen(case: _Case, decision: Decision, limit: Limited | None) -> list[Seen]:
         case Wait():
             cost = decision.cost
         case Issue():
-            cost = decision.rating.total_incl
+            cost = decision.rating.payable
         case _:
             cost = None
     is_final = isinstance(decision, Issue) and decision.kind is BillKind.FINAL

@@ -73,6 +73,7 @@ class DraftBill:
             inputs_hash=self.inputs.hash,
             corrects=self.corrects,
             created_at=self.created_at,
+            incentives=rating.total_incl - rating.payable,
         )
 
 
@@ -158,6 +159,7 @@ async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> d
         inputs=[draft.inputs.text for draft, _ in rows],
         details=[canonical_json(rating_to_json(draft.rating)) for draft, _ in rows],
         corrected=[bill.corrects for _, bill in rows],
+        incentive_minors=[bill.incentives.minor for _, bill in rows],
     )
     done = {(row["session"], row["seq"]) for row in stored}
     return {key: bill for _, bill in rows if (key := (bill.session, bill.seq)) in done}
@@ -244,4 +246,5 @@ def summary_of(row: asyncpg.Record) -> BillSummary:
         inputs_hash=row["inputs_hash"],
         corrects=row["corrects"],
         created_at=row["created_at"],
+        incentives=Money(row["incentive_minor"], currency),
     )

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from billing.bills.billable import BillableSession
 from billing.bills.volumes import volumes_before
+from billing.discounts.rule import Subject
+from billing.discounts.service import concessions_of
 from billing.price_series import store as price_series
 from billing.rating.series import Series
 from billing.rating.terms import NO_TERMS, Terms, Undecided
@@ -26,9 +28,16 @@ class Priced:
     tariff: Tariff
 
 
-async def terms_of(connection: Connection, priced: Mapping[int, Priced]) -> dict[int, Terms | Undecided]:
-    """The terms of each session as the tables stand, by session."""
-    terms = dict.fromkeys(priced, NO_TERMS)
+async def terms_of(
+    connection: Connection, priced: Mapping[int, Priced], *, to_bill: bool = True
+) -> dict[int, Terms | Undecided]:
+    """The terms of each session as the tables stand, by session.
+
+    One is left out if it must wait for the bill of another that is in the result (RULES.md 32): ask for it again then.
+    Not so where they are only compared (`to_bill` false): then nobody waits, and what they share may be used meanwhile.
+    """
+    terms = await _with_concessions(connection, priced, to_bill=to_bill)
+    priced = {key: each for key, each in priced.items() if key in terms}
     terms = await _with_volumes(connection, priced, terms)
     terms = await _with_series(connection, priced, terms)
     return await _with_taxes(connection, priced, terms)
@@ -56,6 +65,16 @@ def _taxable(priced: Priced, terms: Terms) -> Taxable:
         ends_at=session.as_of,
         parts=priced_parts(priced.tariff, terms.concessions),
     )
+
+
+async def _with_concessions(connection: Connection, priced: Mapping[int, Priced], *, to_bill: bool) -> dict[int, Terms]:
+    """What rules beside the tariff add and take, of those sessions that need not wait."""
+    subjects = {key: subject for key, each in priced.items() if (subject := subject_of(each.session, each.tariff.id))}
+    if not to_bill:
+        subjects = {key: replace(each, ended=False) for key, each in subjects.items()}
+    conceded = await concessions_of(connection, subjects)
+    terms = dict.fromkeys(priced.keys() - subjects.keys(), NO_TERMS)
+    return terms | {key: replace(NO_TERMS, concessions=concessions) for key, concessions in conceded.items()}
 
 
 async def _with_volumes(
@@ -107,3 +126,18 @@ def _span(session: BillableSession) -> tuple[datetime | None, datetime | None]:
 def _met(series: Series, since: datetime, until: datetime) -> Series:
     """The part of a series that a session meets: an instant meets the value that holds then."""
     return replace(series, values=tuple(each for each in series.values if each.end > since and each.start <= until))
+
+
+def subject_of(session: BillableSession, tariff: str) -> Subject | None:
+    """The session as rules of concessions look at it; None where nothing is to be priced."""
+    place = session.place
+    if place is None:
+        return None
+    return Subject(
+        session=session.id,
+        place=place,
+        token=session.token,
+        tariff=tariff,
+        time_zone=session.time_zone,
+        ended=session.closed,
+    )

@@ -74,11 +74,11 @@ SELECT p.n::integer AS n, coalesce(sum(coalesce(f.minor, w.amount_minor, i.minor
                            WHERE e.uid = s.token AND e.at <= greatest(s.started_at, s.created_at)
                            ORDER BY e.at <= s.started_at DESC, e.at DESC, e.id DESC LIMIT 1)
        ) s ON s.id IS DISTINCT FROM p.session
-  LEFT JOIN LATERAL (SELECT b.total_incl_minor AS minor FROM bill b
+  LEFT JOIN LATERAL (SELECT b.total_incl_minor - b.incentive_minor AS minor FROM bill b
                       WHERE b.session = s.id AND b.kind <> 'interim' AND b.currency = l.currency
                       ORDER BY b.seq DESC LIMIT 1) f ON true
   LEFT JOIN cost_watch w ON w.session = s.id AND w.currency = l.currency
-  LEFT JOIN LATERAL (SELECT b.total_incl_minor AS minor FROM bill b
+  LEFT JOIN LATERAL (SELECT b.total_incl_minor - b.incentive_minor AS minor FROM bill b
                       WHERE b.session = s.id AND b.kind = 'interim' AND b.currency = l.currency
                       ORDER BY b.seq DESC LIMIT 1) i ON true
  GROUP BY p.n;

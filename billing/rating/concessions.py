@@ -1,4 +1,4 @@
-"""What surcharges, discounts and incentives do to the amounts of a session (RULES.md 28-31). Pure and exact.
+"""What surcharges, discounts and incentives do to the amounts of a session (RULES.md 28-30). Pure and exact.
 
 Surcharges come after waiving and before min_price and max_price, so that max_price stays a promise; discounts after
 both, so that min_price takes nothing back. Each acts on what those before it left of its part of the total, and
@@ -78,21 +78,35 @@ def _discounted(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
 
 
 def _surcharged(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
-    """Its part raised; where nothing is priced, an amount of its own at its own rate."""
+    """Its part raised; an amount on the total is a fee. Where nothing is priced, an amount of its own at its own rate."""
     if each.basis is Basis.PERCENT:
         return _scaled(buckets, each.component, 1 + Fraction(each.value) / 100)
     worth, base = _worth(each, sale.kwh), sale.base(_part(buckets, each.component))
-    if base > 0:
+    if base <= 0:
+        key = _home(buckets, each, sale)
+        return buckets | {key: buckets.get(key, Amount()) + limits.split_tax(worth, key[1], sale.tax_included)}
+    if each.component is not None:
         return _scaled(buckets, each.component, 1 + worth / base)
-    key = _home(buckets, each, sale)
-    return buckets | {key: buckets.get(key, Amount()) + limits.split_tax(worth, key[1], sale.tax_included)}
+    return _with_fee(buckets, worth / base)
+
+
+def _with_fee(buckets: Buckets, share: Fraction) -> Buckets:
+    """So much of the total more, as a fee at the total's rates: what other parts cost does not change."""
+    fees: Buckets = {
+        (ComponentName.FLAT, rate): Amount(amount.net * share, amount.tax * share)
+        for rate, amount in limits.by_rate(buckets).items()
+        if amount != Amount()
+    }
+    return buckets | {key: buckets.get(key, Amount()) + fee for key, fee in fees.items()}
 
 
 def _home(buckets: Buckets, each: Concession, sale: Sale) -> BucketKey:
     """Where a surcharge goes while its part costs nothing: the part's rate if it has one, else the rule's, else its own."""
-    component = each.component or sale.fallback[0]
+    component = each.component or ComponentName.FLAT
     if sale.tax_included is TaxIncluded.NOT_APPLICABLE:
         return component, None
+    if each.component is None and buckets:
+        return component, sale.fallback[1]
     priced = next((key for key in buckets if key[0] is component), None)
     if priced is not None:
         return priced

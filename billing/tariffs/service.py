@@ -215,14 +215,14 @@ async def _check_target(
         if currencies and currency not in currencies:
             raise _other_currency(tariff, currency, "every site", ", ".join(currencies))
         return None
-    stored, where = await _places_of(connection, scope, str(target))
+    stored, where = await places_of(connection, scope, str(target))
     for place, theirs in where:
         if theirs != currency:
             raise _other_currency(tariff, currency, place, theirs)
     return stored
 
 
-async def _places_of(connection: Connection, scope: Scope, target: str) -> tuple[str, list[tuple[str, str]]]:
+async def places_of(connection: Connection, scope: Scope, target: str) -> tuple[str, list[tuple[str, str]]]:
     """The target as it is stored, and each place that it means with the place's currency."""
     match scope:
         case Scope.SITE:

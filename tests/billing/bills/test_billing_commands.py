@@ -277,6 +277,7 @@ async def test_bills_as_scripts_read_them(world: World, run: Run, billing: Billi
             "total_excl_tax": "4.20",
             "total_tax": "0.80",
             "total_incl_tax": "5.00",
+            "payable": "5.00",
             "currency": "EUR",
             "tariff": "day",
             "tariff_version": 1,

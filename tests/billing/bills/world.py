@@ -18,7 +18,7 @@ import asyncpg
 from billing.bills.billable import BillableSession
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs import service as tariffs
-from billing.tariffs.assignment import NOBODY, Customer, Scope
+from billing.tariffs.assignment import Customer, Scope
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BEFORE = NOON - timedelta(days=30)
@@ -38,6 +38,8 @@ class TableSource:
 
     broken: set[int] = field(default_factory=set)
     customers: dict[int, Customer] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    """Of tokens, where `customers` says nothing of the session."""
     online: bool = True
 
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
@@ -69,7 +71,7 @@ class TableSource:
             as_of=as_of,
             usage=one_period(row["started_at"], as_of, row["energy_wh"], row["time_zone"]),
             inputs_hash=sha256(repr(dict(row)).encode()).digest(),
-            customer=self.customers.get(row["id"], NOBODY),
+            customer=self.customers.get(row["id"]) or Customer(token_group=self.groups.get(row["token"])),
         )
 
 
@@ -183,6 +185,13 @@ class World:
                 await tariffs.assign(
                     connection, created.id, scope=Scope.DEFAULT, target=None, now=now, valid_from=valid_from
                 )
+
+    async def token(self, *tokens: str, group: str | None = None) -> None:
+        """Issue tokens, long ago."""
+        await self.pool.executemany(
+            "INSERT INTO token_event (uid, kind, at, group_id, actor) VALUES ($1, 'issued', $2, $3, 'ada')",
+            [(token, BEFORE, group) for token in tokens],
+        )
 
     async def bills(self, session: int) -> list[tuple[str, int, str]]:
         """Kind, number and total of a session's bills, in order."""

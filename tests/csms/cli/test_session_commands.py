@@ -19,7 +19,7 @@ SESSION = [
     "energy_wh", "hold_reasons", "total_excl_tax", "total_incl_tax", "currency",
 ]  # fmt: skip
 BILL = [
-    "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "currency",
+    "session", "kind", "seq", "as_of", "energy_wh", "total_excl_tax", "total_tax", "total_incl_tax", "payable", "currency",
     "tariff", "tariff_version", "corrects",
 ]  # fmt: skip
 
@@ -65,6 +65,7 @@ async def test_a_session_is_listed_billed_and_explained_to_the_cent(shop: Instal
         "total_excl_tax": "4.90",
         "total_tax": "0.93",
         "total_incl_tax": "5.83",
+        "payable": "5.83",
         "currency": "EUR",
         "tariff": "PLAIN",
         "tariff_version": 1,

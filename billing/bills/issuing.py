@@ -1,0 +1,30 @@
+"""Bills that are stored, and what follows from each in the same transaction: uses of rules, and claims on third parties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from billing.bills import store
+from billing.bills.bill import BillKind
+from billing.bills.billable import BillableSession
+from billing.bills.store import DraftBill
+from billing.bills.terms import subject_of
+from billing.discounts.service import Booked, book
+from billing.sql import Connection
+
+
+async def issue(
+    connection: Connection, drafts: Sequence[DraftBill], sessions: Mapping[int, BillableSession]
+) -> set[tuple[int, int]]:
+    """Store bills of these sessions; gives session and seq of those that were not there yet."""
+    stored = await store.insert_bills(connection, drafts)
+    booked = [
+        Booked(subject=subject, seq=draft.seq, rating=draft.rating, is_correction=draft.kind is BillKind.CORRECTION)
+        for draft in drafts
+        if draft.kind is not BillKind.INTERIM
+        and (draft.session, draft.seq) in stored
+        and (subject := subject_of(sessions[draft.session], draft.rating.tariff_id)) is not None
+    ]
+    if booked:
+        await book(connection, booked, created_at=drafts[0].created_at)
+    return stored
