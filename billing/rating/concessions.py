@@ -78,11 +78,15 @@ def _discounted(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
 
 
 def _surcharged(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
-    """Its part raised; an amount on the total is a fee. Where nothing is priced, an amount of its own at its own rate."""
+    """Its part raised; an amount on the total is a fee, at the rate of a tax rule or else at the total's rates.
+
+    Where nothing is priced it is an amount of its own at its own rate.
+    """
     if each.basis is Basis.PERCENT:
         return _scaled(buckets, each.component, 1 + Fraction(each.value) / 100)
     worth, base = _worth(each, sale.kwh), sale.base(_part(buckets, each.component))
-    if base <= 0:
+    ruled = each.component is None and sale.terms.tax_of(ComponentName.FLAT) is not None
+    if base <= 0 or ruled:
         key = _home(buckets, each, sale)
         return buckets | {key: buckets.get(key, Amount()) + limits.split_tax(worth, key[1], sale.tax_included)}
     if each.component is not None:
@@ -101,17 +105,16 @@ def _with_fee(buckets: Buckets, share: Fraction) -> Buckets:
 
 
 def _home(buckets: Buckets, each: Concession, sale: Sale) -> BucketKey:
-    """Where a surcharge goes while its part costs nothing: the part's rate if it has one, else the rule's, else its own."""
+    """Where an amount goes that nothing is scaled for, and its rate: a tax rule's, else the part's, else its own."""
     component = each.component or ComponentName.FLAT
     if sale.tax_included is TaxIncluded.NOT_APPLICABLE:
         return component, None
+    tax = sale.terms.tax_of(component)
+    if tax is not None:
+        return component, tax.rate
     if each.component is None and buckets:
         return component, sale.fallback[1]
-    priced = next((key for key in buckets if key[0] is component), None)
-    if priced is not None:
-        return priced
-    tax = sale.terms.tax_of(component)
-    return component, each.vat if tax is None else tax.rate
+    return next((key for key in buckets if key[0] is component), (component, each.vat))
 
 
 def _worth(each: Concession, kwh: Fraction) -> Fraction:

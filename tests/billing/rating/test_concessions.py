@@ -180,6 +180,9 @@ def test_a_surcharge_on_what_costs_nothing_has_a_rate_of_its_own() -> None:
     rate_of_rule = AppliedTax(component=ComponentName.FLAT, rate=Decimal(5), rule="reduced", category="S")
     ruled = rated(kwh(10), nothing, surcharge(Basis.FIXED, "1.00", vat=Decimal(7)), taxes=(rate_of_rule,))
     assert totals(ruled) == ("1.00", "1.05")
+    # and so it is where energy has another rate: 5.00 at 20 %, 1.00 at 5 %
+    beside = rated(kwh(10), tariff(), surcharge(Basis.FIXED, "1.00"), taxes=(rate_of_rule,))
+    assert totals(beside) == ("6.00", "7.05")
 
 
 def test_a_surcharge_on_the_whole_is_a_fee_that_a_discount_on_a_part_does_not_reach() -> None:
