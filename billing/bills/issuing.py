@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from billing.bills import store
-from billing.bills.bill import BillKind
+from billing.bills.bill import BillKind, BillSummary
 from billing.bills.billable import BillableSession
 from billing.bills.store import DraftBill
 from billing.bills.terms import subject_of
@@ -15,8 +15,8 @@ from billing.sql import Connection
 
 async def issue(
     connection: Connection, drafts: Sequence[DraftBill], sessions: Mapping[int, BillableSession]
-) -> set[tuple[int, int]]:
-    """Store bills of these sessions; gives session and seq of those that were not there yet."""
+) -> dict[tuple[int, int], BillSummary]:
+    """Store bills of these sessions; gives those that were not there yet, by session and seq."""
     stored = await store.insert_bills(connection, drafts)
     booked = [
         Booked(subject=subject, seq=draft.seq, rating=draft.rating, is_correction=draft.kind is BillKind.CORRECTION)
