@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         reratings_of,
         session_ratings,
     )
+    from billing.bills.measuring import Measured
     from billing.bills.recalculation import OpenSessions, Outcome, Recalculated, Recalculation, count_open, recalculate
     from billing.bills.rerating import Rerated, TariffChoice
     from billing.bills.rerating import rerate as rerate_session
@@ -103,6 +104,7 @@ __all__ = [
     "IdleAfterStop",
     "LimitScope",
     "LimitWanted",
+    "Measured",
     "Money",
     "NotDone",
     "NotFound",
@@ -219,6 +221,7 @@ _HOMES = {
     "bill_period": "billing.bills.batch:bill_period",
     "accounts": "billing.bills.batch:accounts",
     "Days": "billing.bills.batch:Days",
+    "Measured": "billing.bills.measuring:Measured",
     "Dossier": "billing.bills.dossier:Dossier",
     "dossier_of": "billing.bills.dossier:dossier_of",
     "Dimension": "billing.tariffs.tariff:Dimension",

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from billing.bills.measuring import Measured
 from billing.rating.usage import Usage
 from billing.tariffs.assignment import NOBODY, Customer, Place
 from billing.tariffs.idle import IdleAfterStop
@@ -31,7 +32,8 @@ class BillableSession:
     `closed`: the transaction's end is known. The times of `usage`, `stay` and `as_of` are corrected; the charge point's clock
     may be `clock_uncertainty_s` off from that. `usage` reaches to `as_of`; `energy_wh` is the energy in it. `idle` is what
     its charge point says of the `stay` after the end. `customer`, `location_groups` and `product` are what the choice of
-    a tariff looks at, as they stood at `priced_from`.
+    a tariff looks at, as they stood at `priced_from`. `measured` is what a session proves that ended under measuring law,
+    None where no such law holds.
     """
 
     id: int
@@ -59,6 +61,7 @@ class BillableSession:
     customer: Customer = NOBODY
     location_groups: frozenset[str] = frozenset()
     product: str | None = None
+    measured: Measured | None = None
 
     @property
     def place(self) -> Place | None:

@@ -14,6 +14,7 @@ from typing import Final
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession
 from billing.bills.clock_doubt import doubt_of
+from billing.bills.measuring import objection
 from billing.bills.running import RunningSessions
 from billing.money import Money
 from billing.policies.interim import InterimPolicy
@@ -165,6 +166,9 @@ def _doubted(
     """Why a person must look at the amount first, unless one has: the hold's name, and the figures."""
     if rating.total_incl.decimal > policies.price_max and PRICE_OUTLIER not in session.released:
         return PRICE_OUTLIER, f"{rating.total_incl} is more than {policies.price_max}"
+    against = objection(rating, session.measured)
+    if against is not None:
+        return against.reason, against.why
     if CLOCK_UNCERTAIN in session.released:
         return None
     why = doubt_of(session, tariff, policies, rating, terms)

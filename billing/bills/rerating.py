@@ -9,6 +9,7 @@ from billing.bills import ceiling, store
 from billing.bills.bill import BillInputs, BillKind, BillSummary
 from billing.bills.billable import BillableSession, SessionSource
 from billing.bills.issuing import issue
+from billing.bills.measuring import objection
 from billing.bills.stay import with_stay
 from billing.bills.store import BillsOfSession, DraftBill, RatingState
 from billing.bills.terms import Priced, terms_of
@@ -146,6 +147,11 @@ def _draft(
         raise Refused(
             f"{rating.total_incl} is more than {policies.price_max}, the most that is believed of a session",
             "raise price_max if it is right: csms policy set review",
+        )
+    against = objection(rating, session.measured)
+    if against is not None:
+        raise Refused(
+            f"session {session.id}: {against.why}", "choose a tariff with one price per kWh and none for time"
         )
     before = None if bills.final is None else bills.counting
     return DraftBill(

@@ -16,7 +16,7 @@ from csms.sessions.facts import Neighbour, Reserved, StoredEvent, StoredReading,
 from csms.sessions.metering import Frame, Metering, measure
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.power import PowerLimit
-from csms.sessions.proof import by_law
+from csms.sessions.proof import by_law, proven
 from csms.sessions.samples import usable
 from csms.sessions.session import Action, Completeness, EndSource, EnergySource, Finding, Session
 from csms.sessions.spans import later, seconds_between, span
@@ -120,7 +120,12 @@ def fold(
     session = _session(session_id, facts, metering, end, around, policy, time_zone=site_time_zone)
     found = (*facts.findings, *_ambiguous(facts, twins), *metering.findings, *end.findings, *end.judgement.findings)
     judged = review.judge(session, _case(facts, around, metering, limit), policy, now=now)
-    session = replace(session, findings=_unique([*found, *judged]), inputs_hash=_inputs_hash(facts, session, evidence))
+    session = replace(
+        session,
+        findings=_unique([*found, *judged]),
+        inputs_hash=_inputs_hash(facts, session, evidence),
+        proven=proven(metering, evidence, ended_at=end.at),
+    )
     return _without_duplicate(_dropped(session, metering, policy), facts, twins)
 
 

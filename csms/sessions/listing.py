@@ -21,6 +21,8 @@ NEXT_STEPS = {
     "evidence_invalid": "see csms session evidence; kWh are not billed without valid signatures: drop it, or register the right key",
     "evidence_missing": "wait for the signed values; kWh without them are not billed: else drop it",
     "evidence_no_key": "register the meter's public key: csms cp key import",
+    "evidence_price_cut": "rate it by a tariff with one price per kWh: csms session rerate ID --tariff",
+    "evidence_time": "rate it by a tariff without time: csms session rerate ID --tariff; or register the key with --measures-time",
     "rating_failed": "see the log of the server; this is a defect of csms",
 }
 """Holds that are no matter of judgement: a release cannot make up what is missing."""

@@ -13,7 +13,7 @@ from csms.sessions.facts import StoredReading
 from csms.sessions.metering import Frame, Metering
 from csms.sessions.policy import ReviewPolicy
 from csms.sessions.samples import usable
-from csms.sessions.session import Action, EnergySource, Finding, RegisterPoint
+from csms.sessions.session import Action, EnergySource, Finding, Proven, RegisterPoint
 
 ZERO = Decimal(0)
 
@@ -59,6 +59,14 @@ def by_law(
     if metering.energy_wh < policy.energy_wh_min and {each.rule for each in evidence.problems} == {MISSING}:
         return _without_energy(metering), evidence
     return _with(metering, _findings(evidence.problems)), evidence
+
+
+def proven(metering: Metering, evidence: Evidence | None, *, ended_at: datetime | None) -> Proven | None:
+    """The instants of signed readings of a session that has ended, and whether its meter measures time."""
+    if evidence is None or ended_at is None:
+        return None
+    readings = tuple(point.at for point in metering.points) if evidence.is_whole else ()
+    return Proven(readings=readings, measures_time=evidence.measures_time)
 
 
 def _with(metering: Metering, findings: Sequence[Finding]) -> Metering:

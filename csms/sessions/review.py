@@ -31,6 +31,8 @@ HOLDS = {
     "evidence_invalid": "Under measuring law: a signed value is not the meter's, cannot be read or contradicts another.",
     "evidence_missing": "Under measuring law: there is no signed begin, or no signed end.",
     "evidence_no_key": "Under measuring law: no public key is registered for the meter that signed.",
+    "evidence_price_cut": "Under measuring law: the price per kWh changes where the meter signed no reading.",
+    "evidence_time": "Under measuring law: time costs something, and the meter is not one for time.",
     "late": "The facts arrived so long after the end that partners and drivers no longer accept the bill.",
     "malformed": "A message of the transaction did not fit its schema; what could be read stands here.",
     "no_start": "The start never arrived: where the session began is unknown.",

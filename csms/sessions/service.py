@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from billing import BillableSession, IdleAfterStop, NotFound, Stay, Turns
+from billing import BillableSession, IdleAfterStop, Measured, NotFound, Stay, Turns
 from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import clock, listing, metrics, sweep
 from csms.sessions.buyers import Buyer, Purchase, buyers
@@ -314,7 +314,16 @@ class Sessions:
             customer=buyer.customer,
             location_groups=buyer.location_groups,
             product=facts.product,
+            measured=_measured(session, correction),
         )
+
+
+def _measured(session: Session, correction: timedelta) -> Measured | None:
+    known = session.proven
+    if known is None:
+        return None
+    readings = tuple(later(at, correction) for at in known.readings)
+    return Measured(readings=readings, measures_time=known.measures_time)
 
 
 def _purchases(found: Mapping[int, SessionFacts], folded: Mapping[int, Session]) -> dict[int, Purchase]:

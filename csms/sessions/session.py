@@ -101,6 +101,14 @@ class PowerPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What a session's signed values prove beside its energy: when the meter was read, and whether it measures time."""
+
+    readings: tuple[datetime, ...] = ()
+    measures_time: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One vehicle's stay and energy. Times are the charge point's own unless said otherwise.
 
@@ -112,7 +120,8 @@ class Session:
     `idle_from`, `idle_until` bound what is proven of the stay after the stop (RULES.md 18; `idle_until` None: it goes on).
     `reserved` is what was kept for the driver before `priced_from`, by the charge point's clock; of a reservation that
     nobody used it is all that there is.
-    `inputs_hash` is the same for the same facts in any order and number.
+    `inputs_hash` is the same for the same facts in any order and number. `proven` is there once it has ended under
+    measuring law.
     """
 
     id: int
@@ -149,6 +158,7 @@ class Session:
     quirks: frozenset[str]
     notes: tuple[str, ...]
     inputs_hash: bytes
+    proven: Proven | None = None
 
     @property
     def closed(self) -> bool:

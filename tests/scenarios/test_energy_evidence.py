@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from billing import Refused
+from billing import Refused, Scope
+from billing.tariffs import service as tariffs
+from csms.database.pool import open_pool
 from csms.evidence import service
 from csms.evidence.service import KeyOf
 from csms.sessions import listing
+from csms.sessions.rehearsal import rerate
 from simulators.charge_point import Credentials, ModelClock, Signing, SimulatedChargePoint
 from simulators.charge_point.signing import Spoil, private_key, public_hex, signed_text
 from simulators.scenarios.runner import QUICK
-from tests.world import LONG_AGO, SITE, TOKENS, World, in_the_past
+from tests.world import LONG_AGO, SITE, TOKENS, World, in_the_past, tariff_document
 
 BOTH = ("ocpp1.6", "ocpp2.0.1")
 LAW = "de-eichrecht"
@@ -230,3 +233,29 @@ async def test_a_session_of_no_energy_needs_no_signed_values(world: World) -> No
 
     (session,) = await world.sessions()
     assert (session["state"], session["energy_wh"], session["total_incl_tax"]) == ("rated", 0, "0.00")
+
+
+async def test_a_tariff_that_needs_more_proof_than_there_is_holds_until_another_is_chosen(world: World) -> None:
+    parts = ("TIME", "6"), ("ENERGY", "0.49")
+    by_time = [
+        {"price_components": [{"type": type_, "price": price, "vat": "19", "step_size": 1}]} for type_, price in parts
+    ]
+    await world.tariff(tariff_document("TIMED", *by_time), assigned=False)
+    await tariffs.assign(
+        world.connection, "TIMED", scope=Scope.SITE, target=SITE, now=datetime.now(UTC), valid_from=LONG_AGO
+    )
+    charged = await _charge(world, "ocpp1.6", signing=Signing())
+    id_ = charged.session["id"]
+
+    assert (charged.session["state"], charged.session["hold_reasons"]) == ("held", ["evidence_time"])
+    with pytest.raises(Refused, match="evidence_time"):
+        await world.review(id_, "release")
+    pool = await open_pool(world.dsn, size=1, name="operator")
+    async with pool:
+        for choice in (None, ("TIMED", None)):
+            with pytest.raises(Refused, match="the meter is not registered as one for time"):
+                await rerate(pool, world.settings, id_, choice=choice, reason="r", actor="operator", dry_run=False)
+        done = await rerate(
+            pool, world.settings, id_, choice=("PLAIN", None), reason="by energy alone", actor="operator", dry_run=False
+        )
+    assert done.after.total_excl.text == "5.39"

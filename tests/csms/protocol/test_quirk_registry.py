@@ -16,6 +16,7 @@ from csms.sessions.review import FLAGS, HOLDS
 CSMS = Path(csms.__file__).parent
 NOT_OF_THE_CHARGE_POINT = {
     "clock_uncertain", "currency_mismatch", "evidence_differs", "evidence_gap", "evidence_invalid", "evidence_missing", "evidence_no_key",
+    "evidence_price_cut", "evidence_time",
     "energy_over_limit", "energy_over_power", "late", "late_fact", "limit_not_obeyed", "no_tariff", "not_ratable",
     "overlap", "power_unknown", "price_outlier", "quarantined", "rating_failed", "reservation_unused", "tax_undecided", "token_unknown", "too_long", "unpriced",
     "zero_energy",
