@@ -44,7 +44,13 @@ def _objection(document: dict[str, Any], measured: Measured | None, *, energy_wh
         ),
     )
     return objection(
-        rate(usage, parse_tariff(load_json(json.dumps(document))), RatingPolicy(version=1, waive_below_wh=Decimal(100)), final=True), measured
+        rate(
+            usage,
+            parse_tariff(load_json(json.dumps(document))),
+            RatingPolicy(version=1, waive_below_wh=Decimal(100)),
+            final=True,
+        ),
+        measured,
     )
 
 
