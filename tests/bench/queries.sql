@@ -36,3 +36,27 @@ SELECT s.charge_point, 1, 1, s.transaction, r.at, sha256((s.id || '-' || k)::byt
   FROM session s, generate_series(1, :readings) AS k,
        LATERAL (SELECT date_trunc('second', s.started_at + interval '30 minutes' * k / (:readings + 1)) AS at) r
  WHERE s.id BETWEEN :first::integer + 1 AND :last::integer + 1;
+
+-- name: insert_running
+-- A session that has begun and goes on, with its start.
+WITH begun AS (
+    INSERT INTO session (id, charge_point, transaction, created_at, evse, connector, token, started_at)
+    SELECT :session::integer, 'BENCH-' || to_char(:session::integer, 'FM00000'), :session::integer::text, :at::timestamptz, 1, 1,
+           'BENCH-TOKEN', :at
+    RETURNING *)
+INSERT INTO charging_event (charge_point, key, session, kind, transaction, evse, connector, token, at, register_wh, answer,
+                            received_at)
+SELECT charge_point, sha256(id::text::bytea), id, 'started', transaction, 1, 1, token, started_at, 0, '{}', started_at
+  FROM begun;
+
+-- name: insert_run
+-- Its readings of some minutes.
+INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, received_at)
+SELECT s.charge_point, 1, 1, s.transaction, s.started_at + k * interval '1 minute', sha256((s.id || '-' || k)::bytea),
+       'meter_values', s.id,
+       jsonb_build_array(
+         jsonb_build_array((k * 300)::text, 'Energy.Active.Import.Register', 'Wh', 'Sample.Periodic', NULL, 'Outlet'),
+         jsonb_build_array('18000', 'Power.Active.Import', 'W', 'Sample.Periodic', NULL, 'Outlet')),
+       s.started_at + k * interval '1 minute'
+  FROM session s, generate_series(:first::integer, :last::integer) AS k
+ WHERE s.id = :session::integer;
