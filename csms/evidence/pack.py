@@ -13,6 +13,8 @@ from typing import Any
 from billing import Dossier, json_text
 from csms.evidence.frames import Frame, as_lines
 from csms.evidence.judgement import Evidence, Value
+from csms.evidence.ocmf import MeterReading
+from csms.evidence.signatures import KeyUnreadable, read_key
 from csms.evidence.transparency import to_xml
 
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -138,13 +140,24 @@ def value_row(name: str, value: Value) -> dict[str, Any]:
         "key": None if value.key is None else value.key.id,
         "key_fingerprint": None if value.key is None else value.key.key.fingerprint,
         "sent_key": value.sent_key,
+        "sent_key_is_registered": _is_registered(value),
         "at": value.sent.at,
         "received_at": value.sent.received_at,
         "carried_by": value.sent.carried_by,
     }
 
 
-def _reading(reading: Any) -> dict[str, Any]:
+def _is_registered(value: Value) -> bool | None:
+    """Whether the key that came with the value is the one that it was verified with; None where there is one of them only."""
+    if value.sent_key is None or value.key is None:
+        return None
+    try:
+        return read_key(value.sent_key).der == value.key.key.der
+    except KeyUnreadable:
+        return False
+
+
+def _reading(reading: MeterReading) -> dict[str, Any]:
     return {
         "reason": reading.reason,
         "value": reading.value,

@@ -124,6 +124,8 @@ async def test_the_pack_says_what_was_found_and_how_the_amount_came_about(world:
     assert (report["is_whole"], report["profile"], report["meter"]) == (True, "none", "METERED-1")
     assert Decimal(report["energy_wh"]) == 11_000
     assert {each["verdict"] for each in report["values"]} == {"valid"}
+    compared = {None} if protocol == "ocpp1.6" else {True}  # plain OCMF comes without a key
+    assert {each["sent_key_is_registered"] for each in report["values"]} == compared
     explanation = json.loads(files["explanation.json"])
     assert (explanation["total_excl_tax"], explanation["tariff"]) == ("5.39", json.loads(files["tariff.json"])["id"])
     assert "6.41 EUR" in files["explanation.txt"].decode()
