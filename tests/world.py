@@ -82,9 +82,11 @@ class World:
     def ocpp_url(self) -> str:
         return self.running.ocpp_url
 
-    async def site(self, site: str = SITE, *, time_zone: str = "Europe/Berlin", currency: str = "EUR") -> None:
+    async def site(
+        self, site: str = SITE, *, time_zone: str = "Europe/Berlin", currency: str = "EUR", country: str = "DE"
+    ) -> None:
         await sites.create(
-            self.connection, site, name=site.title(), country="DE", time_zone=time_zone, currency=currency
+            self.connection, site, name=site.title(), country=country, time_zone=time_zone, currency=currency
         )
 
     async def charge_point(self, identity: str, *, site: str = SITE, **choices: Any) -> Key:

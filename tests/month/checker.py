@@ -30,12 +30,6 @@ def quantity_of(text: str) -> Fraction:
     return Fraction(seconds[1]) if seconds else Fraction(text.split(" ", maxsplit=1)[0])
 
 
-def price_of(text: str) -> tuple[Fraction, str]:
-    """`0.50 EUR/kWh`: the figure and what it is for."""
-    figure, _, unit = text.partition(" ")
-    return Fraction(figure), unit.partition("/")[2]
-
-
 def tax_of(text: str) -> tuple[Fraction, str]:
     """`19 %, on top`: the rate, and how it applies."""
     rate, _, how = text.partition(", ")
@@ -44,8 +38,8 @@ def tax_of(text: str) -> tuple[Fraction, str]:
 
 def priced(line: dict[str, str]) -> tuple[Fraction, Fraction]:
     """Net and gross of a line, from quantity, price and tax."""
-    price, unit = price_of(line["unit_price"])
-    amount = quantity_of(line["quantity"]) / PER[unit] * price
+    price, _, unit = line["unit_price"].partition(" ")  # `0.50 EUR/kWh`: the figure and what it is for
+    amount = quantity_of(line["quantity"]) / PER[unit.partition("/")[2]] * Fraction(price)
     rate, how = tax_of(line["tax"])
     return (amount / (1 + rate), amount) if how.startswith("included") else (amount, amount * (1 + rate))
 
@@ -70,27 +64,35 @@ def rounded(exact: Fraction, currency: str, said: str) -> Decimal:
     return Decimal(low + (half >= 0)).scaleb(-places)
 
 
-def check(explained: dict[str, Any]) -> tuple[Decimal, Decimal]:
-    """The totals without and with tax that follow from the lines; raises Wrong where the explanation says otherwise."""
-    net, gross, groups, total = Fraction(0), Fraction(0), Decimal(0), None
-    for line in explained["lines"]:
-        if line["what"] == "sum":
-            require(near(line["excl_tax"], net) and near(line["incl_tax"], gross), True, "sum", (line, net, gross))
-        elif line["what"] == "tax group":
-            groups += Decimal(line["incl_tax"])
-        elif line["what"] == "total":
-            total = line
-        elif line["unit_price"]:
+def added(lines: list[dict[str, str]]) -> tuple[Fraction, Fraction]:
+    """Net and gross of the lines above the sum: priced ones are worked out, what only adds or takes is read."""
+    net, gross = Fraction(0), Fraction(0)
+    for line in lines:
+        if line["since"] and line["unit_price"]:
             line_net, line_gross = priced(line)
             require(near(line["excl_tax"], line_net) and near(line["incl_tax"], line_gross), True, "line", line)
-            net, gross = net + line_net, gross + line_gross
-        elif line["excl_tax"] and line["what"] not in ("payable", "incentive"):
-            net, gross = net + printed(line["excl_tax"]), gross + printed(line["incl_tax"])
-    if total is None:
-        raise Wrong("the explanation has no total")
-    for name, exact in (("excl_tax", net), ("incl_tax", gross)):
-        require(Decimal(total[name]), rounded(exact, explained["currency"], total[name]), f"total {name}")
+        else:
+            line_net, line_gross = printed(line["excl_tax"]), printed(line["incl_tax"])
+        net, gross = net + line_net, gross + line_gross
+    return net, gross
+
+
+def check(explained: dict[str, Any]) -> tuple[Decimal, Decimal]:
+    """The totals without and with tax that follow from the lines; raises Wrong where the explanation says otherwise."""
+    told: dict[str, list[dict[str, str]]] = {}
+    for line in explained["lines"]:
+        told.setdefault(line["what"], []).append(line)
+    others = ("sum", "tax group", "total", "incentive", "payable", "note")
+    net, gross = added([line for line in explained["lines"] if line["what"] not in others])
+    [exact], [total] = told["sum"], told["total"]
+    require(
+        max(abs(printed(exact["excl_tax"]) - net), abs(printed(exact["incl_tax"]) - gross)) < TIE, True, "sum", exact
+    )
+    for name, amount in (("excl_tax", net), ("incl_tax", gross)):
+        require(Decimal(total[name]), rounded(amount, explained["currency"], total[name]), f"total {name}")
         require(explained[f"total_{name}"], total[name], f"bill {name}")
-    if any(line["what"] == "tax group" for line in explained["lines"]):
-        require(groups, Decimal(total["incl_tax"]), "tax groups")
+    if "tax group" in told:
+        require(sum(Decimal(line["incl_tax"]) for line in told["tax group"]), Decimal(total["incl_tax"]), "tax groups")
+    paid = sum((Decimal(line["incl_tax"]) for line in told.get("incentive", ())), Decimal(0))
+    require(Decimal(explained["payable"]), Decimal(total["incl_tax"]) + paid, "payable")
     return Decimal(total["excl_tax"]), Decimal(total["incl_tax"])

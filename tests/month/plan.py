@@ -5,15 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from billing.discounts.rule import Rule
+from billing.rating.rating import Basis, ComponentName, Effect
+from billing.tariffs.assignment import Scope
+from billing.taxes.tax_rule import Category, TaxRule
+
 SITES = (
-    ("harbour", "Europe/Berlin", "EUR"),
-    ("pier", "America/New_York", "USD"),
-    ("reef", "Australia/Lord_Howe", "AUD"),
-    ("temple", "Asia/Tokyo", "JPY"),
+    ("harbour", "Europe/Berlin", "EUR", "DE"),
+    ("pier", "America/New_York", "USD", "US"),
+    ("reef", "Australia/Lord_Howe", "AUD", "AU"),
+    ("temple", "Asia/Tokyo", "JPY", "JP"),
 )
 TARIFFS = 30
 CARDS = tuple(f"CARD-{number:04d}" for number in range(1, 41))
@@ -80,9 +86,9 @@ def tariffs() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Site, id and document of each: every shape twice, in the currencies of the sites by turns."""
     for number in range(TARIFFS):
         shape, elements, top = SHAPES[number % len(SHAPES)]
-        site, _, currency = SITES[number % len(SITES)]
+        site, _, currency, _ = SITES[number % len(SITES)]
         if shape == "spot":
-            site, _, currency = SITES[0]
+            site, _, currency, _ = SITES[0]
         yield (
             site,
             f"T{number:02d}",
@@ -95,6 +101,34 @@ def tariffs() -> Iterator[tuple[str, str, dict[str, Any]]]:
                 **top,
             },
         )
+
+
+def tax_rules(changes_on: date) -> list[TaxRule]:
+    """Of two countries of four; one changes its rate within the month."""
+    rule = partial(TaxRule, category=Category.STANDARD, valid_from=date(2020, 1, 1))
+    return [
+        rule(id="DE-19", country="DE", rate=Decimal(19), valid_to=changes_on - timedelta(days=1)),
+        rule(id="DE-16", country="DE", rate=Decimal(16), valid_from=changes_on),
+        rule(id="AU-10", country="AU", rate=Decimal(10)),
+        rule(id="AU-FEE", country="AU", rate=Decimal("12.5"), supply=ComponentName.FLAT),
+    ]
+
+
+def concessions(entered_at: datetime) -> list[Rule]:
+    """Surcharge, discounts in a row, free kWh of a month, and what a third party pays."""
+    rule = partial(Rule, turn=100, valid_from=entered_at, entered_at=entered_at)
+    return [
+        rule(id="night", label="Night service", effect=Effect.SURCHARGE, basis=Basis.FIXED, value=Decimal("0.35"),
+             currency="USD", vat=Decimal(7), scope=Scope.SITE, target="pier"),
+        rule(id="member", label="Members", effect=Effect.DISCOUNT, basis=Basis.PERCENT, value=Decimal("12.5"),
+             token=CARDS[0]),
+        rule(id="first kWh", label="Free each month", effect=Effect.DISCOUNT, basis=Basis.FREE_KWH, value=Decimal(60),
+             token=CARDS[1], turn=50),
+        rule(id="start", label="Off each session", effect=Effect.DISCOUNT, basis=Basis.FIXED, value=Decimal("1.00"),
+             currency="EUR", turn=200, uses_each_max=3),
+        rule(id="clean air", label="Clean air", effect=Effect.INCENTIVE, basis=Basis.PER_KWH, value=Decimal("0.05"),
+             currency="AUD", party="City of Reef", scope=Scope.SITE, target="reef"),
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

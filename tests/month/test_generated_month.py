@@ -20,11 +20,13 @@ from billing.bills import batch, history
 from billing.bills.batch import Account, Days
 from billing.bills.bill import BillKind, BillSummary
 from billing.bills.cdr import total_of
-from billing.bills.cli import explained
+from billing.bills.dossier import explained
 from billing.cli_output import json_text
+from billing.discounts import store as discounts
 from billing.price_series import store as price_series
 from billing.rating.series import SeriesValue
 from billing.tariffs import service as tariffs
+from billing.taxes import service as taxes
 from csms.database.pool import open_pool
 from csms.sessions.service import Sessions
 from simulators.charge_point import SimulatedChargePoint
@@ -85,8 +87,12 @@ def _is_told(station: SimulatedChargePoint, member: Member) -> bool:
 
 
 async def _opened(world: World, size: Size, since: datetime, until: datetime) -> list[Member]:
-    for site, zone, currency in plan.SITES:
-        await world.site(site, time_zone=zone, currency=currency)
+    for site, zone, currency, country in plan.SITES:
+        await world.site(site, time_zone=zone, currency=currency, country=country)
+    changes_on = (until - DAYS / 2).date()
+    await taxes.add_rules(world.connection, plan.tax_rules(changes_on), now=LONG_AGO, actor="operator")
+    for rule in plan.concessions(LONG_AGO):
+        await discounts.insert_rule(world.connection, rule, actor="operator")
     for card in plan.CARDS:
         await world.token(card)
     hours = [since + timedelta(hours=number) for number in range(int((until - since).total_seconds()) // 3600)]
@@ -231,7 +237,7 @@ async def _check_bills(closed: Month, bills: dict[int, list[BillSummary]]) -> No
             printed = json.loads(json_text(explained(await history.explain_bill(connection, session, bill.seq))))
             assert check(printed) == (bill.total_excl.decimal, bill.total_incl.decimal)
             receipt = await history.receipt_of(connection, session, bill.seq)
-            assert receipt.text.startswith(f"{bill.total_incl.text} {bill.currency} for ")
+            assert receipt.text.startswith(f"{bill.payable.text} {bill.currency} for ")
             checked[bill.kind.value] += 1
         final = _final(own)
         if final is not None:
@@ -249,13 +255,13 @@ def _check_displays(closed: Month, rows: list[Any], bills: dict[int, list[BillSu
     for station in closed.stations:
         for shown in station.truth.displayed:
             session = sessions[station.identity, str(shown.transaction_id)]
-            assert shown.total in {bill.total_incl.decimal for bill in bills[session]}, (station.identity, shown)
+            assert shown.total in {bill.payable.decimal for bill in bills[session]}, (station.identity, shown)
             shown_last[session] = shown.total
     finals = {session: final for session, own in bills.items() if (final := _final(own)) is not None}
     wrong = {
-        session: (str(shown), finals[session].total_incl.text)
+        session: (str(shown), finals[session].payable.text)
         for session, shown in shown_last.items()
-        if session in finals and shown != finals[session].total_incl.decimal
+        if session in finals and shown != finals[session].payable.decimal
     }
     swallowed = sum(faults.injected.get("lose_answer", 0) for faults in closed.networks)
     assert len(shown_last) > len(finals) * 0.8
