@@ -83,9 +83,9 @@ def is_cdr(bill: BillSummary) -> bool:
 
 def _total_cost(rating: Rating) -> dict[str, Any]:
     taxes = [
-        {"name": "VAT", "percentage": group.vat, "amount": group.tax.decimal}
+        {"name": "VAT", **({} if group.vat is None else {"percentage": group.vat}), "amount": group.tax.decimal}
         for group in rating.tax_groups
-        if group.vat is not None
+        if group.vat is not None or group.tax.minor  # a limit after tax may leave tax without a rate
     ]
     return {"before_taxes": rating.total_excl.decimal, **({"taxes": taxes} if taxes else {})}
 

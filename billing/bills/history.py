@@ -10,7 +10,7 @@ from billing.bills import store
 from billing.bills.bill import BillSummary, canonical_json
 from billing.bills.cdr import cdr_of, credit_cdr_of, is_cdr
 from billing.bills.store import SQL
-from billing.errors import NotFound
+from billing.errors import NotFound, Refused
 from billing.money import Money
 from billing.policies import store as policy_store
 from billing.rating.engine import rate
@@ -185,10 +185,16 @@ async def cdrs_of(connection: Connection, session: int) -> list[dict[str, Any]]:
 
     Raises:
         NotFound: there is no such session, or it has no final bill.
+        Refused: somebody else pays a part of it, for which OCPI has no words: the partner would pay that part again.
     """
     told: list[dict[str, Any]] = []
     for bill in [each for each in await bills_of(connection, session) if is_cdr(each)]:
         inputs, detail = await store.bill_body(connection, session, bill.seq)
+        if bill.incentives.minor:
+            raise Refused(
+                f"of bill {bill.seq} of session {session} {bill.incentives} is paid by others, which no CDR can say",
+                f"see csms session explain {session}",
+            )
         if told:
             told.append(credit_cdr_of(told[-1], at=bill.created_at))
         told.append(cdr_of(bill, rating_from_json(detail), inputs))

@@ -91,7 +91,7 @@ async def rerate(
     draft = _draft(stayed, version, terms, bills, policies, now)
     before = None if bills.final is None else bills.counting
     after = draft.summary()
-    if before is not None and _same(before, after):
+    if before is not None and _same(before, after) and await _same_inputs(connection, before, draft):
         raise AlreadyDone(
             f"session {session} would be billed as it is: {before.total_incl}, tariff {before.tariff} version"
             f" {before.tariff_version}",
@@ -187,9 +187,15 @@ def _require_billable(session: BillableSession, now: datetime) -> None:
 
 def _same(before: BillSummary, after: BillSummary) -> bool:
     """Whether the two say the same, the tariff version that they name included."""
-    return (before.tariff, before.tariff_version, before.policy_version, before.inputs_hash, before.total_incl) == (
-        after.tariff, after.tariff_version, after.policy_version, after.inputs_hash, after.total_incl,
+    return (before.tariff, before.tariff_version, before.policy_version, before.total_incl, before.payable) == (
+        after.tariff, after.tariff_version, after.policy_version, after.total_incl, after.payable,
     )  # fmt: skip
+
+
+async def _same_inputs(connection: Connection, before: BillSummary, draft: DraftBill) -> bool:
+    """Whether usage and taxes are as they were. What else was used of allowances and tiers since then changed no amount."""
+    inputs, _ = await store.bill_body(connection, before.session, before.seq)
+    return (inputs.usage, inputs.terms.taxes) == (draft.inputs.usage, draft.inputs.terms.taxes)
 
 
 def _settled(state: RatingState, draft: DraftBill, version: TariffVersion, session: BillableSession) -> RatingState:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from billing.bills.billable import BillableSession
 from billing.bills.volumes import volumes_before
@@ -14,10 +15,13 @@ from billing.price_series import store as price_series
 from billing.rating.series import Series
 from billing.rating.terms import NO_TERMS, Terms, Undecided
 from billing.sql import Connection
+from billing.tariffs.assignment import CURRENCY_MISMATCH
 from billing.tariffs.tariff import Component, Tariff
 from billing.taxes.service import Taxable, taxes_of
 from billing.taxes.store import Bearer
 from billing.taxes.tax_decision import priced_parts
+
+_INSTANT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +43,9 @@ async def terms_of(
     terms = await _with_concessions(connection, priced, to_bill=to_bill)
     priced = {key: each for key, each in priced.items() if key in terms}
     terms = await _with_volumes(connection, priced, terms)
-    terms = await _with_series(connection, priced, terms)
-    return await _with_taxes(connection, priced, terms)
+    terms, unusable = await _with_series(connection, priced, terms)
+    priced = {key: each for key, each in priced.items() if key not in unusable}
+    return {**unusable, **await _with_taxes(connection, priced, terms)}
 
 
 async def _with_taxes(
@@ -61,7 +66,7 @@ def _taxable(priced: Priced, terms: Terms) -> Taxable:
         country=session.country,
         time_zone=session.time_zone,
         bearer=Bearer(token=session.token, token_group=session.customer.token_group),
-        starts_at=session.started_at or session.as_of,
+        starts_at=session.usage.periods[0].start if session.usage.periods else session.as_of,
         ends_at=session.as_of,
         parts=priced_parts(priced.tariff, terms.concessions),
     )
@@ -90,24 +95,35 @@ async def _with_volumes(
 
 async def _with_series(
     connection: Connection, priced: Mapping[int, Priced], terms: dict[int, Terms]
-) -> dict[int, Terms]:
+) -> tuple[dict[int, Terms], dict[int, Undecided]]:
     """The values that each session meets of the series that its tariff follows; those of one batch are read at once."""
-    spans = {key: (_names(each.tariff), *_span(each.session)) for key, each in priced.items() if _names(each.tariff)}
-    spans = {key: each for key, each in spans.items() if each[1] is not None}
-    if not spans:
-        return terms
-    names = {name for found, _, _ in spans.values() for name in found}
-    since = min(begin for _, begin, _ in spans.values() if begin is not None)
-    until = max(end for _, _, end in spans.values() if end is not None)
-    known = await price_series.between(connection, names, since, until)
-    return terms | {
-        key: replace(
-            terms[key],
-            series=tuple(met for each in known if each.name in own and (met := _met(each, begin, end)).values),
-        )
-        for key, (own, begin, end) in spans.items()
-        if begin is not None and end is not None
-    }
+    following = {key: each for key, each in priced.items() if _names(each.tariff) and each.session.usage.periods}
+    if not following:
+        return terms, {}
+    spans = {key: _span(each.session) for key, each in following.items()}
+    names = {name for each in following.values() for name in _names(each.tariff)}
+    currencies = await price_series.currencies(connection, names)
+    known = await price_series.between(
+        connection, names, min(since for since, _ in spans.values()), max(until for _, until in spans.values())
+    )
+    found, unusable = dict(terms), {}
+    for key, each in following.items():
+        wrong = _other_currency(each.tariff, currencies)
+        if wrong is not None:
+            unusable[key] = wrong
+        met = [_met(series, *spans[key]) for series in known if series.name in _names(each.tariff)]
+        found[key] = replace(terms[key], series=tuple(series for series in met if series.values))
+    return found, unusable
+
+
+def _other_currency(tariff: Tariff, currencies: Mapping[str, str | None]) -> Undecided | None:
+    """A value in another currency would be billed as if it were in the tariff's."""
+    for name in sorted(_names(tariff)):
+        currency = currencies.get(name)
+        if currency not in (None, tariff.currency):
+            why = f"tariff {tariff.id} is in {tariff.currency}, the price series {name} that it follows in {currency}"
+            return Undecided(hold=CURRENCY_MISMATCH, why=why)
+    return None
 
 
 def _parts(tariff: Tariff) -> Iterator[Component]:
@@ -118,14 +134,15 @@ def _names(tariff: Tariff) -> frozenset[str]:
     return frozenset(part.extensions.series.name for part in _parts(tariff) if part.extensions.series is not None)
 
 
-def _span(session: BillableSession) -> tuple[datetime | None, datetime | None]:
+def _span(session: BillableSession) -> tuple[datetime, datetime]:
+    """From the session's begin to its end, and at least an instant."""
     periods = session.usage.periods
-    return (periods[0].start, periods[-1].end) if periods else (None, None)
+    return periods[0].start, max(periods[-1].end, periods[0].start + _INSTANT)
 
 
 def _met(series: Series, since: datetime, until: datetime) -> Series:
-    """The part of a series that a session meets: an instant meets the value that holds then."""
-    return replace(series, values=tuple(each for each in series.values if each.end > since and each.start <= until))
+    """The values that hold within the span, whatever else was read with them."""
+    return replace(series, values=tuple(each for each in series.values if each.end > since and each.start < until))
 
 
 def subject_of(session: BillableSession, tariff: str) -> Subject | None:

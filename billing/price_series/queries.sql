@@ -25,11 +25,18 @@ SELECT s.name, s.currency, s.created_at, count(DISTINCT v.starts_at) AS values, 
   FROM price_series s LEFT JOIN price_series_value v ON v.series = s.name
  GROUP BY s.name ORDER BY s.name;
 
+-- name: currencies_of
+-- The currencies of some series; NULL: an index.
+SELECT name, currency FROM price_series WHERE name = ANY(:names::text[]);
+
 -- name: values_between
--- The values that count of some series, as far as they touch a span.
+-- The values that count of some series, as far as they touch a span, and of each series the next one, which may cut the last.
 SELECT DISTINCT ON (v.series, v.starts_at) v.series, v.starts_at, v.ends_at, v.value
-  FROM price_series_value v
- WHERE v.series = ANY(:names::text[]) AND v.starts_at < :until::timestamptz
+  FROM unnest(:names::text[]) AS n (series)
+  JOIN price_series_value v
+    ON v.series = n.series
    AND v.starts_at >= coalesce((SELECT max(p.starts_at) FROM price_series_value p
-                                 WHERE p.series = v.series AND p.starts_at <= :since::timestamptz), :since)
+                                 WHERE p.series = n.series AND p.starts_at <= :since::timestamptz), :since)
+   AND v.starts_at <= coalesce((SELECT min(p.starts_at) FROM price_series_value p
+                                 WHERE p.series = n.series AND p.starts_at >= :until::timestamptz), :until)
  ORDER BY v.series, v.starts_at, v.id DESC;

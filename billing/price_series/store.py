@@ -78,6 +78,11 @@ async def require(connection: Connection, name: str) -> str | None:
     return currency
 
 
+async def currencies(connection: Connection, names: Collection[str]) -> dict[str, str | None]:
+    """Of those of these series that exist; None: an index."""
+    return {row["name"]: row["currency"] for row in await SQL.currencies_of.fetch(connection, names=sorted(names))}
+
+
 async def between(connection: Connection, names: Collection[str], since: datetime, until: datetime) -> list[Series]:
     """Of each series that exists the values that touch the span, the newest of each begin, none reaching into the next."""
     rows = await SQL.values_between.fetch(connection, names=sorted(names), since=since, until=until)
@@ -86,6 +91,9 @@ async def between(connection: Connection, names: Collection[str], since: datetim
         value = SeriesValue(start=row["starts_at"], end=row["ends_at"], value=row["value"].normalize() + 0)
         found.setdefault(row["series"], []).append(value)
     return [
-        Series(name=name, values=tuple(each for each in cut_to_next(values) if each.end > since))
+        Series(
+            name=name,
+            values=tuple(each for each in cut_to_next(values) if each.end > since and each.start < until),
+        )
         for name, values in sorted(found.items())
     ]

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from billing.bills import history
+from billing.bills.cdr import total_of
 from billing.bills.rerating import rerate
 from billing.bills.service import BillingService
 from billing.errors import NotFound
@@ -58,3 +59,17 @@ async def test_a_running_session_has_no_cdr(world: World, billing: BillingServic
     async with world.pool.acquire() as connection:
         with pytest.raises(NotFound, match="no final bill"):
             await history.cdrs_of(connection, session)
+
+
+async def test_tax_that_a_limit_leaves_without_a_rate_is_told_too(world: World, billing: BillingService) -> None:
+    await world.tariff(
+        '{"id": "capped", "currency": "EUR", "tax_included": "NO", "max_price": {"before_taxes": 10, "after_taxes": 11.90},'
+        ' "elements": [{"price_components": [{"type": "ENERGY", "price": 0.50, "step_size": 1}]}]}'
+    )
+    session = await world.session(energy_wh=40_000)
+    await billing.drain()
+
+    async with world.pool.acquire() as connection:
+        [cdr] = await history.cdrs_of(connection, session)
+    assert await world.bills(session) == [("final", 1, "11.90")]
+    assert total_of(cdr, "EUR").text == "11.90"

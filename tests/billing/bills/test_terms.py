@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 
 from billing.bills import history
+from billing.bills.rerating import rerate
 from billing.bills.service import BillingService
 from billing.bills.volumes import month_start
-from billing.errors import Refused
+from billing.errors import AlreadyDone, Refused
 from billing.price_series import store as price_series
 from billing.price_series.series_file import PerUnit, read_series
 from billing.rating.series import SeriesValue
@@ -174,3 +175,51 @@ def test_a_month_begins_at_the_sites_midnight() -> None:
     assert month_start(datetime(2026, 3, 31, 22, 30, tzinfo=UTC), "Europe/Berlin") == datetime(
         2026, 3, 31, 22, 0, tzinfo=UTC
     )
+
+
+async def test_a_series_in_another_currency_prices_nothing_and_says_so(world: World, billing: BillingService) -> None:
+    await world.tariff(SPOT)
+    async with world.pool.acquire() as connection:
+        value = SeriesValue(start=NOON, end=NOON + HOUR, value=Decimal("0.15"))
+        await price_series.add(connection, "day-ahead", [value], currency="CZK")
+    session = await at(world, NOON)
+    await billing.drain()
+    state = await world.rating(session)
+
+    assert await world.bills(session) == []
+    assert state["holds"] == ["currency_mismatch"]
+    assert "day-ahead that it follows in CZK" in state["notes"][0]
+
+
+async def test_the_values_of_a_session_do_not_depend_on_who_is_billed_beside_it(
+    world: World, billing: BillingService
+) -> None:
+    await world.tariff(SPOT)
+    async with world.pool.acquire() as connection:
+        await imported(connection, "0.15", "0.05", "0.25")
+    ends_on_the_hour = await at(world, NOON)
+    await billing.drain()
+    alike = await at(world, NOON)
+    await at(world, NOON + HOUR)
+    await billing.drain()
+
+    async with world.pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT inputs -> 'terms' AS terms FROM bill WHERE session = ANY($1::integer[])", [ends_on_the_hour, alike]
+        )
+    assert len(rows) == 2
+    assert rows[0]["terms"] == rows[1]["terms"]
+
+
+async def test_what_others_used_meanwhile_is_no_reason_for_a_correction(
+    world: World, billing: BillingService, source: TableSource, clock: Clock
+) -> None:
+    await world.tariff(TIERED)
+    session = await at(world, NOON)
+    await billing.drain()
+    await at(world, NOON - 2 * HOUR)  # told late: the month's volume before the session is another now
+    await billing.drain()
+
+    async with world.pool.acquire() as connection:
+        with pytest.raises(AlreadyDone):
+            await rerate(connection, source, session, now=clock.now, reason="asked for", actor="ada")
