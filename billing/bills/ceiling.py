@@ -39,7 +39,7 @@ class Candidate:
     terms: Terms | Undecided
 
     def amount(self, policies: Policies) -> Money:
-        """With tax, by now; of one that has ended as in its final bill.
+        """What the customer pays, by now; of one that has ended as in its final bill.
 
         Raises:
             NoAmount: it cannot be rated.
@@ -48,23 +48,28 @@ class Candidate:
             raise NoAmount(self.terms.why)
         final, used = self.session.closed, self.session.usage
         try:
-            return rate(used, self.version.tariff, policies.rating, final=final, terms=self.terms).total_incl
+            return rate(used, self.version.tariff, policies.rating, final=final, terms=self.terms).payable
         except UsageInvalid as wrong:
             raise NoAmount(str(wrong.problems[0])) from wrong
 
 
 def cheapest(candidates: Sequence[Candidate], policies: Policies) -> Candidate:
-    """By which of these the session costs least; of equals the first. The first too where they cannot be compared."""
+    """By which of these the customer pays least; of equals the first.
+
+    Where one says no amount, that one: the session is held for what it lacks, as another might cost more.
+    """
     assert candidates, "a session that was given another tariff has one"
     if len(candidates) == 1:
         return candidates[0]
-    try:
-        amounts = [each.amount(policies).minor for each in candidates]
-    except NoAmount:
-        return candidates[0]
-    except Exception:  # the decision on this session meets it again and holds it, and no other
-        log.exception("session_not_compared", session=candidates[0].session.id)
-        return candidates[0]
+    amounts: list[int] = []
+    for each in candidates:
+        try:
+            amounts.append(each.amount(policies).minor)
+        except NoAmount:
+            return each
+        except Exception:  # the decision on this session meets it again and holds it, and no other
+            log.exception("session_not_compared", session=each.session.id)
+            return each
     return candidates[amounts.index(min(amounts))]
 
 

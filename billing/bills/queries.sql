@@ -144,12 +144,14 @@ WITH n AS (
 INSERT INTO rating_due (session) SELECT session FROM n;
 
 -- name: ceilings_of
--- What sessions had before they were given another tariff; a stated legal basis makes an end of all that was before.
+-- What sessions had before they were given another tariff; a stated legal basis makes an end of all that was before, and so
+-- does an operator who rates the session anew.
 SELECT r.session, r.tariff_before, r.version_before
   FROM recalculation r
  WHERE r.session = ANY(:sessions::integer[])
    AND NOT EXISTS (SELECT FROM recalculation l
                     WHERE l.session = r.session AND l.id >= r.id AND l.legal_basis IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM rerating a WHERE a.session = r.session)
  ORDER BY r.session, r.id DESC;
 
 -- name: recalculations_of

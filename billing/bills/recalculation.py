@@ -67,7 +67,7 @@ class Recalculation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalculated:
-    """One session: amounts with tax as of `as_of`. `after` None: there is nothing to compare, and `why_not` says why."""
+    """One session: what the customer pays, with tax, as of `as_of`. `after` None: there is nothing to compare, and `why_not` says why."""
 
     session: int
     charge_point: str

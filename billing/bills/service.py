@@ -270,7 +270,14 @@ class BillingService:
         }
         outcomes = await tariffs.resolve_places(connection, places, self._tariffs)
         states = [_with_tariff(state, outcomes.get(state.session), places.get(state.session)) for state in states]
-        versions = await ceiling.billed_by(connection, states, loaded, self._tariffs, policies, now)
+        versions = await ceiling.billed_by(
+            connection,
+            [_as_counting(each, bills[each.session]) for each in states],
+            loaded,
+            self._tariffs,
+            policies,
+            now,
+        )
         return [
             _Case(
                 state=state,
@@ -331,6 +338,13 @@ def _released(state: RatingState, session: BillableSession | None, bills: BillsO
     if session is None or bills.final is not None or state.recalculated or state.resolved_at == session.priced_from:
         return state
     return replace(state, tariff=None, resolved_at=None)
+
+
+def _as_counting(state: RatingState, bills: BillsOfSession) -> RatingState:
+    """After the final bill, the state with the tariff of the bill that counts: facts that come late are weighed by it."""
+    if bills.final is None or bills.counting is None:
+        return state
+    return replace(state, tariff=(bills.counting.tariff, bills.counting.tariff_version), recalculated=False)
 
 
 def _as_billed(session: BillableSession | None, version: TariffVersion | None, now: datetime) -> BillableSession | None:

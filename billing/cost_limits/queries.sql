@@ -58,16 +58,16 @@ SELECT s.id FROM session s
 
 -- name: spent_beside
 -- What the other sessions of a total limit have cost so far: the final bill, else what they were rated at last. Those that
--- had ended when the limit began do not count. A session belongs to the group in which its token was when it began, or when we
+-- had ended when the limit began do not count, nor what was shown of those that are dropped. A session belongs to the group in which its token was when it began, or when we
 -- heard of it if the token was not known by then.
-SELECT p.n::integer AS n, coalesce(sum(coalesce(f.minor, w.amount_minor, i.minor)), 0)::bigint AS minor
+SELECT p.n::integer AS n, coalesce(sum(coalesce(f.minor, CASE WHEN s.dropped IS NULL THEN coalesce(w.amount_minor, i.minor) END)), 0)::bigint AS minor
   FROM unnest(:limits::bigint[], :sessions::integer[]) WITH ORDINALITY AS p (cost_limit, session, n)
   JOIN cost_limit l ON l.id = p.cost_limit
   LEFT JOIN LATERAL (
-       SELECT s.id FROM session s
+       SELECT s.id, s.dropped FROM session s
         WHERE l.scope = 'token' AND s.token = l.target AND (s.ended_at IS NULL OR s.ended_at > l.valid_from)
         UNION ALL
-       SELECT s.id
+       SELECT s.id, s.dropped
          FROM (SELECT DISTINCT uid FROM token_event WHERE l.scope = 'token_group' AND group_id = l.target) t
          JOIN session s ON s.token = t.uid AND (s.ended_at IS NULL OR s.ended_at > l.valid_from)
         WHERE l.target = (SELECT e.group_id FROM token_event e

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,11 +28,16 @@ from billing.bills.recalculation import (
 )
 from billing.bills.rerating import rerate
 from billing.bills.service import BillingService
-from billing.errors import NotFound, Refused
+from billing.discounts import entry as discounts
+from billing.discounts.rule import Rule
+from billing.errors import AlreadyDone, NotFound, Refused
 from billing.policies.policies import Policies
+from billing.rating.rating import Basis, ComponentName, Effect
 from billing.rating.terms import NO_TERMS
 from billing.tariffs.assignment import TariffVersion
 from billing.tariffs.tariff import parse_tariff
+from billing.taxes import service as taxes
+from billing.taxes.tax_rule import Category, TaxRule
 from tests.billing.bills.conftest import Clock
 from tests.billing.bills.world import BEFORE, NOON, TableSource, World, one_period, tariff_file
 
@@ -217,6 +222,106 @@ async def test_a_late_fact_is_weighed_and_corrected_within_the_same_promise(
     assert (await world.bills(running))[1] == ("final", 2, "5.50")  # 5.60 by the new one
     assert late == "late_fact: -9.000 kWh, -4.50 EUR"
     assert (corrected.after.tariff, corrected.after.total_incl.text) == ("day", "1.00")
+
+
+async def test_what_a_driver_pays_is_compared_not_what_a_third_party_pays_too(
+    world: World, billing: BillingService, operator: Operator
+) -> None:
+    """10.00 of which a ministry pays 2.00, against 9.50 of which it pays nothing."""
+    await world.tariff(tariff_file(price="1.00"))
+    await world.tariff(tariff_file("plain", price="0.95"), default=False)
+    await world.tariff(tariff_file("low", price="0.60"), default=False)
+    paid = Rule(
+        id="it", label="It", effect=Effect.INCENTIVE, basis=Basis.FIXED, value=Decimal(2), party="Ministry",
+        tariff="day", turn=100, valid_from=BEFORE, entered_at=BEFORE,
+    )  # fmt: skip
+    async with world.pool.acquire() as connection:
+        await discounts.add(connection, paid, actor="ada")
+    session = await world.running(energy_wh=10_000)
+    await billing.drain()
+
+    dearer = await operator.recalculates(to=("plain", None))
+    cheaper = await operator.recalculates(to=("low", None))
+
+    assert outcome(dearer[session]) == ("upward", "8.00", "9.50")
+    assert dearer[session].why_not == "it would cost 1.50 more"
+    assert outcome(cheaper[session]) == ("applied", "8.00", "6.00")
+
+
+async def test_a_session_is_held_while_a_tariff_that_it_may_not_exceed_says_no_amount(
+    world: World, billing: BillingService, operator: Operator
+) -> None:
+    """Tax rules came since, and none is for the parking of the old tariff. The new one asks for more by the end."""
+    parked = json.loads(tariff_file(price="0.50"), parse_float=str)
+    parked["elements"][0]["price_components"].append(
+        {"type": "PARKING_TIME", "price": "1", "vat": "19", "step_size": 1}
+    )
+    await world.tariff(json.dumps(parked))
+    await world.tariff(tariff_file("fees", price="0.60"), default=False)
+    session = await world.running(energy_wh=0)
+    await billing.drain()
+    await operator.recalculates(to=("fees", None))
+    await tax(world, ComponentName.ENERGY)
+    end = NOON + timedelta(hours=1)
+    await world.change(session, energy_wh=Decimal(10_000), ended_at=end, complete_at=end)
+    await billing.drain()
+    held, before = (await world.rating(session))["holds"], await world.bills(session)
+    await tax(world, ComponentName.PARKING)
+    await world.tell_billing(session)
+    await billing.drain()
+
+    assert held == ["tax_undecided"]
+    assert [each for each in before if each[0] == "final"] == []
+    assert (await world.bills(session))[-1][::2] == ("final", "5.00")
+
+
+async def tax(world: World, supply: ComponentName) -> None:
+    rule = TaxRule(
+        id=f"DE-{supply.value}", country="DE", category=Category.STANDARD, valid_from=date(2021, 1, 1),
+        rate=Decimal(19), supply=supply,
+    )  # fmt: skip
+    async with world.pool.acquire() as connection:
+        await taxes.add_rules(connection, [rule], now=NOON, actor="ada")
+
+
+async def test_after_the_final_bill_its_own_tariff_weighs_late_facts(
+    world: World, billing: BillingService, operator: Operator, running: int, clock: Clock, source: TableSource
+) -> None:
+    """And the bill that an operator asks for then keeps the promise: at 2 kWh the old tariff is the cheaper one."""
+    await world.tariff(tariff_file("fees", price="0.10", flat="4.50"), default=False)
+    await world.change(running, energy_wh=Decimal(12_000))
+    await operator.recalculates(to=("fees", None))
+    await world.change(running, ended_at=NOON + timedelta(hours=2), complete_at=NOON + timedelta(hours=2))
+    await billing.drain()
+    final = (await world.bills(running))[-1]
+    await world.change(running, energy_wh=Decimal(2_000))
+    await billing.drain()
+    [late] = [note for note in (await world.rating(running))["notes"] if note.startswith("late_fact")]
+
+    async with world.pool.acquire() as connection, connection.transaction():
+        corrected = await rerate(connection, source, running, now=clock.now, reason="late readings", actor="ada")
+
+    assert final[::2] == ("final", "5.70")
+    assert late == "late_fact: -10.000 kWh, -1.00 EUR"
+    assert (corrected.after.tariff, corrected.after.total_incl.text) == ("day", "1.00")
+
+
+async def test_a_tariff_by_which_an_operator_rated_anew_stays(
+    world: World, billing: BillingService, operator: Operator, running: int, clock: Clock, source: TableSource
+) -> None:
+    await world.tariff(tariff_file("fair", price="0.70"), default=False)
+    await operator.recalculates()
+    await world.change(running, ended_at=NOON + timedelta(hours=2), complete_at=NOON + timedelta(hours=2))
+    await billing.drain()
+
+    async with world.pool.acquire() as connection, connection.transaction():
+        agreed = await rerate(
+            connection, source, running, now=clock.now, reason="as agreed", actor="ada", choice=("fair", None)
+        )
+        with pytest.raises(AlreadyDone, match="tariff fair version 1"):
+            await rerate(connection, source, running, now=clock.now, reason="once more", actor="ada")
+
+    assert agreed.after.total_incl.text == "7.00"
 
 
 async def test_facts_that_move_the_begin_do_not_choose_the_tariff_anew(

@@ -246,6 +246,32 @@ async def test_a_balance_counts_what_had_not_ended_when_it_began(
     assert await stops(priced) == [(second, 200, 200)]
 
 
+@pytest.mark.parametrize(("scope", "target"), [(LimitScope.TOKEN, "TAG-1"), (LimitScope.TOKEN_GROUP, "G")])
+async def test_a_session_that_is_dropped_gives_back_what_it_took_of_a_balance(
+    priced: World, source: TableSource, billing: BillingService, clock: Clock, scope: LimitScope, target: str
+) -> None:
+    """What was shown of it is owed by nobody; a final bill from before the drop is."""
+    await enter(priced, "50.00", NOON - HOUR, is_total=True, scope=scope, target=target)
+    billed = await priced.session()  # 5.00
+    running = await priced.running()
+    source.customers |= {each: Customer(token_group="G") for each in (billed, running)}
+    clock.now = NOON + 2 * HOUR
+    await priced.change(running, energy_wh=Decimal(24_800))
+    await billing.drain()
+
+    async def left() -> str | None:
+        async with priced.pool.acquire() as connection:
+            [listed] = await list_limits(connection, now=clock.now)
+        return listed["left"]  # type: ignore[return-value]
+
+    before = await left()
+    for each in (billed, running):
+        await priced.change(each, dropped="by an operator")
+    await billing.drain()
+
+    assert (before, await left()) == ("32.60", "45.00")
+
+
 @pytest.mark.parametrize(
     ("amount", "more", "error", "told"),
     [
