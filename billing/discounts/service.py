@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 
 from billing.discounts import store
@@ -116,6 +117,7 @@ async def book(connection: Connection, bills: Collection[Booked], *, created_at:
 
 def _uses(bill: Booked) -> list[Use]:
     rating, subject = bill.rating, bill.subject
+    free = free_kwh_of(rating.concessions, rating.energy_wh)
     return [
         Use(
             session=subject.session,
@@ -124,7 +126,7 @@ def _uses(bill: Booked) -> list[Use]:
             token=subject.token,
             token_group=subject.place.customer.token_group,
             month=subject.month,
-            free_kwh=free_kwh_of(each, rating.energy_wh),
+            free_kwh=free.get(each.id, Decimal(0)),
             amount=exact_decimal(_amount(rating, each)),
             currency=rating.currency,
         )

@@ -54,10 +54,17 @@ def in_order(concessions: Iterable[Concession]) -> tuple[Concession, ...]:
 def apply(effect: Effect, buckets: Buckets, sale: Sale) -> tuple[Buckets, list[Adjustment]]:
     """The buckets after every surcharge or every discount, with the lines of each."""
     lines: list[Adjustment] = []
+    given = Fraction(0)
     for each in sale.terms.concessions:
         if each.effect is not effect:
             continue
-        changed = _surcharged(buckets, each, sale) if effect is Effect.SURCHARGE else _discounted(buckets, each, sale)
+        if effect is Effect.SURCHARGE:
+            changed = _surcharged(buckets, each, sale)
+        elif each.basis is Basis.FREE_KWH:
+            changed = _scaled(buckets, ComponentName.ENERGY, 1 - _free_share(each, sale.kwh - given))
+            given += min(Fraction(each.left_kwh), sale.kwh - given)
+        else:
+            changed = _discounted(buckets, each, sale)
         made = limits.adjustments(_NOTES[effect], buckets, changed)
         lines += [replace(line, concession=each.id, label=each.label) for line in made]
         buckets = changed
@@ -66,15 +73,21 @@ def apply(effect: Effect, buckets: Buckets, sale: Sale) -> tuple[Buckets, list[A
 
 def _discounted(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
     """What is left of its part; a part that costs nothing stays as it is."""
-    if each.basis is Basis.FREE_KWH:
-        share = Fraction(each.left_kwh) / sale.kwh if sale.kwh else Fraction(0)
-    elif each.basis is Basis.PERCENT:
+    if each.basis is Basis.PERCENT:
         share = Fraction(each.value) / 100
     else:
         base = sale.base(_part(buckets, each.component))
         share = _worth(each, sale.kwh) / base if base > 0 else Fraction(0)
-    component = ComponentName.ENERGY if each.basis is Basis.FREE_KWH else each.component
-    return _scaled(buckets, component, 1 - min(Fraction(1), share))
+    return _scaled(buckets, each.component, 1 - min(Fraction(1), share))
+
+
+def _free_share(each: Concession, kwh: Fraction) -> Fraction:
+    """The share of the energy price that free kWh take, of the kWh that none before it made free.
+
+    All of it before the first kWh, as at the first: else a surcharge on energy would be shown and then vanish.
+    """
+    left = Fraction(each.left_kwh)
+    return left / kwh if left < kwh else Fraction(1 if left else 0)
 
 
 def _surcharged(buckets: Buckets, each: Concession, sale: Sale) -> Buckets:
@@ -136,13 +149,17 @@ def _scaled(buckets: Buckets, component: ComponentName | None, factor: Fraction)
 def paid_by_others(
     concessions: Iterable[Concession], *, kwh: Fraction, exact: Fraction, total: Money, rounding: Rounding
 ) -> tuple[Incentive, ...]:
-    """What third parties pay of a total with tax, in order; all of it at most."""
+    """What third parties pay of a total with tax, in order; all of it at most.
+
+    Whoever covers the exact rest pays all that is left: what was rounded before leaves no unit behind.
+    """
     found: list[Incentive] = []
     for each in concessions:
         if each.effect is not Effect.INCENTIVE or each.party is None:
             continue
         worth = min(_worth(each, kwh), exact)
-        amount = min(Money.round_from(worth, total.currency, rounding), total, key=lambda money: money.minor)
+        rounded = Money.round_from(worth, total.currency, rounding)
+        amount = total if worth == exact else min(rounded, total, key=lambda money: money.minor)
         if amount.minor > 0:
             found.append(Incentive(concession=each.id, label=each.label, party=each.party, amount=amount, exact=worth))
             exact, total = exact - worth, total - amount
@@ -157,6 +174,12 @@ def effective(
     return tuple(each for each in offered if each.id in told)
 
 
-def free_kwh_of(each: Concession, energy_wh: Decimal) -> Decimal:
-    """What a session of so much energy takes from the month's free kWh."""
-    return min(each.left_kwh, energy_wh.scaleb(-3)) if each.basis is Basis.FREE_KWH else Decimal(0)
+def free_kwh_of(offered: Iterable[Concession], energy_wh: Decimal) -> dict[str, Decimal]:
+    """What a session of so much energy takes from the month's free kWh, by concession in the order in which they act."""
+    taken: dict[str, Decimal] = {}
+    rest = energy_wh.scaleb(-3)
+    for each in offered:
+        if each.basis is Basis.FREE_KWH:
+            taken[each.id] = min(each.left_kwh, rest)
+            rest -= taken[each.id]
+    return taken

@@ -116,7 +116,7 @@ def _adjustment_line(rating: Rating, adjustment: Adjustment) -> ExplainedLine:
     concession = next((each for each in rating.concessions if each.id == adjustment.concession), None)
     return ExplainedLine(
         what=adjustment.note.value,
-        quantity="" if concession is None else concession_quantity(concession, rating.energy_wh),
+        quantity="" if concession is None else concession_quantity(concession, rating),
         unit_price="" if concession is None else concession_price(concession, rating.currency),
         tariff=_tariff(rating) if concession is None else "",
         rule=sentence(adjustment.note) if concession is None else _concession_rule(concession),
@@ -191,7 +191,7 @@ def _incentive_lines(rating: Rating) -> list[ExplainedLine]:
     lines = [
         ExplainedLine(
             what=Note.INCENTIVE.value,
-            quantity=concession_quantity(by_id[each.concession], rating.energy_wh),
+            quantity=concession_quantity(by_id[each.concession], rating),
             unit_price=concession_price(by_id[each.concession], rating.currency),
             rule=f"{each.label} ({each.concession}), paid by {each.party}",
             incl_tax=(-each.amount).text,
@@ -201,13 +201,13 @@ def _incentive_lines(rating: Rating) -> list[ExplainedLine]:
     return [*lines, ExplainedLine(what="payable", rule="total less incentives", incl_tax=rating.payable.text)]
 
 
-def concession_quantity(concession: Concession, energy_wh: Decimal) -> str:
-    """How many of its unit a concession gives or takes in a session of so much energy."""
+def concession_quantity(concession: Concession, rating: Rating) -> str:
+    """How many of its unit a concession gives or takes in a session."""
     match concession.basis:
         case Basis.PER_KWH:
-            return _quantity(energy_wh, Unit.WATT_HOUR)
+            return _quantity(rating.energy_wh, Unit.WATT_HOUR)
         case Basis.FREE_KWH:
-            return _quantity(free_kwh_of(concession, energy_wh).scaleb(3), Unit.WATT_HOUR)
+            return _quantity(free_kwh_of(rating.concessions, rating.energy_wh)[concession.id].scaleb(3), Unit.WATT_HOUR)
         case Basis.PERCENT | Basis.FIXED:
             return ""
 
