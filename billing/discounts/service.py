@@ -41,7 +41,8 @@ async def concessions_of(connection: Connection, subjects: Mapping[int, Subject]
         for session, subject in subjects.items()
     }
     chosen = one_at_a_time(fitting, subjects)
-    ended = [session for session in chosen if subjects[session].ended]
+    # those that wait for a later round too: taking more while holding these would let two workers wait in a circle
+    ended = [session for session in fitting if subjects[session].ended]
     keys = {key for session in ended for rule in fitting[session] for key in limit_keys(rule, subjects[session])}
     await store.lock_limits(connection, keys)
     counts = await store.counts_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,10 +16,12 @@ from billing.bills.rerating import rerate
 from billing.bills.service import BillingService, BillingSettings
 from billing.discounts import entry
 from billing.discounts.claims import claims_of, sums_of
-from billing.discounts.rule import Bearer, Rule
+from billing.discounts.rule import Bearer, Rule, Subject
+from billing.discounts.service import concessions_of
+from billing.discounts.store import LOCK_SPACE
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.rating.rating import Basis, ComponentName, Effect
-from billing.tariffs.assignment import Scope
+from billing.tariffs.assignment import Place, Scope
 from csms.database.pool import open_pool
 from tests.billing.bills.conftest import Clock
 from tests.billing.bills.world import BEFORE, NOON, TableSource, World, tariff_file
@@ -139,6 +142,45 @@ async def test_free_kwh_of_a_month_are_used_up_one_session_after_the_other(
     # 10 of 12 kWh, then 2 of 2, then nothing; all billed in one batch
     assert await totals(shop, *march, other_card, april) == ["0.00", "4.00", "5.00", "0.00", "0.00"]
     assert await shop.pool.fetchval("SELECT sum(free_kwh) FROM concession_use WHERE month = '2026-03-01'") == 22
+
+
+async def test_two_allowances_are_used_for_different_kwh(shop: World, billing: BillingService) -> None:
+    await add(shop, discount(Basis.FREE_KWH, "6", id="coupon"), discount(Basis.FREE_KWH, "7", id="plan", turn=50))
+    first, second = await shop.session(), await shop.session()
+
+    await billing.drain()
+
+    # 7 of the plan and 3 of the coupon, then 3 of the coupon
+    assert await totals(shop, first, second) == ["0.00", "3.50"]
+    used = await shop.pool.fetch("SELECT rule, sum(free_kwh) AS kwh FROM concession_use GROUP BY rule ORDER BY rule")
+    assert [tuple(row) for row in used] == [("coupon", 6), ("plan", 7)]
+
+
+async def test_all_limits_of_a_batch_are_locked_in_its_first_round(shop: World) -> None:
+    await shop.charge_point("CP-2")
+    shared = discount(Basis.FIXED, "1", id="shared", uses_max=9)
+    of_second = discount(Basis.FIXED, "1", id="at-2", uses_max=9, scope=Scope.CHARGE_POINT, target="CP-2")
+    await add(shop, shared, of_second)
+    everywhere = Place(charge_point="CP-1", site="default", currency="EUR", at=NOON)
+    subjects = {
+        session: Subject(session=session, place=place, token="TAG-1", tariff=None, time_zone="UTC", ended=True)
+        for session, place in ((1, everywhere), (2, replace(everywhere, charge_point="CP-2")))
+    }
+
+    async with shop.pool.acquire() as connection, connection.transaction():
+        first = await concessions_of(connection, subjects)
+        held = await _locks(shop)
+        second = await concessions_of(connection, {2: subjects[2]})
+
+        assert (list(first), list(second)) == ([1], [2])
+        assert held == await _locks(shop) == 2
+
+
+async def _locks(world: World) -> int:
+    """How many limits anybody holds."""
+    query = """SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid::bigint = $1"""
+    return int(await world.pool.fetchval(query, LOCK_SPACE))
 
 
 async def test_a_token_group_shares_its_free_kwh(shop: World, billing: BillingService, source: TableSource) -> None:
