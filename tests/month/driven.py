@@ -15,6 +15,8 @@ from tests.month.plan import Visit
 from tests.world import Key
 
 SAMPLE_EVERY = timedelta(minutes=30)
+AT_ONCE = 24
+"""So many vehicles come at once: all charge points live in one process with the server, and model time does not wait."""
 JUMP_WH = Decimal(40_000_000)
 STAYING_S_MAX = 120.0
 WATCHED_S = 6.0
@@ -41,7 +43,8 @@ def station_of(member: Member, url: str, faults: MessageFaults) -> SimulatedChar
         protocol=member.protocol,
         register_wh=Decimal(1_000_000 + 1000 * seed),
         sample_every=SAMPLE_EVERY,
-        reconnect=ReconnectPolicy(wait_s=0.05, range_s=0.1, doublings=0),
+        reconnect=ReconnectPolicy(wait_s=0.05, range_s=0.1, doublings=0, open_timeout_s=30.0),
+        boot_wait_max_s=300.0,
         retry=RetryPolicy(attempts=50, interval_s=0.05),
         call_timeout_s=2.0,
         seed=seed,
@@ -54,13 +57,17 @@ def station_of(member: Member, url: str, faults: MessageFaults) -> SimulatedChar
     return station
 
 
-async def lived(station: SimulatedChargePoint, visits: Sequence[Visit], closing: asyncio.Event) -> None:
-    """All visits, one after the other; then the charge point stays connected until `closing`."""
+async def lived(
+    station: SimulatedChargePoint, visits: Sequence[Visit], turns: asyncio.Semaphore, closing: asyncio.Event
+) -> None:
+    """All visits, one after the other, each in its turn; then the charge point stays connected until `closing`."""
     async with station:
-        await station.boot()
+        async with turns:
+            await station.boot()
         for visit in visits:
             await _wait_for(station, visit.start)
-            await _visit(station, visit)
+            async with turns:
+                await _visit(station, visit)
         await station.outbox.emptied(STAYING_S_MAX)
         await closing.wait()
 
