@@ -201,9 +201,11 @@ SELECT coalesce(sum(s.energy_wh), 0) FROM rating r JOIN session s ON s.id = r.se
 -- name: bills_between
 -- The bill that counts of each session that ended in a span, with where and for whom it was, in the order of their ends.
 SELECT s.id AS session, b.inputs::text AS inputs, b.total_incl_minor, b.currency, b.tariff, b.policy_version, c.site,
-       t.group_id, t.user_class
+       t.group_id, t.user_class, s.token, coalesce(s.started_at, b.as_of) AS started_at, b.as_of, i.country,
+       b.detail ->> 'tax_included' AS tax_included
   FROM session s
   JOIN charge_point c ON c.id = s.charge_point
+  JOIN site i ON i.id = c.site
   JOIN LATERAL (SELECT * FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) b ON true
   LEFT JOIN LATERAL (SELECT e.group_id, e.user_class FROM token_event e
                       WHERE e.uid = s.token AND e.at <= s.started_at ORDER BY e.at DESC, e.id DESC LIMIT 1) t ON true

@@ -11,14 +11,17 @@ from enum import StrEnum
 from typing import Any
 
 from billing.bills.bill import BillInputs
+from billing.bills.draft_terms import Billed, terms_for
 from billing.bills.store import SQL
 from billing.money import Money
 from billing.policies import store as policy_store
 from billing.rating.engine import rate
 from billing.rating.policy import RatingPolicy
+from billing.rating.terms import Terms, Undecided
 from billing.rating.usage_check import UsageInvalid
 from billing.sql import Connection
-from billing.tariffs.tariff import Tariff
+from billing.tariffs.tariff import Tariff, TaxIncluded
+from billing.taxes.store import Bearer
 
 AT_A_TIME = 500
 """So many bills are in memory at once."""
@@ -123,23 +126,44 @@ async def simulate(connection: Connection, draft: Tariff, chosen: Selection) -> 
 async def _rated(
     connection: Connection, draft: Tariff, rows: Iterable[Any], policies: dict[int, RatingPolicy]
 ) -> list[Simulated]:
+    billed = {row["session"]: (row, _billed(row)) for row in rows}
+    terms = await terms_for(connection, draft, [each for _, each in billed.values()])
     found = []
-    for row in rows:
+    for session, (row, each) in billed.items():
         version = row["policy_version"]
         if version not in policies:
             policies[version] = await policy_store.rating_policy(connection, version)
         await asyncio.sleep(0)
-        found.append(_simulated(row, draft, policies[version]))
+        after, why_not = _outcome(each.inputs, draft, policies[version], terms[session])
+        found.append(_simulated(row, after, why_not))
     return found
 
 
-def _simulated(row: Any, draft: Tariff, policy: RatingPolicy) -> Simulated:
-    inputs = BillInputs.from_dict(json.loads(row["inputs"]))
-    after, why_not = None, None
+def _billed(row: Any) -> Billed:
+    return Billed(
+        session=row["session"],
+        inputs=BillInputs.from_dict(json.loads(row["inputs"])),
+        country=row["country"],
+        bearer=Bearer(token=row["token"], token_group=row["group_id"]),
+        started_at=row["started_at"],
+        as_of=row["as_of"],
+        tax_applied=row["tax_included"] != TaxIncluded.NOT_APPLICABLE.value,
+    )
+
+
+def _outcome(
+    inputs: BillInputs, draft: Tariff, policy: RatingPolicy, terms: Terms | Undecided
+) -> tuple[Money | None, str | None]:
+    """The draft's total, or why there is none."""
+    if isinstance(terms, Undecided):
+        return None, terms.why
     try:
-        after = rate(inputs.usage, draft, policy, final=True, terms=inputs.terms).total_incl
+        return rate(inputs.usage, draft, policy, final=True, terms=terms).total_incl, None
     except UsageInvalid as wrong:
-        why_not = str(wrong.problems[0])
+        return None, str(wrong.problems[0])
+
+
+def _simulated(row: Any, after: Money | None, why_not: str | None) -> Simulated:
     return Simulated(
         session=row["session"],
         site=row["site"],

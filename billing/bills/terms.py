@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +14,7 @@ from billing.discounts.service import concessions_of
 from billing.price_series import store as price_series
 from billing.rating.series import Series
 from billing.rating.terms import NO_TERMS, Terms, Undecided
+from billing.rating.usage import Period
 from billing.sql import Connection
 from billing.tariffs.assignment import CURRENCY_MISMATCH
 from billing.tariffs.tariff import Component, Tariff
@@ -86,7 +87,7 @@ async def _with_volumes(
     connection: Connection, priced: Mapping[int, Priced], terms: dict[int, Terms]
 ) -> dict[int, Terms]:
     """What tiers look at, where the tariff has any."""
-    tiered = [each.session for each in priced.values() if any(part.extensions.tiers for part in _parts(each.tariff))]
+    tiered = [each.session for each in priced.values() if any(part.extensions.tiers for part in parts_of(each.tariff))]
     if not tiered:
         return terms
     volumes = await volumes_before(connection, tiered)
@@ -97,28 +98,28 @@ async def _with_series(
     connection: Connection, priced: Mapping[int, Priced], terms: dict[int, Terms]
 ) -> tuple[dict[int, Terms], dict[int, Undecided]]:
     """The values that each session meets of the series that its tariff follows; those of one batch are read at once."""
-    following = {key: each for key, each in priced.items() if _names(each.tariff) and each.session.usage.periods}
+    following = {key: each for key, each in priced.items() if series_names(each.tariff) and each.session.usage.periods}
     if not following:
         return terms, {}
-    spans = {key: _span(each.session) for key, each in following.items()}
-    names = {name for each in following.values() for name in _names(each.tariff)}
+    spans = {key: span_of(each.session.usage.periods) for key, each in following.items()}
+    names = {name for each in following.values() for name in series_names(each.tariff)}
     currencies = await price_series.currencies(connection, names)
     known = await price_series.between(
         connection, names, min(since for since, _ in spans.values()), max(until for _, until in spans.values())
     )
     found, unusable = dict(terms), {}
     for key, each in following.items():
-        wrong = _other_currency(each.tariff, currencies)
+        wrong = other_currency(each.tariff, currencies)
         if wrong is not None:
             unusable[key] = wrong
-        met = [_met(series, *spans[key]) for series in known if series.name in _names(each.tariff)]
+        met = [values_met(series, *spans[key]) for series in known if series.name in series_names(each.tariff)]
         found[key] = replace(terms[key], series=tuple(series for series in met if series.values))
     return found, unusable
 
 
-def _other_currency(tariff: Tariff, currencies: Mapping[str, str | None]) -> Undecided | None:
+def other_currency(tariff: Tariff, currencies: Mapping[str, str | None]) -> Undecided | None:
     """A value in another currency would be billed as if it were in the tariff's."""
-    for name in sorted(_names(tariff)):
+    for name in sorted(series_names(tariff)):
         currency = currencies.get(name)
         if currency not in (None, tariff.currency):
             why = f"tariff {tariff.id} is in {tariff.currency}, the price series {name} that it follows in {currency}"
@@ -126,21 +127,22 @@ def _other_currency(tariff: Tariff, currencies: Mapping[str, str | None]) -> Und
     return None
 
 
-def _parts(tariff: Tariff) -> Iterator[Component]:
+def parts_of(tariff: Tariff) -> Iterator[Component]:
+    """Every price of a tariff."""
     return (part for element in tariff.elements for part in element.components)
 
 
-def _names(tariff: Tariff) -> frozenset[str]:
-    return frozenset(part.extensions.series.name for part in _parts(tariff) if part.extensions.series is not None)
+def series_names(tariff: Tariff) -> frozenset[str]:
+    """The price series that a tariff follows."""
+    return frozenset(part.extensions.series.name for part in parts_of(tariff) if part.extensions.series is not None)
 
 
-def _span(session: BillableSession) -> tuple[datetime, datetime]:
-    """From the session's begin to its end, and at least an instant."""
-    periods = session.usage.periods
+def span_of(periods: Sequence[Period]) -> tuple[datetime, datetime]:
+    """From the begin of a session's periods to their end, and at least an instant."""
     return periods[0].start, max(periods[-1].end, periods[0].start + _INSTANT)
 
 
-def _met(series: Series, since: datetime, until: datetime) -> Series:
+def values_met(series: Series, since: datetime, until: datetime) -> Series:
     """The values that hold within the span, whatever else was read with them."""
     return replace(series, values=tuple(each for each in series.values if each.end > since and each.start < until))
 

@@ -123,7 +123,8 @@ def outlook(usage: Usage, tariff: Tariff, *, terms: Terms = NO_TERMS) -> Outlook
 def prices_at_start(tariff: Tariff, at: datetime, time_zone: str) -> Prices:
     """What a session that begins at this instant pays first, its fee included.
 
-    What depends on the power or the current that it will take, or on a price series, is not in it.
+    What depends on the power or the current that it will take, or on a price series, is not in it. Taxed at the tariff's
+    own rates: where rules of tax decide, it is given as `Offer.tariff` has it.
     """
     local = at.astimezone(ZoneInfo(time_zone))
     moment = Moment(

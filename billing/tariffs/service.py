@@ -32,6 +32,7 @@ from billing.tariffs.ocpi_json import load_json
 from billing.tariffs.offer import PriceBook
 from billing.tariffs.store import SQL, TariffCache
 from billing.tariffs.tariff import Tariff, TariffInvalid, parse_tariff
+from billing.taxes.store import rules_of
 
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 """From when a tariff's first version holds unless told: it prices nothing before it is assigned."""
@@ -272,6 +273,8 @@ async def price_book(
     charge_point: str,
     site: str,
     location_groups: Collection[str],
+    country: str,
+    time_zone: str,
     until: datetime,
     cache: TariffCache,
 ) -> PriceBook:
@@ -280,7 +283,14 @@ async def price_book(
         connection, charge_points=[charge_point], sites=[site], location_groups=location_groups, until=until
     )
     versions = await cache.all_of(connection, {each.tariff for each in assignments if each.tariff is not None})
-    return PriceBook(assignments=by_target(assignments), versions=versions)
+    rules = await rules_of(connection, [country])
+    return PriceBook(
+        assignments=by_target(assignments),
+        versions=versions,
+        country=country,
+        time_zone=time_zone,
+        tax_rules=rules[country],
+    )
 
 
 async def prices_reservations(connection: Connection, places: Mapping[int, Place]) -> frozenset[int]:

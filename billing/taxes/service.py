@@ -42,17 +42,18 @@ class Questioned:
 
 
 async def taxes_of(
-    connection: Connection, sessions: Mapping[int, Taxable]
+    connection: Connection, sessions: Mapping[int, Taxable], *, to_bill: bool = True
 ) -> dict[int, tuple[AppliedTax, ...] | Undecided]:
     """The taxes of each session by the rules of now. Until the transaction ends nobody can enter another.
 
-    Empty where the tariff's own rates hold: its country has no rules, or no tax applies.
+    Not so where they are only compared (`to_bill` false): then nobody waits. Empty where the tariff's own rates hold: its country has no rules, or no tax applies.
     """
     asking = {session: each for session, each in sessions.items() if each.parts}
     found: dict[int, tuple[AppliedTax, ...] | Undecided] = dict.fromkeys(sessions, ())
     if not asking:
         return found
-    await SQL.lock_for_deciding.execute(connection, key=store.LOCK_KEY)
+    if to_bill:
+        await SQL.lock_for_deciding.execute(connection, key=store.LOCK_KEY)
     rules = await store.rules_of(connection, {each.country for each in asking.values()})
     if not any(rules.values()):
         return found

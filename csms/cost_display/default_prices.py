@@ -137,7 +137,7 @@ def _wanted(priced: Priced, present: Mapping[str, str | None], now: datetime) ->
 
 
 def _prices(offer: Offer, priced: Priced, now: datetime) -> Iterator[tuple[str, str]]:
-    prices = prices_at_start(offer.version.tariff, now, priced.time_zone)
+    prices = prices_at_start(offer.tariff, now, priced.time_zone) if offer.prices_known else {}
     shown = PricesShown(
         kwh=prices.get(Dimension.ENERGY), hour=prices.get(Dimension.TIME), flat=prices.get(Dimension.FLAT)
     )

@@ -71,11 +71,11 @@ class Offers:
         self._pool = pool
         self._known: dict[str, Priced] = {}
         self._tariffs = TariffCache()
-        self._texts: dict[tuple[str, int], str] = {}
+        self._texts: dict[tuple[object, ...], str] = {}
         self._changes = 0
 
     def forget(self) -> None:
-        """Tariffs, assignments, groups of sites or charge points have changed, or may have."""
+        """Tariffs, assignments, tax rules, groups of sites or charge points have changed, or may have."""
         self._changes += 1
         self._known.clear()
 
@@ -115,8 +115,8 @@ class Offers:
         return message
 
     def _text(self, offer: Offer) -> str:
-        """A version says the same for ever."""
-        key = (offer.version.tariff.id, offer.version.number)
+        """A version says the same for ever, by the same taxes."""
+        key = (offer.version.tariff.id, offer.version.number, offer.taxes)
         if key not in self._texts:
             if len(self._texts) >= TEXTS_MAX:
                 self._texts.clear()
@@ -150,6 +150,8 @@ class Offers:
             charge_point=row["id"],
             site=site,
             location_groups=groups,
+            country=row["country"],
+            time_zone=row["time_zone"],
             until=now + AHEAD,
             cache=self._tariffs,
         )

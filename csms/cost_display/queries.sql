@@ -33,7 +33,7 @@ VALUES (:charge_point::text, :key::bytea, :total_cost::numeric)
 
 -- name: priced_charge_point
 -- What prices look at of a charge point.
-SELECT c.id, c.site, s.currency, s.time_zone, coalesce(c.product, c.current) AS product, c.idle_after_stop
+SELECT c.id, c.site, s.country, s.currency, s.time_zone, coalesce(c.product, c.current) AS product, c.idle_after_stop
   FROM charge_point c JOIN site s ON s.id = c.site WHERE c.id = :charge_point::text;
 
 -- name: announces

@@ -7,13 +7,16 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from billing.rating.rating import ComponentName
+from billing.taxes import service as taxes
+from billing.taxes.tax_rule import Category, TaxRule
 from simulators.charge_point.link import Credentials
 from simulators.charge_point.settings import Setting
 from simulators.charge_point.station import SimulatedChargePoint
@@ -299,3 +302,48 @@ async def test_a_charge_point_whose_stays_cost_is_set_to_say_when_vehicles_leave
             [session] = await world.sessions()
 
     assert [row["session"] for row in told] == [session["id"]]
+
+
+NET = tariff_document("NET", {"price_components": [{"type": "ENERGY", "price": "0.40", "step_size": 1}]})
+"""Whose rate only the rules of the country say."""
+
+
+async def _tax(world: World, **more: Any) -> None:
+    given: dict[str, Any] = {"id": "DE-19", "country": "DE", "category": Category.STANDARD, **more}
+    rule = TaxRule(rate=Decimal(19), valid_from=date(2021, 1, 1), **given)
+    await taxes.add_rules(world.connection, [rule], now=datetime.now(UTC), actor="ada")
+
+
+async def test_prices_are_told_with_the_tax_that_a_rule_says_from_its_entry_on(database: str, data_home: Path) -> None:
+    async with _world(database, data_home, NET) as world:
+        key = await world.charge_point("TAXED")
+        credentials = Credentials(url=world.ocpp_url, identity=key.id, password=key.password)
+        build = replace(QUICK, protocol="ocpp1.6")
+        async with SimulatedChargePoint(credentials, ModelClock(datetime.now(UTC)), build) as station:
+            entries = station.dialect.settings.entries
+            entries["CustomDisplayCostAndPrice"] = Setting("true", readonly=True)
+            entries["DefaultPrice"] = Setting("")
+            await station.boot()
+            await until(lambda: _has(station, "DefaultPrice", "plus tax"))
+            await _tax(world, id="FEES", supply=ComponentName.FLAT)
+            await until(lambda: _has(station, "DefaultPrice", '"chargingprice":{}'))
+            await _tax(world)
+            await until(lambda: _has(station, "DefaultPrice", "incl. 19 % vat"))
+            then = json.loads(entries["DefaultPrice"].value, parse_float=Decimal)
+            await station.authorize(TOKENS[0])
+            await until(lambda: _some(station))
+            [read] = station.truth.prices_read
+
+    assert then["chargingPrice"] == {"kWhPrice": Decimal("0.476")}
+    assert "0.476 EUR" in then["priceText"]
+    assert "0.476 EUR; incl. 19 % VAT" in read.text
+
+
+async def test_an_answer_tells_the_price_with_the_tax_of_a_rule(database: str, data_home: Path) -> None:
+    async with _world(database, data_home, NET) as world, _station(world, "ocpp2.0.1") as station:
+        await _tax(world)
+        await asyncio.sleep(0.3)  # the notification's way
+        await station.authorize(TOKENS[0])
+        told = [text for _, text in _read(station)]
+
+    assert ["0.476 EUR; incl. 19 % VAT" in text for text in told] == [True]

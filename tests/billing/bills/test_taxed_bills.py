@@ -254,6 +254,44 @@ async def test_a_simulation_has_the_taxes_that_the_bill_was_made_by(world: World
     assert [each.after.text for each in found if each.after is not None] == ["13.42"]
 
 
+async def _simulated(world: World, draft: str) -> list[tuple[str | None, str | None]]:
+    async with world.pool.acquire() as connection, connection.transaction(readonly=True):
+        chosen = Selection(since=NOON - HOUR, until=NOON + 9 * HOUR)
+        found = [each async for each in simulate(connection, read_tariff(draft), chosen)]
+    return [(None if each.after is None else each.after.text, each.why_not) for each in found]
+
+
+async def test_a_part_that_only_the_draft_prices_is_taxed_by_its_rule(world: World, billing: BillingService) -> None:
+    await world.tariff(tariff_file(price="0.50").replace('"YES"', '"NO"'))
+    await enter(world, rule("ENERGY", supply=ComponentName.ENERGY))
+    await world.session()
+    await billing.drain()
+
+    [(nothing, why)] = await _simulated(world, NET)
+    await enter(world, rule("FEES", "7", supply=ComponentName.FLAT))
+
+    assert nothing is None
+    assert why is not None
+    assert "no rule fits" in why
+    assert await _simulated(world, NET) == [("7.17", None)]  # 5.00 x 1.22 and 1.00 x 1.07
+    await end(world, "FEES", None)
+    await end(world, "ENERGY", None)
+    [(nothing, why)] = await _simulated(world, NET)
+    assert nothing is None
+    assert why == "no tax rule is left for what the draft prices and the bill did not"
+
+
+async def test_a_draft_is_taxed_by_rules_where_no_tax_applied_to_the_bill(
+    world: World, billing: BillingService
+) -> None:
+    await world.tariff(tariff_file(price="0.50").replace('"YES"', '"N/A"'))
+    await enter(world, rule())
+    await world.session()
+    await billing.drain()
+
+    assert await _simulated(world, NET) == [("7.32", None)]
+
+
 async def test_a_rule_that_would_answer_what_another_answers_is_refused(world: World) -> None:
     await enter(world, rule())
 

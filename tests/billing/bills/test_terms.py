@@ -10,6 +10,7 @@ import pytest
 from billing.bills import history
 from billing.bills.rerating import rerate
 from billing.bills.service import BillingService
+from billing.bills.simulation import Selection, simulate
 from billing.bills.volumes import month_start
 from billing.errors import AlreadyDone, Refused
 from billing.price_series import store as price_series
@@ -17,8 +18,9 @@ from billing.price_series.series_file import PerUnit, read_series
 from billing.rating.series import SeriesValue
 from billing.sql import Connection
 from billing.tariffs.assignment import Customer
+from billing.tariffs.service import read_tariff
 from tests.billing.bills.conftest import Clock
-from tests.billing.bills.world import NOON, TableSource, World
+from tests.billing.bills.world import NOON, TableSource, World, tariff_file
 
 TIERED = (
     '{"id": "tiers", "currency": "EUR", "tax_included": "YES", "elements": [{"price_components": [{"type": "ENERGY",'
@@ -223,3 +225,50 @@ async def test_what_others_used_meanwhile_is_no_reason_for_a_correction(
     async with world.pool.acquire() as connection:
         with pytest.raises(AlreadyDone):
             await rerate(connection, source, session, now=clock.now, reason="asked for", actor="ada")
+
+
+async def simulated(world: World, draft: str) -> list[str | None]:
+    async with world.pool.acquire() as connection, connection.transaction(readonly=True):
+        chosen = Selection(since=NOON - HOUR, until=NOON + 24 * HOUR)
+        found = [each async for each in simulate(connection, read_tariff(draft), chosen)]
+    return [None if each.after is None else each.after.text for each in found]
+
+
+async def test_a_simulated_tier_counts_the_month_of_which_the_bill_says_nothing(
+    world: World, billing: BillingService, source: TableSource
+) -> None:
+    await world.tariff(tariff_file())
+    await world.token("TAG-2", "TAG-3", group="VANS")
+    source.groups = {"TAG-2": "VANS", "TAG-3": "VANS"}
+    for n in range(3):
+        await at(world, NOON + n * 2 * HOUR)
+    await at(world, NOON + 6 * HOUR, 20_000, token="TAG-2")
+    await at(world, NOON + 8 * HOUR, token="TAG-3")
+    await billing.drain()
+
+    assert await simulated(world, TIERED) == ["5.00", "5.00", "4.00", "10.00", "4.00"]
+
+
+async def test_a_simulated_series_has_the_values_of_which_the_bill_says_nothing(
+    world: World, billing: BillingService
+) -> None:
+    await world.tariff(tariff_file())
+    async with world.pool.acquire() as connection:
+        await imported(connection, "0.15", "0.05")
+    await at(world, NOON + timedelta(minutes=30))
+    await at(world, NOON + timedelta(hours=3))
+    await billing.drain()
+
+    assert await simulated(world, SPOT) == ["3.00", "5.00"]
+
+
+async def test_a_simulated_series_has_the_values_that_the_bill_keeps(world: World, billing: BillingService) -> None:
+    await world.tariff(SPOT)
+    async with world.pool.acquire() as connection:
+        await imported(connection, "0.15", "0.05")
+    await at(world, NOON + timedelta(minutes=30))
+    await billing.drain()
+    async with world.pool.acquire() as connection:
+        await imported(connection, "0.40", "0.40")
+
+    assert await simulated(world, SPOT) == ["3.00"]
