@@ -200,8 +200,8 @@ async def test_what_came_before_time_was_over_is_printed_and_the_exit_status_say
     shop: Installation,
 ) -> None:
     async with unfinished(shop, "DIS-PART"):
-        listed = await shop.csms("display", "list", "DIS-PART", "--timeout", 3, "-o", "json")
-        question = ("cp", "customer-information", "DIS-PART", "--token", TOKEN, "--report", "--timeout", 3)
+        listed = await shop.csms("display", "list", "DIS-PART", "--timeout", 10, "-o", "json")
+        question = ("cp", "customer-information", "DIS-PART", "--token", TOKEN, "--report", "--timeout", 10)
         told = await shop.csms(*question, "-o", "json")
 
     assert (listed.code, [each["text"] for each in listed.json]) == (8, ["Hello"])
