@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from billing.bills.measuring import Measured
     from billing.bills.recalculation import OpenSessions, Outcome, Recalculated, Recalculation, count_open, recalculate
+    from billing.bills.recomputation import BillDifference, recomputed_bills
     from billing.bills.rerating import Rerated, TariffChoice
     from billing.bills.rerating import rerate as rerate_session
     from billing.bills.service import BillingService, BillingSettings
@@ -85,6 +86,7 @@ __all__ = [
     "POLICY_KINDS",
     "SESSION_ID",
     "AlreadyDone",
+    "BillDifference",
     "BillKind",
     "BillableSession",
     "BillingService",
@@ -170,6 +172,7 @@ __all__ = [
     "recalculate",
     "recalculations_of",
     "receipt_of",
+    "recomputed_bills",
     "rerate_session",
     "reratings_of",
     "rfc3339",
@@ -238,6 +241,8 @@ _HOMES = {
     "Customer": "billing.tariffs.assignment:Customer",
     "NOBODY": "billing.tariffs.assignment:NOBODY",
     "AlreadyDone": "billing.errors:AlreadyDone",
+    "BillDifference": "billing.bills.recomputation:BillDifference",
+    "recomputed_bills": "billing.bills.recomputation:recomputed_bills",
     "BillKind": "billing.bills.bill:BillKind",
     "BillableSession": "billing.bills.billable:BillableSession",
     "BillingService": "billing.bills.service:BillingService",

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
+from types import ModuleType
 from typing import IO, Any, ParamSpec, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from billing.errors import ExitCode
 
@@ -127,7 +125,7 @@ class Output:
             case Format.CSV:
                 _write_csv([chosen], tuple(chosen))
             case Format.TABLE if sys.stdout.isatty():
-                Console().print(_sheet(chosen))
+                _on_terminal().print_one(chosen)
             case Format.TABLE:
                 _write(*_outline(chosen))
 
@@ -349,12 +347,12 @@ def _write(*lines: str) -> None:
         click.echo(_encoded(line))
 
 
-def _columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
+def columns_of(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(columns) or tuple(dict.fromkeys(name for row in rows for name in row))
 
 
 def _write_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    names = _columns(rows, columns)
+    names = columns_of(rows, columns)
     click.echo(_encoded(_csv_text([names, *([row.get(name) for name in names] for row in rows)])), nl=False)
 
 
@@ -371,55 +369,25 @@ def _csv_cell(value: object) -> str:
     return json_text(plain) if isinstance(plain, (bool, list, dict)) else str(plain)
 
 
+def _on_terminal() -> ModuleType:
+    from billing import cli_tables  # noqa: PLC0415 - what draws tables takes longer to import than most commands to run
+
+    return cli_tables
+
+
 def _write_table(rows: Sequence[Row], columns: Sequence[str], title: str | None) -> None:
-    names = _columns(rows, columns)
+    names = columns_of(rows, columns)
     if sys.stdout.isatty():
-        Console().print(_grid(rows, names, title))  # rich obeys NO_COLOR
+        _on_terminal().print_list(rows, names, title)
     else:
         _write(*("\t".join(line) for line in [list(names), *([cell(row.get(name)) for name in names] for row in rows)]))
-
-
-def _grid(rows: Sequence[Row], names: Sequence[str], title: str | None = None) -> Table:
-    """A list as a terminal shows it."""
-    table = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for name in names:
-        values = [row.get(name) for row in rows]
-        lines = [line for value in values if not _has_parts(value) for line in cell(value).splitlines()]
-        table.add_column(
-            _heading(name, max((len(line) for line in lines), default=0)),
-            justify="right" if rows and all(_is_number(value) for value in values) else "left",
-            overflow="fold",
-            no_wrap=all(value is None or isinstance(value, datetime) for value in values),
-        )
-    for row in rows:
-        table.add_row(*(_content(row.get(name)) for name in names))
-    return table
-
-
-def _sheet(row: Row) -> Table:
-    """One thing as a terminal shows it: a line for each field, and tables for what has parts."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in row.items():
-        table.add_row(Text(printable(name)), _content(value))
-    return table
-
-
-def _content(value: object) -> Text | Table:
-    if not _has_parts(value):
-        return Text(cell(value))
-    if isinstance(value, Mapping):
-        return _sheet(value)
-    items = [each for each in value if isinstance(each, Mapping)]
-    return _grid(items, _columns(items, ()))
 
 
 def _outline(row: Row, depth: int = 0) -> Iterator[str]:
     """One thing where nobody watches a screen: name, tab and value; what has parts follows indented."""
     indent = "  " * depth
     for name, value in row.items():
-        if not _has_parts(value):
+        if not has_parts(value):
             yield f"{indent}{printable(name)}\t{cell(value)}"
             continue
         yield f"{indent}{printable(name)}"
@@ -432,33 +400,18 @@ def _outline(row: Row, depth: int = 0) -> Iterator[str]:
 def _outlined_items(items: Sequence[Row], depth: int) -> Iterator[str]:
     """A table where each part is plain, else an outline of each behind a dash."""
     indent = "  " * depth
-    if any(_has_parts(value) for item in items for value in item.values()):
+    if any(has_parts(value) for item in items for value in item.values()):
         for item in items:
             yield f"{indent}-"
             yield from _outline(item, depth + 1)
         return
-    names = _columns(items, ())
+    names = columns_of(items, ())
     yield indent + "\t".join(names)
     yield from (indent + "\t".join(cell(item.get(name)) for name in names) for item in items)
 
 
-def _has_parts(value: object) -> TypeGuard[Mapping[str, object] | Sequence[object]]:
+def has_parts(value: object) -> TypeGuard[Mapping[str, object] | Sequence[object]]:
     """Whether a value has named parts of its own: a table shows them as such."""
     if isinstance(value, Mapping):
         return bool(value)
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(each, Mapping) for each in value)
-
-
-def _heading(name: str, width: int) -> str:
-    """A column's name, broken behind underscores where what stands below it is narrower."""
-    lines = [""]
-    for part in name.replace("_", "_ ").split():
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
-
-
-def _is_number(value: object) -> bool:
-    text = value if isinstance(value, str) else ""
-    return value is None or isinstance(value, (int, Decimal)) or text.lstrip("-").replace(".", "", 1).isdecimal()

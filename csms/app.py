@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,14 +32,19 @@ from csms.customer_information.service import forget_regularly
 from csms.database.group_commit import GroupCommit
 from csms.database.health import DatabaseHealth
 from csms.database.migrate import migrate
-from csms.database.partitions import drop_frame_partitions, ensure_frame_partitions
+from csms.database.partitions import (
+    drop_frame_partitions,
+    drop_reading_partitions,
+    ensure_frame_partitions,
+    ensure_reading_partitions,
+)
 from csms.database.pool import connect_once, is_unavailable, open_pool
 from csms.files.places import POOL_SIZE as FILES_POOL_SIZE
 from csms.files.server import FileServer
 from csms.gateway.application import SocketInfo
 from csms.gateway.gateway import Gateway
 from csms.gateway.habits import habits_of
-from csms.intake.arrival import Arrival
+from csms.intake.arrival import Arrival, owner, rank
 from csms.intake.frames import FrameLog
 from csms.intake.ingest import AnswerChoices, Ingest
 from csms.intake.statements import SQL as INTAKE
@@ -48,6 +53,8 @@ from csms.nodes.routing import ask
 from csms.nodes.service import Node
 from csms.protocol.blocks.credentials import ChangePassword
 from csms.protocol.quirks import Accommodation
+from csms.protocol.quirks.catalogue import catalogue
+from csms.protocol.validation import read_schemas
 from csms.protocol.vocabulary import Command, Decision, Outcome, Protocol
 from csms.quirks.log import QuirkLog
 from csms.quirks.service import SQL as QUIRKS
@@ -108,7 +115,7 @@ class Server:
             ),
         )
         self.writer: GroupCommit[Arrival, Decision] = GroupCommit(
-            self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health
+            self.ingest.flush, patience_s=settings.database_patience_s, observer=self.health, rank=rank, owner=owner
         )
         self.frames = FrameLog(pool)
         self.security = SecurityLog(pool)
@@ -243,13 +250,12 @@ class Server:
     def _billed(self, bill: CommittedBill) -> None:
         self.display.show(bill.bill.session, bill.bill.seq)
 
-    async def _bill_now(self, charge_point: str, transaction: str) -> Decimal | None:
-        """The final total of a session that has ended, if it can be billed right now."""
-        session = await self.sessions.project_now(charge_point, transaction)
-        if session is None:
-            return None
-        bills = await self.billing.settle([session], datetime.now(UTC))
-        return next((each.rating.payable.decimal for each in bills if each.bill.kind is BillKind.FINAL), None)
+    async def _bill_now(self, transactions: Collection[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
+        """The final totals of those sessions that have ended and can be billed right now."""
+        sessions = await self.sessions.project_now(transactions)
+        bills = await self.billing.settle(sessions, datetime.now(UTC)) if sessions else []
+        finals = [each for each in bills if each.bill.kind is BillKind.FINAL]
+        return {sessions[each.bill.session]: each.rating.payable.decimal for each in finals}
 
     async def _set_up(self, socket: SocketInfo) -> None:
         charge_point = socket.charge_point.id
@@ -311,17 +317,30 @@ class Server:
         async with connect_once(self._dsn, as_owner=True) as connection:
             days = self._settings.frame_retention_days
             await ensure_frame_partitions(connection)
+            with suppress(asyncpg.LockNotAvailableError):  # a backup reads them: what has no month yet is stored beside
+                await ensure_reading_partitions(connection)
             async with connection.transaction():
                 await INTAKE.lock_housekeeping.execute(connection)
                 await INTAKE.keep_frames.execute(connection, days=days)
                 await QUIRKS.forget_proofs.execute(connection, days=days)
                 await drop_frame_partitions(connection, days)
 
+    async def _drop_readings(self) -> None:
+        """Never at start: it looks at whole months."""
+        months = self._settings.reading_retention_months
+        if months is None:
+            return
+        async with connect_once(self._dsn, as_owner=True) as connection:
+            gone = await drop_reading_partitions(connection, months)
+        if gone:
+            log.info("readings_dropped", months=gone)
+
     async def _keep_house_regularly(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             try:
                 await self._keep_house()
+                await self._drop_readings()
             except Exception as error:
                 if not is_unavailable(error):
                     log.exception("housekeeping_failed")
@@ -336,6 +355,8 @@ async def run_server(
     migrated: bool = False,
 ) -> None:
     """Migrate unless that was done, serve on the database of `dsn` until stopped, drain."""
+    read_schemas()
+    catalogue()
     if not migrated:
         await migrate(dsn)
     async with AsyncExitStack() as pools:

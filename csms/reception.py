@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,21 +16,25 @@ import structlog
 from csms.certificates.worker import Certificates
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
+from csms.charge_points.service import Boot
+from csms.comings import Comings
 from csms.cost_display.offers import Offers
 from csms.cost_display.user_prices import ANSWERED_BY, UserPrices
-from csms.credentials import service as credentials
 from csms.customer_information import service as customers
 from csms.database.errors import DatabaseUnavailable
 from csms.database.group_commit import GroupCommit
-from csms.database.pool import is_unavailable
+from csms.database.pool import in_transaction, is_unavailable
 from csms.displays import service as displays
+from csms.gateway.admission import Admission
 from csms.gateway.application import SocketInfo
 from csms.gateway.client_certificate import CertificateRecord
+from csms.intake import metrics as intake
 from csms.intake.arrival import Arrival
 from csms.intake.frames import FrameLog
 from csms.intake.identity import tells_driver
+from csms.intake.repeats import ANSWER_PAUSE_S, StatusRepeats
 from csms.monitoring import service as monitoring
-from csms.nodes.service import Node
+from csms.nodes.service import Node, SocketEnd
 from csms.protocol.blocks.certificate_facts import (
     CertificateFact,
     CertificateRequested,
@@ -44,6 +48,7 @@ from csms.protocol.blocks.firmware_facts import PublishStatusReported
 from csms.protocol.blocks.monitoring_facts import MonitoringFact
 from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.vocabulary import (
+    Acknowledged,
     BootAnswer,
     Booted,
     ChargingAnswer,
@@ -79,6 +84,7 @@ from csms.tokens.token import verdict
 
 log = structlog.get_logger()
 
+ADMISSION_PATIENCE_S = 10.0
 FOLLOW_UP_PAUSE_S = 5.0
 STARTED_NOW = timedelta(minutes=5)
 """A 1.6 start that is stamped earlier was queued: whoever it was has read the price, or has gone."""
@@ -125,7 +131,6 @@ class Reception:
         """
         self._settings = settings
         self._pool = pool
-        self._node = node
         self._writer = writer
         self._frames = frames
         self._security = security
@@ -137,6 +142,11 @@ class Reception:
         self._user_prices = user_prices
         self._changed: Callable[[str], None] = lambda _charge_point: None
         self._set_up: set[str] = set()
+        self._repeats = StatusRepeats()
+        # Not all of the pool together: facts that are to be stored wait behind a few of those who come at most.
+        half = max(1, settings.database_pool_size // 2)
+        self._admission = Admission(self._find_all, patience_s=ADMISSION_PATIENCE_S)
+        self._comings = Comings(pool, node, at_once=max(1, half - 1), patience_s=settings.database_patience_s)
         self._follow_ups: asyncio.Queue[SocketInfo] = asyncio.Queue(maxsize=10_000)
 
     def attach(self, *, changed: Callable[[str], None]) -> None:
@@ -144,8 +154,10 @@ class Reception:
         self._changed = changed
 
     async def run(self) -> None:
-        """Set up charge points after their boots, one after the other per worker."""
+        """Book those who come, and set up charge points after their boots, one after the other per worker."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._comings.run())
+            tasks.create_task(self._admission.run())
             for _ in range(16):
                 tasks.create_task(self._follow_up())
 
@@ -165,10 +177,13 @@ class Reception:
 
     async def find(self, identity: str) -> ChargePoint | None:
         try:
-            async with self._pool.acquire() as connection:
-                return await charge_points.find(connection, identity)
+            return await self._admission.find(identity)
         except Exception as error:
             raise _as_unavailable(error) from error
+
+    async def _find_all(self, identities: Sequence[str]) -> Mapping[str, ChargePoint]:
+        async with self._pool.acquire() as connection:
+            return await charge_points.find_all(connection, identities)
 
     async def on_record(self, issuer: bytes, number: int) -> CertificateRecord | None:
         try:
@@ -192,9 +207,10 @@ class Reception:
                 await self._know_price(socket, fact, now)
                 answer = await self._write(socket, fact, frame, now)
                 return await self._with_final_cost(socket, fact, answer)
+            case StatusReported():
+                return await self._note_status(socket, fact, frame, now)
             case (
                 ReadingsReported()
-                | StatusReported()
                 | SecurityEventReported()
                 | FirmwareStatusReported()
                 | LogStatusReported()
@@ -236,19 +252,27 @@ class Reception:
             self._changed(socket.charge_point.id)
         return answer
 
+    async def _note_status(self, socket: SocketInfo, status: StatusReported, frame: str, now: datetime) -> Decision:
+        if self._repeats.holds(UUID(socket.id), status, at=now):
+            intake.status_repeats.inc()
+            await asyncio.sleep(ANSWER_PAUSE_S)
+            return Acknowledged()
+        answer = await self._write(socket, status, frame, now)
+        self._repeats.stored(UUID(socket.id), status, at=now)
+        return answer
+
     async def _tell(self, socket: SocketInfo, fact: ToldFact, now: datetime) -> Decision:
         """The room that keeps such facts answers them, once it has committed them."""
         try:
-            async with self._pool.acquire() as connection:
-                return await RECORDERS[type(fact)](connection, socket.charge_point.id, fact, at=now)
+            return await in_transaction(
+                self._pool, lambda connection: RECORDERS[type(fact)](connection, socket.charge_point.id, fact, at=now)
+            )
         except Exception as error:
             raise _as_unavailable(error) from error
 
     async def _boot(self, socket: SocketInfo, boot: Booted, now: datetime) -> Decision:
         try:
-            async with self._pool.acquire() as connection:
-                await charge_points.record_boot(connection, socket.charge_point.id, boot, at=now)
-                known = await charge_points.get(connection, socket.charge_point.id)
+            known = await self._comings.booted(Boot(charge_point=socket.charge_point.id, told=boot, at=now))
         except Exception as error:
             raise _as_unavailable(error) from error
         self._changed(socket.charge_point.id)
@@ -289,28 +313,21 @@ class Reception:
 
     async def opened(self, socket: SocketInfo) -> None:
         try:
-            if credentials.is_undecided(socket.charge_point):
-                async with self._pool.acquire() as connection:
-                    await credentials.shown(connection, socket.charge_point, socket.proof, at=socket.opened_at)
-            await self._node.opened(
-                UUID(socket.id),
-                charge_point=socket.charge_point.id,
-                protocol=str(socket.protocol),
-                remote=socket.remote,
-                at=socket.opened_at,
-            )
+            await self._comings.came(socket)
         except Exception as error:
             raise _as_unavailable(error) from error
         self._changed(socket.charge_point.id)
 
     async def closed(self, socket: SocketInfo, code: int, reason: str) -> None:
         self._set_up.discard(socket.id)
+        self._repeats.closed(UUID(socket.id))
         if self._user_prices is not None:
             self._user_prices.closed(socket.id)
         try:
-            await self._node.closed(UUID(socket.id), at=datetime.now(UTC), code=code, reason=reason)
+            end = SocketEnd(socket=socket.id, at=datetime.now(UTC), code=code, reason=reason)
+            await self._comings.went(socket.charge_point.id, end)
         except Exception as error:
-            if not is_unavailable(error):
+            if not isinstance(_as_unavailable(error), DatabaseUnavailable):
                 raise
             # The books are put right by the next node's start or beat.
             log.warning("socket_close_not_booked", charge_point=socket.charge_point.id, error=str(error))

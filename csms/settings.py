@@ -125,6 +125,8 @@ class Settings(BaseModel):
     """Host names that are ours, for the Origin check of charge points without password (RULES.md 24)."""
 
     projection_interval_s: float = Field(default=1.0, gt=0)
+    billing_interval_s: float = Field(default=5.0, ge=0)
+    """How often billing looks at a running session that has only new readings; seldomer at one of very many readings."""
     sweep_interval_s: float = Field(default=5.0, gt=0)
     site_limit_interval_s: float = Field(default=5.0, gt=0)
     """How often the shares of a site's grid connection are looked at where nothing has happened: turns, readings."""
@@ -148,6 +150,8 @@ class Settings(BaseModel):
     """After a stop at a cost limit was asked for: when it is asked for again, as long as the session goes on."""
     cost_commit_budget_s: float = Field(default=0.020, ge=0)
     frame_retention_days: int = Field(default=400, ge=1)
+    reading_retention_months: int | None = Field(default=None, ge=1)
+    """Whole months of readings go so long after their end, if all sessions until then are billed; unset: they stay."""
 
     authority_key: Path | None = None
     """Key of the embedded certificate authority; unset: a file in `data_dir`. Each node that signs needs it."""

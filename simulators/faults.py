@@ -24,6 +24,10 @@ class Pair:
     server: asyncio.StreamWriter
     bytes_up: int = 0
     bytes_down: int = 0
+    number: int = 0
+    """In the order in which they came."""
+    vanished: bool = False
+    """Neither bytes nor the end of one side reach the other any more."""
 
     def abort(self) -> None:
         """Reset both sides, without a goodbye."""
@@ -67,6 +71,15 @@ class FaultyProxy:
     def resume(self) -> None:
         """Everything that was held back flows."""
         self._flowing.set()
+
+    def vanish(self) -> list[Pair]:
+        """Half-open for good, as when a modem comes back with another address: nothing of these gets through, not even
+        their end, while newcomers do. Abort a pair for its late close; when the server ends it, it is gone as well.
+        """
+        pairs = list(self.pairs)
+        for pair in pairs:
+            pair.vanished = True
+        return pairs
 
     def cut(self) -> int:
         """Reset every connection; how many there were."""
@@ -113,7 +126,7 @@ class FaultyProxy:
         except OSError:
             writer.transport.abort()
             return
-        pair = Pair(writer, server_writer)
+        pair = Pair(writer, server_writer, number=self.accepted)
         self.pairs.add(pair)
         pumps = [
             asyncio.create_task(self._pump(reader, server_writer, pair, up=True)),
@@ -121,6 +134,8 @@ class FaultyProxy:
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if pair.vanished:  # the client has gone, and the server does not know
+                await asyncio.wait(pumps[1:])
         finally:
             self.pairs.discard(pair)
             for pump in pumps:
@@ -137,7 +152,7 @@ class FaultyProxy:
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self._flowing.wait()
-                if self.blackhole_up if up else self.blackhole_down:
+                if pair.vanished or (self.blackhole_up if up else self.blackhole_down):
                     self.swallowed_bytes += len(chunk)
                     continue
                 if not up and self.cut_answers > 0:
@@ -169,6 +184,7 @@ class MessageFaults:
     """How often, 0 to 1, a message that a charge point sends is dropped, doubled or held back behind the next one.
 
     ``lose_answer``: how often a received message is not seen. One seed, one course of events.
+    ``own_calls_only``: what the server asks, and what it is answered, is spared.
     """
 
     seed: int = 1
@@ -177,6 +193,7 @@ class MessageFaults:
     reorder: float = 0.0
     lose_answer: float = 0.0
     faults_max: int = 1_000_000
+    own_calls_only: bool = False
     injected: dict[str, int] = field(default_factory=dict)
     _chance: random.Random = field(init=False)
 
@@ -206,6 +223,9 @@ class FaultyConnection:
     async def send(self, message: str) -> None:
         """Send it, or not, or twice, or after the next."""
         faults = self._faults
+        if faults.own_calls_only and not message.startswith("[2,"):
+            await self._connection.send(message)
+            return
         if faults.strikes("drop", faults.drop):
             return
         if self._held is None and faults.strikes("reorder", faults.reorder):
@@ -222,5 +242,7 @@ class FaultyConnection:
         """The next message that is not lost."""
         while True:
             message = await self._connection.recv()
+            if self._faults.own_calls_only and message.startswith("[2,"):
+                return message
             if not self._faults.strikes("lose_answer", self._faults.lose_answer):
                 return message

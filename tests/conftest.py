@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+from structlog._config import BoundLoggerLazyProxy
 
 pytest.register_assert_rewrite("tests.world")  # whoever imports it first
 
@@ -21,16 +23,32 @@ from csms.database.embedded import EmbeddedPostgres  # noqa: E402 - after the li
 from csms.database.migrate import migrate  # noqa: E402
 from csms.database.pool import open_pool  # noqa: E402
 
+HERE = Path(__file__).parent
 LONG = os.environ.get("CSMS_TEST_LONG") == "1"
 
 
+LONGEST = ("faults/test_seeds.py", "month/", "faults/", "hostile/", "csms/cli/", "bench/")
+"""Below tests/: what takes long begins first, so that no process is left alone with it at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # it would begin with the files that have the most tests
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the full counts to CSMS_TEST_LONG=1; each has a shorter twin that always runs."""
+    """The longest first; full counts only with CSMS_TEST_LONG=1: each has a shorter twin that always runs."""
+    items.sort(key=_rank)
     slow = [item for item in items if item.get_closest_marker("slow")]
     if LONG or not slow or config.option.markexpr:
         return
     items[:] = [item for item in items if item not in slow]
     config.hook.pytest_deselected(items=slow)
+
+
+def _rank(item: pytest.Item) -> int:
+    place = item.path.relative_to(HERE).as_posix()
+    return next((rank for rank, start in enumerate(LONGEST) if place.startswith(start)), len(LONGEST))
 
 
 def pytest_report_header() -> str:
@@ -52,8 +70,17 @@ def logs_as_before() -> Iterator[None]:
     try:
         yield
     finally:
-        structlog.reset_defaults()
+        if structlog.is_configured():
+            structlog.reset_defaults()
+            _forget_where_to_write()
         root.handlers, root.level = handlers, level
+
+
+def _forget_where_to_write() -> None:
+    """A logger that was used while logs were set up has kept what it was set up with: a stream that is no more."""
+    for module in list(sys.modules.values()):
+        if isinstance(logger := getattr(module, "log", None), BoundLoggerLazyProxy):
+            vars(logger).pop("bind", None)
 
 
 @pytest.fixture
@@ -125,7 +152,7 @@ def directory_for_everybody() -> Iterator[Path]:
 
 async def _fresh_database(postgres: EmbeddedPostgres, *, template: str) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
-    await _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
+    await _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield postgres.dsn_of(name)
     finally:

@@ -40,6 +40,7 @@ QUICK: dict[str, Any] = {
     "http_port": 0,
     "settle_delay_s": 0,
     "projection_interval_s": 0.05,
+    "billing_interval_s": 0,
     "sweep_interval_s": 0.2,
     "drain_timeout_s": 1,
     "close_timeout_s": 1,

@@ -9,11 +9,10 @@ from typing import Any
 from billing.bills import store
 from billing.bills.bill import BillSummary, canonical_json
 from billing.bills.cdr import cdr_of, credit_cdr_of, is_cdr
+from billing.bills.recomputation import Named
 from billing.bills.store import SQL
 from billing.errors import NotFound, Refused
 from billing.money import Money
-from billing.policies import store as policy_store
-from billing.rating.engine import rate
 from billing.rating.explanation import ExplainedLine, explain, recompute
 from billing.rating.outlook import Outlook, outlook
 from billing.rating.rating import Rating
@@ -159,10 +158,7 @@ async def _find(connection: Connection, session: int, seq: int | None) -> BillSu
 async def recompute_bill(connection: Connection, bill: BillSummary) -> Rating:
     """Rate again what the bill stored, by the tariff and policy versions that it names."""
     inputs, _ = await store.bill_body(connection, bill.session, bill.seq)
-    key = (bill.tariff, bill.tariff_version)
-    tariff = (await TariffCache().get(connection, [key]))[key].tariff
-    policy = await policy_store.rating_policy(connection, bill.policy_version)
-    return rate(inputs.usage, tariff, policy, final=inputs.final, terms=inputs.terms)
+    return await Named().rate(connection, bill, inputs)
 
 
 async def require_recomputable(connection: Connection, bill: BillSummary) -> Rating:

@@ -78,6 +78,16 @@ SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_t
  WHERE session = :session
  ORDER BY seq;
 
+-- name: bills_after
+-- The next bills of all, with what they were rated from and their lines.
+SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_tax_minor, total_incl_minor,
+       total_excl_exact, total_incl_exact, tariff, tariff_version, policy_version, engine_version, inputs_hash,
+       corrects, created_at, incentive_minor, inputs::text AS inputs, detail::text AS detail
+  FROM bill
+ WHERE (session, seq) > (:session::integer, :seq::integer)
+ ORDER BY session, seq
+ LIMIT :limit::integer;
+
 -- name: newest_bills_of_all
 -- The bill that counts of each of the newest sessions: final or correction before interim, then the latest.
 SELECT b.*

@@ -76,8 +76,13 @@ async def rerate(
         raise Refused("a session is rated anew for a reason", "say why: --reason TEXT")
     states = await store.lock_states(connection, [session])
     found = (await source.load(connection, [session], now=now)).get(session) if states else None
-    if found is None:
+    if not states:
         raise NotFound(f"no session {session}", "list them with csms session list")
+    if found is None:
+        raise Refused(
+            f"session {session} has no facts by which it could be rated anew",
+            "what was billed stands (csms bill explain); readings are kept for CSMS_READING_RETENTION_MONTHS",
+        )
     [state] = states
     bills = (await store.newest_bills(connection, [session]))[session]
     policies = await policy_store.current(connection)

@@ -62,9 +62,13 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingSettings:
-    """`sweep_interval_s`: how long a bill may wait where the signal was lost. `batch_size`: sessions per transaction."""
+    """`sweep_interval_s`: how long a bill may wait where the signal was lost. `batch_size`: sessions per transaction.
+
+    Before a batch is a pause as long as the last one took, `pause_s_max` at most: a burst shares one transaction.
+    """
 
     sweep_interval_s: float = 5.0
+    pause_s_max: float = 0.5
     measure_interval_s: float = 30.0
     batch_size: int = 200
 
@@ -149,8 +153,10 @@ class BillingService:
         metrics.UNBILLED_KWH.set(unbilled_wh.scaleb(-3))
 
     async def _sweep_forever(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._awake.clear()
+            begin = loop.time()
             try:
                 await self.drain()
             except DATABASE_TROUBLE as trouble:
@@ -160,7 +166,9 @@ class BillingService:
                 log.exception("billing_sweep_failed", again_in_s=self._settings.sweep_interval_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.sweep_interval_s):
+                    pause_s = min(loop.time() - begin, self._settings.pause_s_max)
                     await self._awake.wait()
+                    await asyncio.sleep(pause_s)
 
     async def _measure_forever(self) -> None:
         while True:

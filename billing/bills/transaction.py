@@ -15,7 +15,11 @@ T = TypeVar("T")
 
 TRIES_MAX: Final = 5
 PAUSE_S_MAX: Final = 0.005
-RETRYABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+RETRYABLE: Final = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidCachedStatementError,  # a table has changed since the statement was prepared
+)
 
 
 async def in_transaction(pool: asyncpg.Pool[Any], work: Callable[[Connection], Awaitable[T]]) -> T:

@@ -7,17 +7,20 @@ from collections.abc import Callable
 from socket import socket
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+TASKS = Gauge("csms_tasks", "Tasks of the event loop: a few of the server itself, and a few for each connection")
 
 
 def build(*, ready: Callable[[], dict[str, bool]]) -> Starlette:
     """`ready` names what must be true for the process to take traffic."""
 
     async def metrics(_request: Request) -> Response:
+        TASKS.set(len(asyncio.all_tasks()))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     async def healthz(_request: Request) -> Response:

@@ -18,7 +18,7 @@ from csms.certificates.delivery import BATCH, Delivery, Send
 from csms.certificates.service import SigningRules
 from csms.certificates.signing import AT_ONCE_MAX, Signers, Signing, est_servers, signers
 from csms.certificates.watch import Watch
-from csms.database.pool import is_unavailable
+from csms.database.pool import in_transaction, is_unavailable
 from csms.gateway.client_certificate import CertificateRecord
 from csms.protocol.blocks.certificate_facts import (
     CertificateAnswer,
@@ -64,20 +64,24 @@ class Certificates:
         """Decide; what was decided is committed when this returns."""
         match fact:
             case CertificateRequested():
-                async with self._pool.acquire() as connection:
-                    answer = await service.take_request(
+                answer = await in_transaction(
+                    self._pool,
+                    lambda connection: service.take_request(
                         connection, charge_point, fact, self._rules, protocol=protocol, at=at
-                    )
+                    ),
+                )
                 if answer.accepted:
                     asyncio.get_running_loop().call_later(service.ANSWER_FIRST.total_seconds(), self._due.set)
                 return answer
             case EvCertificateAsked():
-                async with self._pool.acquire() as connection:
-                    return await service.answer_ev(connection, charge_point, fact, at=at)
+                return await in_transaction(
+                    self._pool, lambda connection: service.answer_ev(connection, charge_point, fact, at=at)
+                )
             case CertificateStatusAsked():
                 status = await self._status(fact)
-                async with self._pool.acquire() as connection:
-                    await service.keep_status(connection, charge_point, fact, status, at=at)
+                await in_transaction(
+                    self._pool, lambda connection: service.keep_status(connection, charge_point, fact, status, at=at)
+                )
                 return status
 
     async def on_record(self, issuer: bytes, number: int) -> CertificateRecord | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,7 +100,7 @@ def password_hash(password: bytes, *, salt: bytes, key: bytes) -> bytes:
 
     Fast on purpose: passwords are random and long, and a fleet that reconnects must not cost CPU minutes.
     """
-    return hmac.new(key, salt + password, hashlib.sha256).digest()
+    return hmac.digest(key, salt + password, "sha256")
 
 
 def password_proof(charge_point: ChargePoint, password: bytes, *, key: bytes) -> Proof | None:
@@ -116,17 +116,17 @@ def password_proof(charge_point: ChargePoint, password: bytes, *, key: bytes) ->
     return Proof(profile=profile, by_password=True, change=found[-1].change) if found else None
 
 
-def _is_one_of(candidates: set[bytes], salt: bytes | None, stored: bytes | None, key: bytes) -> bool:
+def _is_one_of(candidates: Iterable[bytes], salt: bytes | None, stored: bytes | None, key: bytes) -> bool:
+    """The first that matches ends it: who has the right one is told sooner, who has not is told after all of them."""
     if salt is None or stored is None:
         return False
-    matches = [hmac.compare_digest(password_hash(each, salt=salt, key=key), stored) for each in candidates]
-    return any(matches)
+    return any(hmac.compare_digest(password_hash(each, salt=salt, key=key), stored) for each in candidates)
 
 
-def _spellings(password: bytes) -> set[bytes]:
-    """All that was stored if this is what came: the bytes themselves, what they write in hex, or their own hex."""
+def _spellings(password: bytes) -> Iterable[bytes]:
+    """All that was stored if this is what came: the bytes themselves first, what they write in hex, or their own hex."""
     written = password.hex().encode()
-    found = {password, written, written.upper()}
+    found = [password, written, written.upper()]
     with suppress(ValueError):  # it is no hexadecimal text
-        found |= {bytes.fromhex(password.decode("ascii")), password.lower(), password.upper()}
-    return found
+        found += [bytes.fromhex(password.decode("ascii")), password.lower(), password.upper()]
+    return dict.fromkeys(found)

@@ -18,6 +18,7 @@ from csms.charge_points.charge_point import ChargePoint, Current
 from csms.charge_points.password_option import takes_password
 from csms.charge_points.service import SQL, Choices
 from csms.cli.context import connect, settings_of
+from csms.cli.gathered import Gathered
 from csms.protocol.vocabulary import Protocol, Registration
 
 COLUMNS = ("id", "site", "online", "protocol", "vendor", "model", "firmware", "current", "max_kw", "status")
@@ -27,7 +28,7 @@ POWER_KW_MAX = 100_000
 SERIAL_LENGTH_MAX = 25
 
 
-@click.group()
+@click.group(cls=Gathered)
 def cp() -> None:
     """Charge points: register them, watch them, command them.
 

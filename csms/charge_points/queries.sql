@@ -6,10 +6,10 @@ INSERT INTO installation (name, value) VALUES ('password_key', :fingerprint::tex
 -- The fingerprint of the key that the password hashes were made with.
 SELECT value FROM installation WHERE name = 'password_key';
 
--- name: find_charge_point
--- The charge point of an identity, in whatever case it was written, with the passwords that it may hold besides.
+-- name: find_charge_points
+-- The charge points of identities, in whatever case they were written, with the passwords that they may hold besides.
 -- Whether another has its told serial number is asked only where certificates are the proof; names are compared in ASCII.
-SELECT c.*, w.changes, w.salts, w.hashes,
+SELECT asked.identity, c.*, w.changes, w.salts, w.hashes,
        (SELECT max(g.settled_at) FROM password_change g WHERE g.charge_point = c.id AND g.state = 'in_use') AS password_given_at,
        CASE WHEN 3 IN (c.security_profile, c.security_profile_wanted) THEN
             EXISTS (SELECT FROM charge_point o
@@ -17,11 +17,11 @@ SELECT c.*, w.changes, w.salts, w.hashes,
                        AND (lower(o.id COLLATE "C") = lower(c.serial COLLATE "C")
                             OR lower(o.serial_registered COLLATE "C") = lower(c.serial COLLATE "C")))
        END AS serial_is_anothers
-  FROM charge_point c
+  FROM unnest(:identities::text[]) AS asked (identity)
+  JOIN charge_point c ON lower(c.id) = lower(asked.identity)
   LEFT JOIN LATERAL (SELECT array_agg(p.id ORDER BY p.id) AS changes, array_agg(p.salt ORDER BY p.id) AS salts,
                             array_agg(p.hash ORDER BY p.id) AS hashes
-                       FROM password_change p WHERE p.charge_point = c.id AND p.hash IS NOT NULL) w ON true
- WHERE lower(c.id) = lower(:identity::text);
+                       FROM password_change p WHERE p.charge_point = c.id AND p.hash IS NOT NULL) w ON true;
 
 -- name: insert_charge_point
 -- A charge point that an operator makes known.
@@ -64,24 +64,32 @@ RETURNING id;
 UPDATE password_change SET state = 'superseded', settled_at = now(), salt = NULL, hash = NULL
  WHERE charge_point = :charge_point::text AND hash IS NOT NULL;
 
--- name: record_boot
--- What the charge point says it is.
-UPDATE charge_point
-   SET vendor = :vendor::text, model = :model::text, serial = :serial::text, firmware = :firmware::text,
-       booted_at = :at::timestamptz,
-       serial_since = CASE WHEN lower(serial COLLATE "C") IS DISTINCT FROM lower(:serial::text COLLATE "C")
-                           THEN :at::timestamptz ELSE serial_since END
- WHERE id = :id::text;
-
--- name: note_boot
--- All that a boot told, unless the one before told the same, and at most so many a day: a charge point that boots in a
--- loop fills nothing, whatever it tells.
-INSERT INTO notice (charge_point, kind, body, received_at)
-SELECT :id::text, 'boot', :body::jsonb, :at::timestamptz
- WHERE NOT EXISTS (SELECT FROM (SELECT n.body FROM notice n WHERE n.charge_point = :id::text AND n.kind = 'boot'
-                                 ORDER BY n.received_at DESC LIMIT 1) last WHERE last.body = :body::jsonb)
-   AND (SELECT count(*) FROM notice n WHERE n.charge_point = :id::text AND n.kind = 'boot'
-                                        AND n.received_at > :at::timestamptz - interval '1 day') < :a_day_max::integer;
+-- name: record_boots
+-- What charge points say they are, each once; and all that a boot told, unless the one before told the same, and at most so
+-- many a day: a charge point that boots in a loop fills nothing, whatever it tells. Rows are locked in the order of their
+-- names, as others do. Answers how they are registered.
+WITH told AS MATERIALIZED (
+    SELECT * FROM unnest(:ids::text[], :vendors::text[], :models::text[], :serials::text[], :firmwares::text[],
+                         :ats::timestamptz[], :bodies::jsonb[])
+                  AS t (id, vendor, model, serial, firmware, at, body)
+), locked AS MATERIALIZED (
+    SELECT c.id FROM charge_point c WHERE c.id = ANY (:ids::text[]) ORDER BY c.id COLLATE "C" FOR NO KEY UPDATE
+), noticed AS (
+    INSERT INTO notice (charge_point, kind, body, received_at)
+    SELECT t.id, 'boot', t.body, t.at
+      FROM told t
+     WHERE NOT EXISTS (SELECT FROM (SELECT n.body FROM notice n WHERE n.charge_point = t.id AND n.kind = 'boot'
+                                     ORDER BY n.received_at DESC LIMIT 1) last WHERE last.body = t.body)
+       AND (SELECT count(*) FROM notice n WHERE n.charge_point = t.id AND n.kind = 'boot'
+                                            AND n.received_at > t.at - interval '1 day') < :a_day_max::integer
+)
+UPDATE charge_point c
+   SET vendor = t.vendor, model = t.model, serial = t.serial, firmware = t.firmware, booted_at = t.at,
+       serial_since = CASE WHEN lower(c.serial COLLATE "C") IS DISTINCT FROM lower(t.serial COLLATE "C")
+                           THEN t.at ELSE c.serial_since END
+  FROM told t JOIN locked l ON l.id = t.id
+ WHERE c.id = t.id
+RETURNING c.id, c.registration, c.template;
 
 -- name: newest_boot
 -- What the charge point told when it booted last.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -31,9 +31,9 @@ from csms.protocol.vocabulary import Booted, Protocol, Registration
 BOOTS_A_DAY_MAX = 48
 """Boots of one charge point in a day that are kept with all that they told; the newest is kept in its columns always."""
 SQL = Queries.load(__package__)
-"""A node that was silent for so long is dead; sockets it held are gone."""
 WITH_PASSWORD = (1, 2)
 """Security profiles in which a password is the credential."""
+_KEPT_OF_BOOT = tuple(field.name for field in fields(Booted) if field.name != "quirks")
 FORBIDDEN_IN_IDENTITY = set(":/?#%") | {chr(code) for code in range(33)} | {"\x7f"}
 
 
@@ -55,6 +55,23 @@ class Choices:
     idle_after_stop: bool | None = None
     idle_cap_s: int | None = None
     product: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """A charge point has told at `at` what it is."""
+
+    charge_point: str
+    told: Booted
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a boot is answered by. `template`: whether the metering template is set."""
+
+    registration: Registration
+    template: bool
 
 
 def load_password_key(data_dir: Path, given: str | None = None) -> bytes:
@@ -97,8 +114,13 @@ async def require_password_key(connection: Any, key: bytes) -> None:
 
 async def find(connection: Any, identity: str) -> ChargePoint | None:
     """The charge point of an identity in any case; its id is the registered spelling."""
-    row = await SQL.find_charge_point.fetchrow(connection, identity=identity)
-    return None if row is None else _charge_point(row)
+    return (await find_all(connection, [identity])).get(identity)
+
+
+async def find_all(connection: Any, identities: Sequence[str]) -> dict[str, ChargePoint]:
+    """As find(), by identity as asked for, of those that there are."""
+    rows = await SQL.find_charge_points.fetch(connection, identities=identities)
+    return {row["identity"]: _charge_point(row) for row in rows}
 
 
 async def get(connection: Any, identity: str) -> ChargePoint:
@@ -184,13 +206,22 @@ async def _change(connection: Any, *, id: str, password_hash: bytes | None, **ch
             await SQL.drop_waiting_passwords.execute(connection, charge_point=id)
 
 
-async def record_boot(connection: Any, charge_point: str, boot: Booted, *, at: datetime) -> None:
-    await SQL.record_boot.execute(
-        connection, id=charge_point, vendor=boot.vendor, model=boot.model, serial=boot.serial,
-        firmware=boot.firmware, at=at,
+async def record_boots(connection: Any, boots: Sequence[Boot]) -> dict[str, Registered]:
+    """Note what charge points say they are, each named once; how each is registered, by its id."""
+    if not boots:
+        return {}
+    told = [boot.told for boot in boots]
+    rows = await SQL.record_boots.fetch(
+        connection, ids=[boot.charge_point for boot in boots], vendors=[each.vendor for each in told],
+        models=[each.model for each in told], serials=[each.serial for each in told],
+        firmwares=[each.firmware for each in told], ats=[boot.at for boot in boots],
+        bodies=[_body(each) for each in told], a_day_max=BOOTS_A_DAY_MAX,
     )  # fmt: skip
-    told = {name: value for name, value in asdict(boot).items() if value and name != "quirks"}
-    await SQL.note_boot.execute(connection, id=charge_point, body=told, at=at, a_day_max=BOOTS_A_DAY_MAX)
+    return {row["id"]: Registered(Registration(row["registration"]), row["template"]) for row in rows}
+
+
+def _body(told: Booted) -> dict[str, str]:
+    return {name: value for name in _KEPT_OF_BOOT if (value := getattr(told, name))}
 
 
 async def list_charge_points(

@@ -1,4 +1,7 @@
-"""What every command needs: the settings, and a connection to the database they name."""
+"""What every command needs: the settings, and a connection to the database they name.
+
+What that takes is imported when a command runs: one that only says what it is for needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import click
 
 from billing import CliError, ExitCode
-from csms.database.cluster import Mode, open_cluster, owner_of
-from csms.database.migrate import migrate
-from csms.database.pool import connect_once, open_pool
-from csms.settings import Settings
-from csms.workers.division import connections_needed
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from csms.database.cluster import Mode
+    from csms.settings import Settings
 
 MAY_BE_FIRST = frozenset({"certificate authority create", "policy set", "site create", "tariff create", "token issue"})
 """What an operator may enter on a fresh machine before `csms serve`: these make the installation that they do not find."""
@@ -30,6 +33,9 @@ async def database(settings: Settings, mode: Mode, *, may_create: bool = False) 
 
     A data directory that holds no installation is most likely mistyped: only with `may_create` one is made there.
     """
+    from csms.database.cluster import open_cluster  # noqa: PLC0415
+    from csms.workers.division import connections_needed  # noqa: PLC0415
+
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -42,6 +48,9 @@ async def database(settings: Settings, mode: Mode, *, may_create: bool = False) 
 @asynccontextmanager
 async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[Any]]:
     """A connection for one command, to a database that has our schema."""
+    from csms.database.migrate import migrate  # noqa: PLC0415
+    from csms.database.pool import connect_once  # noqa: PLC0415
+
     async with database(settings_of(context), "attach_or_own", may_create=_may_be_first(context)) as dsn:
         await migrate(dsn)
         async with connect_once(dsn) as connection:
@@ -51,6 +60,8 @@ async def connect(context: click.Context) -> AsyncIterator[asyncpg.Connection[An
 @asynccontextmanager
 async def migrated_database(context: click.Context) -> AsyncIterator[str]:
     """The DSN of a database that has our schema, for a command that opens what it needs itself."""
+    from csms.database.migrate import migrate  # noqa: PLC0415
+
     async with database(settings_of(context), "attach_or_own") as dsn:
         await migrate(dsn)
         yield dsn
@@ -59,6 +70,8 @@ async def migrated_database(context: click.Context) -> AsyncIterator[str]:
 @asynccontextmanager
 async def open_pool_of(context: click.Context, *, size: int = 1) -> AsyncIterator[asyncpg.Pool[Any]]:
     """As connect(), for what works with a pool."""
+    from csms.database.pool import open_pool  # noqa: PLC0415
+
     async with migrated_database(context) as dsn:
         pool = await open_pool(dsn, size=size, name="csms cli")
         try:
@@ -98,10 +111,14 @@ def _require_place(data_dir: Path, *, may_create: bool) -> None:
 
 def _holds_installation(data_dir: Path) -> bool:
     """A cluster, or a note of where it was put; or a server is just making one."""
+    from csms.database.cluster import owner_of  # noqa: PLC0415
+
     return any((data_dir / each).exists() for each in ("postgres", "location")) or owner_of(data_dir) is not None
 
 
 def settings_of(context: click.Context) -> Settings:
+    from csms.settings import Settings  # noqa: PLC0415
+
     settings = context.find_object(Settings)
     assert settings is not None
     return settings

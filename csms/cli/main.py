@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
 from billing import CliError, CommandGroup, ExitCode, NotDone, print_error
-from csms import logs
-from csms.database.errors import DatabaseError
-from csms.settings import Settings, SettingsInvalid, load_settings
+from csms.cli.gathered import Gathered
+from csms.database.errors import DatabaseError, DatabaseUnavailable
 
 COMMANDS = {
     "bill": "csms.cli.bills:bill",
     "certificate": "csms.certificates.cli:certificate",
     "completion": "csms.cli.completion:completion",
-    "cp": "csms.evidence.key_cli:cp",
+    "cp": "csms.charge_points.cli:cp",
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
     "discount": "csms.cli.discounts:discount",
@@ -37,9 +38,9 @@ COMMANDS = {
     "review": "csms.sessions.cli:review",
     "security": "csms.security.cli:security",
     "serve": "csms.cli.serve:serve",
-    "session": "csms.evidence.cli:session",
+    "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",
-    "site": "csms.evidence.profile_cli:site",
+    "site": "csms.sites.cli:site",
     "surcharge": "csms.cli.discounts:surcharge",
     "tariff": "csms.cli.tariffs:tariff",
     "tax": "csms.cli.taxes:tax",
@@ -47,6 +48,13 @@ COMMANDS = {
     "token": "csms.tokens.cli:token",
 }
 """Name -> where it is defined."""
+FURTHER = {
+    "cp": "csms.evidence.key_cli",
+    "db": "csms.verification.cli",
+    "session": "csms.evidence.cli",
+    "site": "csms.evidence.profile_cli",
+}
+"""Name -> what imports, one through the other, all rooms that add commands to it."""
 
 
 class Root(CommandGroup):
@@ -65,6 +73,8 @@ class Root(CommandGroup):
             known = getattr(importlib.import_module(module), name)
             assert isinstance(known, click.Command)
             _take_data_dir(known)
+            if isinstance(known, Gathered):
+                known.gather = partial(_gather, known, FURTHER[cmd_name])
             self.add_command(known, cmd_name)
         return known
 
@@ -75,10 +85,6 @@ class Root(CommandGroup):
             status = ExitCode(trouble.exit_code)
             next_step = trouble.next_step or "see csms db status"
             raise CliError(trouble.message, next_step, status, code=trouble.code) from trouble
-        except SettingsInvalid as wrong:
-            raise CliError(
-                str(wrong), "correct or unset them", ExitCode.USAGE, details={"problems": wrong.problems}
-            ) from wrong
         except (click.ClickException, click.exceptions.Exit, click.Abort, NotDone, BrokenPipeError):
             raise
         except OSError as trouble:
@@ -86,6 +92,20 @@ class Root(CommandGroup):
             what = f"{trouble.filename}: {trouble.strerror}" if trouble.filename else str(trouble)
             raise CliError(what, "check the path, its permissions and the room on its disk", status) from trouble
         except Exception as defect:
+            from csms.database.pool import is_unavailable  # noqa: PLC0415 - most commands end without it
+            from csms.settings import Settings, SettingsInvalid  # noqa: PLC0415
+
+            if isinstance(defect, SettingsInvalid):
+                raise CliError(
+                    str(defect), "correct or unset them", ExitCode.USAGE, details={"problems": defect.problems}
+                ) from defect
+            leaves = list(_leaves(defect))
+            if all(map(is_unavailable, leaves)):
+                raise CliError(
+                    f"the database went away: {type(leaves[0]).__name__}: {leaves[0]}",
+                    "see csms db status, then run it again",
+                    code=DatabaseUnavailable.code,
+                ) from defect
             if isinstance(ctx.obj, Settings) and ctx.obj.log_level == "debug":
                 raise
             raise CliError(
@@ -94,20 +114,42 @@ class Root(CommandGroup):
             ) from defect
 
 
-def _use_data_dir(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.obj = load_settings(data_dir=value)
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """What went wrong in tasks, one by one."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _load_settings(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    """When a command is called with what it takes: to say what it is for needs no settings."""
+    if context.resilient_parsing:
+        return
+    from csms import logs  # noqa: PLC0415 - as long to import as all else that --help needs
+    from csms.settings import load_settings  # noqa: PLC0415
+
+    logs.configure("warning")
+    root = context.find_root()
+    root.obj = context.obj = load_settings(data_dir=value or root.params.get("data_dir"))
 
 
 def _data_dir_option() -> click.Option:
     return click.Option(
-        ["--data-dir"], type=click.Path(readable=False, path_type=Path), expose_value=False, callback=_use_data_dir,
+        ["--data-dir"], type=click.Path(readable=False, path_type=Path), expose_value=False, callback=_load_settings,
+        is_eager=True,  # defaults of others are settings
         help="Data of the embedded Postgres (CSMS_DATA_DIR).",
     )  # fmt: skip
 
 
+def _gather(group: click.Group, module: str) -> None:
+    importlib.import_module(module)
+    _take_data_dir(group)
+
+
 def _take_data_dir(command: click.Command) -> None:
-    """Give every command below `--data-dir`, so that it may stand behind the verb as well."""
+    """Give every command below `--data-dir`, so that it may stand behind the verb as well, and with it its settings."""
     if isinstance(command, click.Group):
         for each in command.commands.values():
             _take_data_dir(each)
@@ -121,8 +163,7 @@ def _take_data_dir(command: click.Command) -> None:
     "--data-dir", type=click.Path(readable=False, path_type=Path), help="Data of the embedded Postgres (CSMS_DATA_DIR)."
 )
 @click.version_option(package_name="csms")
-@click.pass_context
-def csms(context: click.Context, data_dir: Path | None) -> None:
+def csms(data_dir: Path | None) -> None:
     """OCPP central system with billing inside: one process, one Postgres.
 
     \b
@@ -143,8 +184,7 @@ def csms(context: click.Context, data_dir: Path | None) -> None:
       3  not found                8  done in part
       4  not permitted          124  no answer in time
     """
-    logs.configure("warning")
-    context.obj = load_settings(data_dir=data_dir)
+    del data_dir  # each command reads it where it loads its settings
 
 
 def main() -> None:

@@ -15,10 +15,11 @@ from billing import CliError, ExitCode
 from csms import logs
 from csms.app import Running, run_server
 from csms.cli.context import database
-from csms.event_loop import keep_start_up_out_of_collections, run
+from csms.event_loop import collect_seldom, run
 from csms.files.server import require_tls_files
 from csms.gateway.tls import TlsFilesInvalid, load_tls
 from csms.settings import Settings, load_settings
+from csms.watchdog import Watchdog
 from csms.workers.service import serve_with_workers
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -141,15 +142,19 @@ async def _serve(settings: Settings) -> None:
     _require_port(settings.http_host, settings.http_port, "--http-port")
     async with database(settings, "own", may_create=True) as dsn:
         if settings.workers == 1:
-            await run_server(settings, dsn, started=lambda running: _started(settings, running), handle_signals=True)
+            with Watchdog() as watchdog:
+                await run_server(
+                    settings, dsn, started=lambda running: _started(settings, running, watchdog), handle_signals=True
+                )
             return
         ended = await serve_with_workers(settings, dsn, started=lambda running: _print_ready(settings, running))
     if ended is not None:
         raise CliError(ended, "its log lines, further up, say why")
 
 
-def _started(settings: Settings, running: Running) -> None:
-    keep_start_up_out_of_collections()
+def _started(settings: Settings, running: Running, watchdog: Watchdog) -> None:
+    collect_seldom()
+    watchdog.start()
     _print_ready(settings, running)
 
 

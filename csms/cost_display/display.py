@@ -73,9 +73,31 @@ class Display:
                 tasks.create_task(self._sweep_forever(self._node))
             slots = asyncio.Semaphore(AT_ONCE_MAX)
             while True:
-                session = await self._turns.get()
-                await slots.acquire()
-                tasks.create_task(self._take_turn(session, slots))
+                for session in await self._with_display(await self._next_turns()):
+                    await slots.acquire()
+                    tasks.create_task(self._take_turn(session, slots))
+
+    async def _next_turns(self) -> list[int]:
+        """All that wait, once one does; no more than may be asked at once."""
+        turns = [await self._turns.get()]
+        while len(turns) < AT_ONCE_MAX and not self._turns.empty():
+            turns.append(self._turns.get_nowait())
+        return turns
+
+    async def _with_display(self, sessions: list[int]) -> list[int]:
+        """Those of the sessions whose charge points can show a cost; the others are done with."""
+        try:
+            async with self._pool.acquire() as connection:
+                rows = await SQL.with_display.fetch(connection, sessions=sessions, announced_by=ANNOUNCED_BY)
+        except Exception as error:
+            if not is_unavailable(error):
+                log.exception("displays_not_found")
+            return sessions  # each may try for itself
+        found = {row["id"] for row in rows}
+        for session in sessions:
+            if session not in found:
+                self._waiting.pop(session, None)
+        return [session for session in sessions if session in found]
 
     async def _sweep_forever(self, node: UUID) -> None:
         while True:

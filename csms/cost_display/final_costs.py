@@ -7,7 +7,7 @@ commit may have made a bill of which nobody, the display included, ever hears.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,24 +21,28 @@ from csms.protocol.vocabulary import ChargingEvent
 
 log = structlog.get_logger()
 
-WORKERS = 4
+WORKERS = 2
 PENDING_MAX = 1000
+AT_ONCE_MAX = 50
+"""Sessions billed by one transaction, so that those that end together are worked out together."""
+
+Transaction = tuple[str, str]
+"""A charge point, and its id of a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    charge_point: str
-    transaction: str
+    transaction: Transaction
     cost: asyncio.Future[Decimal | None]
 
 
 class FinalCosts:
-    """`run()` works out what `of()` asks for; `work_out` bills the session of a transaction, None if it is not final."""
+    """`run()` works out what `of()` asks for; `work_out` bills the sessions of transactions and tells the final totals."""
 
     def __init__(
         self,
         pool: asyncpg.Pool[Any],
-        work_out: Callable[[str, str], Awaitable[Decimal | None]],
+        work_out: Callable[[Collection[Transaction]], Awaitable[Mapping[Transaction, Decimal]]],
         *,
         budget_s: float,
     ) -> None:
@@ -51,7 +55,7 @@ class FinalCosts:
         """The final total, stored for repeats of the event; None where it is not known within the budget."""
         if event.transaction is None or self._budget_s == 0 or self._questions.full():
             return None
-        question = _Question(charge_point, event.transaction, asyncio.get_running_loop().create_future())
+        question = _Question((charge_point, event.transaction), asyncio.get_running_loop().create_future())
         self._questions.put_nowait(question)
         try:
             async with asyncio.timeout(self._budget_s):
@@ -59,7 +63,7 @@ class FinalCosts:
                 if total is not None:
                     await self._store(charge_point, event, total)
         except Exception as error:  # noqa: BLE001 - the event is committed: its answer does not fail for want of a figure
-            _log_failure(charge_point, error)
+            _log_failure([(charge_point, event.transaction)], error)
             return None
         return total
 
@@ -70,16 +74,25 @@ class FinalCosts:
 
     async def _work(self) -> None:
         while True:
-            question = await self._questions.get()
-            if question.cost.done():
-                continue  # nobody waits any more, and billing will come to it in its own time
-            total = None
+            questions = await self._next_questions()
+            totals: Mapping[Transaction, Decimal] = {}
             try:
-                total = await self._work_out(question.charge_point, question.transaction)
+                totals = await self._work_out({each.transaction for each in questions})
             except Exception as error:  # noqa: BLE001 - whatever it was, billing tries again in its own time
-                _log_failure(question.charge_point, error)
-            if not question.cost.done():
-                question.cost.set_result(total)
+                _log_failure([each.transaction for each in questions], error)
+            for each in questions:
+                if not each.cost.done():
+                    each.cost.set_result(totals.get(each.transaction))
+
+    async def _next_questions(self) -> list[_Question]:
+        """All for whose answer somebody still waits; billing will come to the others in its own time."""
+        questions: list[_Question] = []
+        while not questions:
+            asked = [await self._questions.get()]
+            while len(asked) < AT_ONCE_MAX and not self._questions.empty():
+                asked.append(self._questions.get_nowait())
+            questions = [each for each in asked if not each.cost.done()]
+        return questions
 
     async def _store(self, charge_point: str, event: ChargingEvent, total: Decimal) -> None:
         async with self._pool.acquire() as connection:
@@ -88,7 +101,7 @@ class FinalCosts:
             )
 
 
-def _log_failure(charge_point: str, error: Exception) -> None:
+def _log_failure(transactions: Collection[Transaction], error: Exception) -> None:
     """TimeoutError is no failure: it is what the budget is for."""
     if not is_unavailable(error):
-        log.error("final_cost_failed", charge_point=charge_point, exc_info=error)
+        log.error("final_cost_failed", charge_points=[each for each, _ in transactions], exc_info=error)

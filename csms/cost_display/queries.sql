@@ -1,3 +1,15 @@
+-- name: with_display
+-- Which of these sessions are on charge points that are here and can show costs: all of 2.x, those of 1.6 that say so.
+SELECT s.id
+  FROM session s
+  JOIN LATERAL (SELECT protocol FROM socket k WHERE k.charge_point = s.charge_point AND k.closed_at IS NULL
+                 ORDER BY k.opened_at DESC LIMIT 1) k ON true
+ WHERE s.id = ANY (:sessions::integer[]) AND s.transaction IS NOT NULL
+   AND (k.protocol <> 'ocpp1.6'
+        OR EXISTS (SELECT FROM device_setting d
+                    WHERE d.charge_point = s.charge_point AND lower(d.name) = lower(:announced_by::text)
+                      AND lower(d.value) = 'true'));
+
 -- name: display_of
 -- What a session's display shall show now, and where: nothing while a rule holds it, unless its final bill is made.
 SELECT s.charge_point, s.transaction, k.protocol, b.seq, b.kind, b.as_of, b.total_incl_minor, b.currency,

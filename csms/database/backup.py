@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from csms.database.embedded import EmbeddedPostgres
 from csms.database.errors import BackupFailed, RestoreRefused
 from csms.database.migrate import SQL, ensure_role
 from csms.database.pool import connect_once
@@ -58,6 +63,26 @@ async def restore(dsn: str, file: Path) -> None:
     await run_tool(program, dsn, options, failure=BackupFailed)
     async with connect_once(dsn, as_owner=True) as connection:
         await SQL.grant_app.execute(connection)
+
+
+@contextlib.asynccontextmanager
+async def restored(file: Path) -> AsyncIterator[str]:
+    """The DSN of an embedded Postgres that holds the backup and nothing else, below TMPDIR; it goes with the block.
+
+    Raises:
+        PostgresNotStarted: it did not come up.
+        BackupFailed: as restore().
+    """
+    place = Path(tempfile.gettempdir()) / f"csms-restored-{secrets.token_hex(8)}"
+    cluster = EmbeddedPostgres(place, fast=True)
+    try:
+        await cluster.start()
+        await restore(cluster.dsn, file)
+        yield cluster.dsn
+    finally:
+        await cluster.stop()
+        for each in (cluster.home, place):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 async def _tool(name: str, dsn: str) -> Path:

@@ -11,15 +11,17 @@ import click
 
 from billing import CliError, ExitCode, Output, async_command, output_options
 from csms.cli.context import database, settings_of
+from csms.cli.gathered import Gathered
 from csms.database import backup as backups
 from csms.database.cluster import owner_of
 from csms.database.migrate import SQL, migrate, schema_status
+from csms.database.migration import Migration
 from csms.database.pool import APP_ROLE, connect_once
 from csms.database.tools import connection_environment, find_tool
 from csms.settings import Settings
 
 
-@click.group()
+@click.group(cls=Gathered)
 def db() -> None:
     """The database: the embedded Postgres of the data directory, or the one of CSMS_DATABASE_URL.
 
@@ -31,22 +33,45 @@ def db() -> None:
 
 
 @db.command("migrate")
+@click.option("--dry-run", is_flag=True, help="Say what would be applied, and apply nothing.")
 @output_options
 @click.pass_context
 @async_command
-async def migrate_(context: click.Context, output: Output) -> None:
+async def migrate_(context: click.Context, dry_run: bool, output: Output) -> None:
     """Bring the schema to this version of csms. Every command does so by itself; this shows it.
 
     Makes the installation where the data directory holds none.
 
     \b
-    Example:
+    Examples:
+      csms db migrate --dry-run
       csms db migrate
+
+    Servers of the release before go on meanwhile, and afterwards: what they use is still there. A migration waits half
+    a second for a table that somebody holds, then lets everybody pass and tries again, for ten minutes. What waits, and
+    for whom, is told on stderr.
     """
-    async with database(settings_of(context), "attach_or_own", may_create=True) as dsn:
-        applied = await migrate(dsn)
-    output.rows([{"version": each.version, "name": each.name} for each in applied], columns=("version", "name"))
-    output.note(f"{len(applied)} migrations applied" if applied else "the schema is up to date")
+    async with database(settings_of(context), "attach_or_own", may_create=not dry_run) as dsn:
+        async with connect_once(dsn, as_owner=True) as connection:
+            schema = await schema_status(connection)
+        done = schema.pending if dry_run else await migrate(dsn)
+    output.rows([_migration_row(each) for each in done], columns=("version", "name", "purpose"))
+    if schema.newer:
+        output.note(f"the schema is of a newer csms ({schema.newer[-1].label}), with which this version works")
+    elif not done:
+        output.note("the schema is up to date")
+    else:
+        output.note(f"{len(done)} migrations {'would be applied' if dry_run else 'applied'}")
+
+
+def _migration_row(migration: Migration) -> dict[str, object]:
+    return {
+        "version": migration.version,
+        "name": migration.name,
+        "purpose": migration.purpose,
+        "in_transaction": migration.in_transaction,
+        "code_min": migration.code_min,
+    }
 
 
 @db.command()
@@ -73,8 +98,9 @@ async def status(context: click.Context, output: Output) -> None:
             "location": _location(settings),
             "owner_pid": None if owner is None else owner.pid,
             "size_bytes": facts["size_bytes"],
-            "migrations_applied": [f"{each.version:04}_{each.name}" for each in schema.applied],
+            "migrations_applied": [each.label for each in schema.applied],
             "migrations_pending": [each.label for each in schema.pending],
+            "migrations_newer": [each.label for each in schema.newer],
             "role_protects": schema.role_protects,
             "append_only_tables": list(schema.append_only),
         }

@@ -54,6 +54,13 @@ class MigrationRefused(DatabaseError):
     exit_code = 5
 
 
+class MigrationBlocked(DatabaseError):
+    """Others held locks on the tables of a migration until patience with them ended; it was not applied."""
+
+    code = "migration_blocked"
+    exit_code = 7
+
+
 class BackupFailed(DatabaseError):
     """The copy could not be written or read completely."""
 

@@ -1,23 +1,26 @@
 """Many small facts, one transaction: what arrives while a commit is under way is committed together by the next one.
 Knows neither facts nor SQL; the flush that it is given does.
 
-There is no timer: an idle system commits at once, a busy one in large batches. The result of `submit` is there only
-after the commit, in which the item may have been repeated (a commit whose answer was lost): the flush has to find a
+There is no timer: an idle system commits at once, a busy one in large batches. Where more waits than one batch takes,
+what ranks first goes first, never past an earlier item of its own owner. The result of `submit` is there only after the
+commit, in which the item may have been repeated (a commit whose answer was lost): the flush has to find a
 repeat by its content and give it the first answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
+from csms.database import metrics
 from csms.database.errors import DatabaseUnavailable
-from csms.database.pool import is_unavailable, retrying
+from csms.database.pool import is_unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +29,8 @@ R = TypeVar("R")
 
 _PAUSE_S_MIN = 0.02
 _PAUSE_S_MAX = 0.5
+_OLDEST_SHARE = 0.2
+"""Of a batch, for what has waited longest whatever its rank: nobody is put off for ever."""
 
 
 class CommitObserver(Protocol):
@@ -40,33 +45,67 @@ class CommitObserver(Protocol):
 class _Waiting(Generic[T, R]):
     item: T
     answer: asyncio.Future[R]
+    rank: int
+    owner: Hashable
+    since: float = field(default_factory=time.monotonic)
+
+
+def first_of(waiting: Sequence[tuple[int, Hashable]], most: int) -> list[int]:
+    """Which of these, each by rank and owner, go into a batch of at most so many: their places, in their order. Pure.
+
+    The lower the rank the sooner; what stands before a lower one of the same owner goes as soon as that one. The rest
+    of the batch, a fifth at least, is for those that have waited longest.
+    """
+    if len(waiting) <= most:
+        return list(range(len(waiting)))
+    lowest: dict[Hashable, int] = {}
+    ranks = [0] * len(waiting)
+    for place in range(len(waiting) - 1, -1, -1):
+        rank, owner = waiting[place]
+        ranks[place] = lowest[owner] = min(rank, lowest.get(owner, rank))
+    by_rank = sorted(range(len(waiting)), key=ranks.__getitem__)
+    chosen = set(by_rank[: most - int(most * _OLDEST_SHARE)])
+    for place in range(len(waiting)):
+        if len(chosen) == most:
+            break
+        chosen.add(place)
+    return sorted(chosen)
 
 
 class GroupCommit(Generic[T, R]):
     """Run `run()` in a TaskGroup; `submit()` from anywhere; `close()` to drain.
 
-    Items are flushed in the order in which `submit` was called, one flush at a time.
+    One flush at a time. Items of one owner and one rank are flushed in the order in which `submit` was called, and
+    those of different ranks too where the owner submits one after the other's answer.
     """
 
     def __init__(
         self,
         flush: Callable[[list[T]], Awaitable[list[R | Exception]]],
         *,
+        of: str = "facts",
         batch_max: int = 500,
         pending_max: int = 5000,
         patience_s: float = 5,
         observer: CommitObserver | None = None,
+        rank: Callable[[T], int] = lambda _item: 0,
+        owner: Callable[[T], Hashable] = lambda _item: None,
     ) -> None:
-        """`flush` commits a batch and answers each item, or raises and has committed nothing.
+        """`flush` commits a batch and answers each item, or raises and has committed nothing. Conflicts are its to retry.
 
+        `of`: what the items are, for the figures.
         `patience_s`: how long a batch is tried again while the database is unavailable, and the longest flush.
+        `pending_max`: of each rank, so that a crowd of one keeps none of another waiting outside.
         """
         self._flush = flush
+        self._of = of
         self._batch_max = batch_max
         self._patience_s = patience_s
         self._observer = observer
-        self._slots = asyncio.Semaphore(pending_max)
-        self._queue: deque[_Waiting[T, R]] = deque()
+        self._rank = rank
+        self._owner = owner
+        self._slots: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(pending_max))
+        self._queue: list[_Waiting[T, R]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._down = False
@@ -85,11 +124,12 @@ class GroupCommit(Generic[T, R]):
             DatabaseUnavailable: it was not committed, or nobody knows; submitting it again is right.
             Exception: what the flush said about this one item.
         """
-        await self._slots.acquire()
+        rank = self._rank(item)
+        await self._slots[rank].acquire()
         if self._closing:
-            self._slots.release()
+            self._slots[rank].release()
             raise DatabaseUnavailable("the server is stopping", next_step="send it again after the restart")
-        waiting = _Waiting[T, R](item, asyncio.get_running_loop().create_future())
+        waiting = _Waiting[T, R](item, asyncio.get_running_loop().create_future(), rank, self._owner(item))
         self._queue.append(waiting)
         self._wake.set()
         return await waiting.answer
@@ -105,7 +145,7 @@ class GroupCommit(Generic[T, R]):
         try:
             while True:
                 await self._wake.wait()
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_max))]
+                batch = self._take_batch()
                 if batch:
                     await self._commit(batch)
                     batch = []
@@ -137,6 +177,7 @@ class GroupCommit(Generic[T, R]):
                 await self._commit(batch[middle:])
         else:
             self._down = False
+            self._observe(batch)
             for waiting, answer in zip(batch, answers, strict=True):
                 self._give(waiting, answer)
 
@@ -150,7 +191,7 @@ class GroupCommit(Generic[T, R]):
         pause_s = _PAUSE_S_MIN
         while True:
             try:
-                answers = await retrying(lambda: self._flush_once(batch))
+                answers = await self._flush_once(batch)
             except Exception as error:
                 if not is_unavailable(error):
                     raise
@@ -173,9 +214,16 @@ class GroupCommit(Generic[T, R]):
         assert len(answers) == len(items), f"flush answered {len(answers)} of {len(items)} items"
         return answers
 
+    def _take_batch(self) -> list[_Waiting[T, R]]:
+        if len(self._queue) <= self._batch_max:
+            return self._take_all()
+        chosen = set(first_of([(each.rank, each.owner) for each in self._queue], self._batch_max))
+        batch = [each for place, each in enumerate(self._queue) if place in chosen]
+        self._queue = [each for place, each in enumerate(self._queue) if place not in chosen]
+        return batch
+
     def _take_all(self) -> list[_Waiting[T, R]]:
-        taken = list(self._queue)
-        self._queue.clear()
+        taken, self._queue = self._queue, []
         return taken
 
     def _refuse(self, waiters: list[_Waiting[T, R]], error: Exception) -> None:
@@ -190,4 +238,15 @@ class GroupCommit(Generic[T, R]):
             waiting.answer.set_exception(answer)
         else:
             waiting.answer.set_result(answer)
-        self._slots.release()
+        self._slots[waiting.rank].release()
+
+    def _observe(self, batch: Sequence[_Waiting[T, R]]) -> None:
+        """Of each rank the item that has waited longest: to look at each would cost more than it tells."""
+        metrics.commit_items(self._of).observe(len(batch))
+        metrics.commit_waiting(self._of).set(len(self._queue))
+        oldest: dict[int, float] = {}
+        for each in batch:
+            oldest.setdefault(each.rank, each.since)
+        now = time.monotonic()
+        for rank, since in oldest.items():
+            metrics.commit_wait(self._of, rank).observe(now - since)

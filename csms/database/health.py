@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Never
 
 import asyncpg
@@ -83,7 +83,7 @@ class DatabaseHealth:
             # What matters is the last success: the probe makes one every interval while all is well.
             self._trouble_since = self._succeeded
             silent_s = time.monotonic() - self._succeeded
-            self.unavailable_since = datetime.fromtimestamp(time.time() - silent_s, UTC)
+            self.unavailable_since = datetime.now(UTC) - timedelta(seconds=silent_s)
 
     async def _watch(self) -> Never:
         """Separate from the probe, which may hang as long as it likes."""

@@ -1,26 +1,27 @@
-"""Brings a database to the schema of this code: forward only, each file once, all or nothing. Knows no table of others.
+"""Brings a database to the schema of this code: forward only, each file once, beside a server that goes on.
 
 The files are `migrations/NNNN_name.sql`, run in the order of their numbers by the owner of the database, each in a
-transaction of its own together with its record in `schema_migration`. Several processes may call this at once: an
-advisory lock lets one work while the others wait and then find nothing to do.
+transaction of its own together with its record in `schema_migration` (what cannot run in one says so itself, see
+migration.py). Several processes may call this at once: an advisory lock lets one work while the others wait and then
+find nothing to do.
+
+Whoever waits for a lock on a table has everybody else waiting behind him. So a migration waits for half a second at
+most, gives up, lets them pass and tries again, for ten minutes; then it says who was in its way.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
 
-from csms.database.errors import MigrationRefused
+from csms.database.errors import MigrationBlocked
+from csms.database.migration import Applied, Migration, newer_than, own_migrations, pending_after
 from csms.database.pool import APP_ROLE, connect_once
 from csms.database.sql import Queries
 
@@ -28,34 +29,13 @@ log = structlog.get_logger(__name__)
 
 SQL: Final = Queries.load("csms.database", "queries.sql")
 LOCK_KEY: Final = 0x63736D73  # "csms"
-_FILE_NAME: Final = re.compile(r"(\d{4})_(\w+)\.sql")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """A file as it is in this code."""
-
-    version: int
-    name: str
-    sql: str
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-    @property
-    def label(self) -> str:
-        return f"{self.version:04}_{self.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """A file as the database remembers it."""
-
-    version: int
-    name: str
-    sha256: str
-    applied_at: datetime
+TURN_PAUSE_S: Final = 0.1
+LOCK_WAIT_S: Final = 0.5
+"""Less than a charge point notices, and much less than the patience with commits."""
+RETRY_PAUSE_S: Final = 0.5
+RETRY_PAUSE_S_MAX: Final = 5.0
+PATIENCE_S: Final = 600.0
+IN_THE_WAY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,85 +43,33 @@ class SchemaStatus:
     """What is applied, what is still to come, and what keeps append-only tables so."""
 
     applied: tuple[Applied, ...]
+    newer: tuple[Applied, ...]
+    """Those of the applied that a newer csms brought, and with which this one works."""
     pending: tuple[Migration, ...]
     role_protects: bool
     """csms_app exists, this connection may become it, and it may not change any append-only table."""
     append_only: tuple[str, ...]
+    """Tables whose triggers are there and on."""
 
 
-def own_migrations() -> list[Migration]:
-    """The files that come with this code, in order."""
-    return read_migrations(files("csms.database") / "migrations")
-
-
-def read_migrations(directory: Traversable) -> list[Migration]:
-    """Every `.sql` file of a directory, in order.
-
-    Raises:
-        MigrationRefused: a name that is no NNNN_name.sql, or a number used twice.
-    """
-    found: dict[int, Migration] = {}
-    for file in sorted(directory.iterdir(), key=lambda file: file.name):
-        if not file.name.endswith(".sql"):
-            continue
-        match = _FILE_NAME.fullmatch(file.name)
-        if match is None:
-            raise MigrationRefused(f"migration {file.name} is not named NNNN_name.sql", next_step="rename it")
-        migration = Migration(version=int(match[1]), name=match[2], sql=file.read_text(encoding="utf-8"))
-        if migration.version in found:
-            raise MigrationRefused(
-                f"migrations {found[migration.version].label} and {migration.label} have the same number",
-                next_step="give the newer one the next free number",
-            )
-        found[migration.version] = migration
-    return [found[version] for version in sorted(found)]
-
-
-def pending_after(applied: list[Applied], migrations: list[Migration]) -> list[Migration]:
-    """Which files are still to run.
-
-    Raises:
-        MigrationRefused: the database knows a file that this code does not, or knows it otherwise, or a new file
-            would have to run before one that has run already.
-    """
-    known = {migration.version: migration for migration in migrations}
-    for each in applied:
-        migration = known.get(each.version)
-        if migration is None:
-            raise MigrationRefused(
-                f"the database has migration {each.version:04}_{each.name}, which this version of csms does not know",
-                next_step="run the newer csms that made it, or restore a backup from before",
-            )
-        if migration.sha256 != each.sha256:
-            raise MigrationRefused(
-                f"migration {migration.label} was changed after it was applied at {each.applied_at:%Y-%m-%d %H:%M} UTC",
-                next_step="put the file back as it was and write the change as a new migration",
-            )
-    newest = max((each.version for each in applied), default=-1)
-    done = {each.version for each in applied}
-    pending = [migration for migration in migrations if migration.version not in done]
-    for migration in pending:
-        if migration.version < newest:
-            raise MigrationRefused(
-                f"migration {migration.label} is new but {newest:04} has been applied already",
-                next_step="give it the next free number",
-            )
-    return pending
-
-
-async def migrate(dsn: str, *, migrations: list[Migration] | None = None) -> list[Migration]:
+async def migrate(
+    dsn: str, *, migrations: Sequence[Migration] | None = None, patience_s: float = PATIENCE_S
+) -> list[Migration]:
     """Apply what is pending and bring the rights of the role in line; returns what was applied.
+
+    `patience_s`: how long each file is tried again while others hold locks that it needs.
 
     Raises:
         MigrationRefused: see pending_after(); nothing is changed then.
+        MigrationBlocked: patience has ended; what was applied before stays, nothing of this one does.
     """
     wanted = own_migrations() if migrations is None else migrations
-    async with connect_once(dsn, as_owner=True) as connection, _alone(connection):
-        await SQL.create_schema_migration.execute(connection)
+    async with connect_once(dsn, as_owner=True, name="csms migrate") as connection, _alone(connection):
+        await _keep_books(connection)
         pending = pending_after(await _applied(connection), wanted)
         role = await ensure_role(connection)
         for migration in pending:
-            await _apply(connection, migration, role=role)
+            await _apply(connection, migration, role=role, patience_s=patience_s)
         if await SQL.has_grant_function.fetchval(connection) and (
             pending or await SQL.app_lacks_rights.fetchval(connection)
         ):
@@ -149,7 +77,9 @@ async def migrate(dsn: str, *, migrations: list[Migration] | None = None) -> lis
     return pending
 
 
-async def schema_status(connection: asyncpg.Connection, *, migrations: list[Migration] | None = None) -> SchemaStatus:
+async def schema_status(
+    connection: asyncpg.Connection, *, migrations: Sequence[Migration] | None = None
+) -> SchemaStatus:
     """Reads only; works on an empty database too.
 
     Raises:
@@ -161,6 +91,7 @@ async def schema_status(connection: asyncpg.Connection, *, migrations: list[Migr
     tables = await SQL.append_only_tables.fetch(connection)
     return SchemaStatus(
         applied=tuple(applied),
+        newer=tuple(newer_than(applied, wanted)),
         pending=tuple(pending_after(applied, wanted)),
         role_protects=bool(await SQL.can_become_app.fetchval(connection, role=APP_ROLE))
         and not any(row["changeable"] for row in tables),
@@ -187,7 +118,9 @@ async def ensure_role(connection: asyncpg.Connection) -> bool:
 
 @asynccontextmanager
 async def _alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    await SQL.lock_migrations.execute(connection, key=LOCK_KEY)
+    # Asked again and again: whoever waits inside a statement is an old transaction, for which a concurrent index waits.
+    while not await SQL.try_lock_migrations.fetchval(connection, key=LOCK_KEY):  # noqa: ASYNC110 - it lies in Postgres
+        await asyncio.sleep(TURN_PAUSE_S)
     try:
         yield
     finally:
@@ -195,18 +128,79 @@ async def _alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
             await SQL.unlock_migrations.execute(connection, key=LOCK_KEY)
 
 
+async def _keep_books(connection: asyncpg.Connection) -> None:
+    if not await SQL.has_schema_migration.fetchval(connection):
+        await SQL.create_schema_migration.execute(connection)
+    elif not await SQL.has_code_min.fetchval(connection):
+        await SQL.add_code_min.execute(connection)
+
+
 async def _applied(connection: asyncpg.Connection) -> list[Applied]:
     return [Applied(**row) for row in await SQL.applied_migrations.fetch(connection)]
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration, *, role: bool) -> None:
+async def _apply(connection: asyncpg.Connection, migration: Migration, *, role: bool, patience_s: float) -> None:
+    """Once it meets nobody who holds a lock that it needs.
+
+    Raises:
+        MigrationBlocked: somebody did until patience ended.
+    """
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    pause_s, tries = RETRY_PAUSE_S, 0
+    while True:
+        tries += 1
+        try:
+            await (_run if migration.in_transaction else _run_outside)(connection, migration, role=role)
+        except IN_THE_WAY as error:
+            others = [dict(row) for row in await SQL.oldest_transactions.fetch(connection)]
+            if loop.time() + pause_s - begin >= patience_s:
+                raise _blocked(migration, others) from error
+            log.warning("migration_waits", migration=migration.label, tries=tries, oldest_transactions=others)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_PAUSE_S_MAX)
+        else:
+            took_s = round(loop.time() - begin, 3)
+            log.info("migration_applied", migration=migration.label, tries=tries, took_s=took_s)
+            return
+
+
+async def _run(connection: asyncpg.Connection, migration: Migration, *, role: bool) -> None:
     async with connection.transaction():
+        await SQL.bound_lock_waits.execute(connection, limit=f"{int(LOCK_WAIT_S * 1000)}ms")
         await connection.execute(migration.sql)
-        await SQL.record_migration.execute(
-            connection,
-            version=migration.version,
-            name=migration.name,
-            sha256=migration.sha256,
-            role_protects=role,
-        )
-    log.info("migration_applied", migration=migration.label)
+        await _record(connection, migration, role=role)
+
+
+async def _run_outside(connection: asyncpg.Connection, migration: Migration, *, role: bool) -> None:
+    """Statement by statement. A concurrent index waits for old transactions with nobody waiting behind it: no limit.
+
+    What was cut off before is done again; a half-made index would count as there.
+    """
+    for row in await SQL.invalid_indexes.fetch(connection, names=migration.concurrent_indexes):
+        await connection.execute(f"DROP INDEX CONCURRENTLY {row['name']}")
+    for statement in migration.statements:
+        await connection.execute(statement)
+    await _record(connection, migration, role=role)
+
+
+async def _record(connection: asyncpg.Connection, migration: Migration, *, role: bool) -> None:
+    await SQL.record_migration.execute(
+        connection,
+        version=migration.version,
+        name=migration.name,
+        sha256=migration.sha256,
+        role_protects=role,
+        code_min=migration.code_min,
+    )
+
+
+def _blocked(migration: Migration, others: Sequence[dict[str, Any]]) -> MigrationBlocked:
+    named = "; ".join(
+        f"pid {each['pid']} ({each['application'] or 'no name'}, {each['state']}, for {each['open_s']} s)"
+        for each in others
+    )
+    return MigrationBlocked(
+        f"migration {migration.label} got no lock on its tables; the oldest transactions are {named or 'over by now'}",
+        next_step="let them end, or end one with SELECT pg_terminate_backend(PID), then csms db migrate",
+    )

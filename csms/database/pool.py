@@ -30,8 +30,12 @@ Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 APP_ROLE: Final = "csms_app"
 TRIES_MAX: Final = 5
 
-RETRYABLE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-"""40001 and 40P01: the transaction lost against another one and did nothing; the same again is right."""
+RETRYABLE: Final = (
+    asyncpg.SerializationError,  # 40001
+    asyncpg.DeadlockDetectedError,  # 40P01
+    asyncpg.InvalidCachedStatementError,  # 0A000: a table has changed since the statement was prepared
+)
+"""The transaction did nothing, as another one was in its way or a migration has passed; the same again is right."""
 
 UNAVAILABLE: Final = (
     OSError,  # includes ConnectionError and TimeoutError
@@ -43,6 +47,7 @@ UNAVAILABLE: Final = (
     asyncpg.PostgresSystemError,  # class 58: input/output error
     asyncpg.ReadOnlySQLTransactionError,  # connected to a standby
     asyncpg.LockNotAvailableError,  # somebody holds a lock for longer than lock_timeout
+    *RETRYABLE,  # and lost each time that it was tried
 )
 """Trouble of the database, not of the data: the same data may well be stored later."""
 
@@ -165,7 +170,7 @@ async def in_transaction(
 
 
 async def retrying(attempt: Callable[[], Awaitable[T]], *, tries_max: int = TRIES_MAX) -> T:
-    """`attempt()` again after a serialization failure or a deadlock, at most `tries_max` times in all, with jitter."""
+    """`attempt()` again after a serialization failure, a deadlock or a migration, at most `tries_max` times in all, with jitter."""
     for tries in range(1, tries_max):
         try:
             return await attempt()

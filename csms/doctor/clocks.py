@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from csms.doctor.chart import Chart, Found, Message, found, many
-from csms.sessions.clock import STAMP_MIN, Stamp, offset_s
+from csms.sessions.clock import STAMP_MIN, Stamp, told_by
 
 OFFSET_S_MAX = Decimal(60)
 DRIFT_S_MIN = Decimal(10)
@@ -30,7 +30,7 @@ def time_zone_mixed(chart: Chart) -> Found | None:
 
 def clock_offset(chart: Chart) -> Found | None:
     stamps = _stamps(chart)
-    offset = offset_s([stamp for _, stamp in stamps])
+    offset = told_by([stamp for _, stamp in stamps]).offset_s
     if offset is None or abs(offset) <= OFFSET_S_MAX:
         return None
     direction = "ahead" if offset > 0 else "behind"
@@ -43,8 +43,8 @@ def clock_drift(chart: Chart) -> Found | None:
     if len(stamps) < 2 or stamps[-1][0].at - stamps[0][0].at < 2 * DRIFT_WITHIN:  # noqa: PLR2004 - a begin and an end
         return None
     begin, end = stamps[0][0].at, stamps[-1][0].at
-    first = offset_s([stamp for message, stamp in stamps if message.at - begin <= DRIFT_WITHIN])
-    last = offset_s([stamp for message, stamp in stamps if end - message.at <= DRIFT_WITHIN])
+    first = told_by([stamp for message, stamp in stamps if message.at - begin <= DRIFT_WITHIN]).offset_s
+    last = told_by([stamp for message, stamp in stamps if end - message.at <= DRIFT_WITHIN]).offset_s
     if first is None or last is None or abs(last - first) < DRIFT_S_MIN:
         return None
     days = Decimal(str((end - begin) / timedelta(days=1)))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -44,18 +44,15 @@ from csms.protocol.conversation import (
 from csms.protocol.quirks import Quirk
 from csms.protocol.redaction import without_secrets
 from csms.protocol.translator import ALLOWED_BEFORE_ACCEPTED, TRANSACTION_ACTIONS, Refusal, Translator
+from csms.protocol.unread import answer_unread
 from csms.protocol.validation import SENDS, actions
 from csms.protocol.vocabulary import (
-    Acknowledged,
     BootAnswer,
     Booted,
-    ChargingAnswer,
     Command,
-    Decision,
     Outcome,
     Registration,
-    TokenStatus,
-    TokenVerdict,
+    ShowCost,
 )
 from csms.security.event import OwnKind
 from csms.settings import Settings
@@ -74,8 +71,7 @@ class _AnotherSerialNumber(Exception):
     """The certificate is of another charge point than the one that boots."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """A call of theirs, read and not yet answered. `read_at` is the loop's clock."""
 
     frame: frames.Call | frames.Broken
@@ -119,7 +115,7 @@ class Connection:
         self._deviations = Deviations(application)
         self._waiting: list[_Waiting] = []
         self._tasks = asyncio.TaskGroup()
-        self._working = False
+        self._worker: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
         self._deaf = False
@@ -137,6 +133,9 @@ class Connection:
         """Ask the charge point to do something; waits at most twice `timeout_s`. Raises CommandInvalid."""
         if self._registration is Registration.REJECTED:  # OCPP 2.0.1 B03.FR.03: neither side sends anything
             return Outcome(accepted=False, status="offline", detail="its registration is Rejected")
+        if isinstance(command, ShowCost) and self._worker is not None:
+            # Answers carry costs, too: one that is being worked out may name an older bill, and has to leave first.
+            await asyncio.wait((self._worker,), timeout=timeout_s)
         return await ask_as_wanted(
             self.socket, command, lambda each: self._calls.command(self._translator, each, timeout_s)
         )
@@ -261,9 +260,8 @@ class Connection:
             self._conversation.leave_unanswered()
             return
         self._waiting.append(_Waiting(event.frame, event.text, datetime.now(UTC), self._loop.time()))
-        if not self._working:
-            self._working = True
-            self._tasks.create_task(self._work())
+        if self._worker is None or self._worker.done():
+            self._worker = self._tasks.create_task(self._work())
 
     # --- handling, in order ---
 
@@ -273,7 +271,8 @@ class Connection:
             if self._room is not None and not self._room.done():
                 self._room.set_result(None)
             self._note_idle()
-        self._working = False
+            if self._waiting:  # whoever sends many at once gets an answer in his turn, and the others theirs
+                await asyncio.sleep(0)
 
     async def _handle(self, waiting: _Waiting) -> None:
         try:
@@ -367,7 +366,7 @@ class Connection:
         """Keep the frame and answer as if all were well; somebody will look at it."""
         try:
             await self._application.quarantined(self.socket, waiting.text, reason)
-            return self._translator.answer(action, _generic_decision(action))
+            return self._translator.answer(action, answer_unread(action))
         except DatabaseUnavailable:
             raise
         except Exception as failure:
@@ -481,19 +480,3 @@ class Connection:
 def _new_id() -> str:
     """Unique for ever, 32 characters: the standard allows 36."""
     return secrets.token_hex(16)
-
-
-def _generic_decision(action: str) -> Decision:
-    """A valid answer to a transaction message that we could not understand.
-
-    A start gets a number far beyond those that sessions get, so that what follows becomes an orphan to reconcile
-    instead of a stranger's session; the vehicle charges on.
-    """
-    match action:
-        case "StartTransaction":
-            number = 2**30 + secrets.randbelow(2**30)
-            return ChargingAnswer(transaction=number, verdict=TokenVerdict(status=TokenStatus.ACCEPTED))
-        case "MeterValues":
-            return Acknowledged()
-        case _:
-            return ChargingAnswer()

@@ -164,7 +164,9 @@ class Gateway:
         assert websocket.admitted is not None, "websockets serves only who was admitted"
         known = websocket.admitted.charge_point
         if websocket.peculiarities:
-            self._application.deviated(known, websocket.peculiarities, action=None, frame=websocket.asked)
+            frame = websocket.note_handshake()
+            self._application.deviated(known, websocket.peculiarities, action=None, frame=frame)
+        websocket.forget_handshake()
         if websocket.ocpp is None:
             metrics.HANDSHAKES.labels("no_common_subprotocol").inc()
             ours = ", ".join(Protocol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ PATH = "ocpp"
 SHOWN_LENGTH_MAX = 100
 DEFAULT_PROTOCOL = Protocol.V16  # who offers no subprotocol is an old 1.6 stack (Grizzl-E's TinyWebsockets)
 
+_escape = codecs.getencoder("unicode_escape")  # found now: Python would look for its file when it is needed first
 _PASTED_URL = re.compile(r"wss?:/+[^/]*", re.IGNORECASE)
 
 
@@ -98,7 +100,7 @@ UNAUTHORIZED = Rejected(
 
 def shown(text: str) -> str:
     """`text` as it may stand in a log line: escaped and short, whatever a peer put into it."""
-    escaped = text[:SHOWN_LENGTH_MAX].encode("unicode_escape").decode("ascii")
+    escaped = _escape(text[:SHOWN_LENGTH_MAX])[0].decode("ascii")
     return escaped if len(text) <= SHOWN_LENGTH_MAX else escaped + "..."
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -30,8 +30,8 @@ from csms.gateway.application import Application, DatabaseHealth
 from csms.gateway.client_certificate import ClientCertificate, issuers_in, read_certificate
 from csms.gateway.damper import Damper
 from csms.gateway.handshake import Admitted, Encrypted, Rejected, admit, identity_of, shown
+from csms.gateway.overflow import Overflow
 from csms.gateway.peculiarities import (
-    as_proof,
     identity_in_credentials,
     of_request,
     of_subprotocols,
@@ -52,7 +52,6 @@ BACKLOG = 2048  # a whole fleet comes back at once
 SEND_BUFFER_BYTES = 64 * 1024  # a charge point that does not read may hold no more of our memory
 FRAMES_BUFFERED_MAX = 16  # read from the socket, not yet looked at
 OPEN_FILES_SHARE = 0.9
-REFUSAL_TIMEOUT_S = 1.0
 
 log = structlog.get_logger()
 
@@ -107,6 +106,7 @@ class Listener:
         )
         self._slowing = Slowing()
         self._damper = Damper()
+        self._overflow = Overflow(settings.retry_after_s)
         self._open = 0
         self._open_max = 0
         self._server: Server | None = None
@@ -297,7 +297,7 @@ class Listener:
 
     def _connection(self, protocol: ServerProtocol, server: Server, **options: Any) -> asyncio.Protocol:
         if not self._has_room():
-            return _Full(self._settings.retry_after_s)
+            return self._overflow.refuse()
         return self._charge_point_socket(protocol, server, **options)
 
     def _charge_point_socket(self, protocol: ServerProtocol, server: Server, **options: Any) -> ChargePointSocket:
@@ -330,7 +330,7 @@ class Listener:
     async def _response(self, websocket: ChargePointSocket, request: Request) -> Response | None:
         if "Connection" not in request.headers and "Upgrade" in request.headers:
             websocket.peculiarities.add(Seen.UPGRADE_HEADER_MISSING)
-            websocket.asked = as_proof(request.path, request.headers.raw_items())
+            websocket.note_handshake()  # as it came
             request.headers["Connection"] = "Upgrade"  # some stacks forget it, and cannot mean anything else
         if self.draining:
             return self._unavailable(websocket, "draining")
@@ -372,12 +372,10 @@ class Listener:
         if isinstance(verdict, Rejected):
             return self._reject(websocket, verdict, identity, charge_point)
         websocket.peculiarities |= of_request(request.path, identity, verdict.charge_point.id, origin)
-        websocket.asked = websocket.asked or as_proof(request.path, request.headers.raw_items())
         refused = refusal_of(verdict.charge_point, websocket.peculiarities)
         if refused is not None:
-            self._application.deviated(
-                verdict.charge_point, websocket.peculiarities, action=None, frame=websocket.asked
-            )
+            frame = websocket.note_handshake()
+            self._application.deviated(verdict.charge_point, websocket.peculiarities, action=None, frame=frame)
             return self._reject(websocket, refused, identity, charge_point)
         for warning in verdict.warnings:
             log.warning(warning, charge_point=verdict.charge_point.id, remote=websocket.remote)
@@ -473,27 +471,3 @@ class Listener:
     def _log_failure(self, failure: Exception, identity: str) -> None:
         if (since := self._damper.admit("failure", now=asyncio.get_running_loop().time())) is not None:
             log.error("handshake_failed", charge_point=shown(identity), count=since, exc_info=failure)
-
-
-class _Full(asyncio.Protocol):
-    """One socket too many: told to come back later, and let go of at once so that its file is free again."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        self._answer = (
-            f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after_s}\r\n"
-            "Connection: close\r\nContent-Length: 0\r\n\r\n"
-        ).encode()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
-        self._timer = asyncio.get_running_loop().call_later(REFUSAL_TIMEOUT_S, self._transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        del data  # the request does not matter; answering only after it keeps the peer from seeing a reset
-        if not self._transport.is_closing():
-            self._transport.write(self._answer)
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._timer.cancel()

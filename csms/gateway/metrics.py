@@ -16,6 +16,12 @@ ANSWER_SECONDS = Histogram(
 )
 REPLACED = Counter("csms_connections_replaced", "Sockets closed because their charge point opened another one")
 ANSWERS_DROPPED = Counter("csms_answers_dropped", "Answers that nobody waited for", ["why"])
+ADMISSION_WAITING = Gauge("csms_admission_waiting", "Handshakes that wait for their turn at the database")
+ADMISSION_WAIT_SECONDS = Histogram(
+    "csms_admission_wait_seconds",
+    "Seconds that handshakes have waited for their turn at the database",
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 SEND_TIMEOUTS = Counter("csms_send_timeouts", "Sockets aborted because the charge point did not read")
 
 

@@ -6,10 +6,9 @@ import asyncio
 import re
 from collections import Counter as Counts
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import structlog
@@ -39,8 +38,7 @@ lost = Counter("csms_frames_not_kept_total", "Frames that were not kept as evide
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     charge_point: str
     direction: Literal["in", "out"]
     action: str | None
@@ -167,4 +165,6 @@ class FrameLog:
 def storable(text: str) -> str:
     """Postgres refuses U+0000 and lone surrogates; both are shown as replacement characters."""
     cut = text[:FRAME_LENGTH_MAX].replace("\x00", "\ufffd")
+    if cut.isascii():  # as most frames are; to search one takes as long as to read its values
+        return cut
     return cut.encode("utf-8", "replace").decode() if _LONE_SURROGATE.search(cut) else cut

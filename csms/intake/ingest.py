@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from csms.cost_display.statements import SQL as COSTS
 from csms.database.pool import in_transaction
 from csms.intake import metrics
 from csms.intake.arrival import Arrival
+from csms.intake.batch import Batch, Plan
 from csms.intake.identity import (
     EarlierEvent,
     KnownSession,
@@ -28,6 +29,7 @@ from csms.intake.identity import (
     tells_driver,
 )
 from csms.intake.notices import store_notices, store_quarantine
+from csms.intake.readings import store_readings
 from csms.intake.statements import SQL
 from csms.protocol.vocabulary import (
     DEPARTED,
@@ -37,13 +39,12 @@ from csms.protocol.vocabulary import (
     Decision,
     EventKind,
     PersonalMessage,
-    Reading,
     ReadingsReported,
     StatusReported,
     TokenStatus,
     TokenVerdict,
 )
-from csms.sessions.records import answer_from_json, answer_to_json, samples_to_json
+from csms.sessions.records import answer_from_json, answer_to_json
 from csms.sessions.store import SQL as SESSIONS
 from csms.tokens.credit import Presented, heeding_credit
 from csms.tokens.service import tokens_at
@@ -51,29 +52,8 @@ from csms.tokens.token import Token, canonical
 from csms.tokens.token import verdict as verdict_of
 
 ID_TRIES_MAX = 4
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What one new event becomes; repeats of it within the batch share it."""
-
-    arrival: Arrival
-    event: ChargingEvent
-    occurrence: int
-    answer: ChargingAnswer
-    session: int | None = None
-
-
-@dataclass(slots=True)
-class _Batch:
-    arrivals: Sequence[Arrival]
-    answers: list[Decision] = field(default_factory=list)
-    plans: dict[tuple[str, bytes, int], _Plan] = field(default_factory=dict)
-    plan_of: dict[int, _Plan] = field(default_factory=dict)
-    known: dict[tuple[str, str], KnownSession] = field(default_factory=dict)
-    due: set[int] = field(default_factory=set)
-    urgent: set[int] = field(default_factory=set)
-    evses_touched: set[tuple[str, int]] = field(default_factory=set)
+LAYOUTS_MAX = 10_000
+"""Layouts of readings that are known to be stored; each is 16 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,39 +81,45 @@ class Ingest:
         self._pool = pool
         self._committed = committed
         self._choices = choices or AnswerChoices()
+        self._layouts: set[bytes] = set()
 
     async def flush(self, arrivals: Sequence[Arrival]) -> list[Decision | Exception]:
         """Store all of them or none; the answers in the same order."""
         batch = await self._store_with_fresh_ids(arrivals)
+        self._layouts = batch.layouts if len(batch.layouts) < LAYOUTS_MAX else set()
         for n, plan in batch.plan_of.items():
             batch.answers[n] = plan.answer
         if batch.urgent:
             self._committed(batch.urgent)
         return list(batch.answers)
 
-    async def _store_with_fresh_ids(self, arrivals: Sequence[Arrival]) -> _Batch:
+    async def _store_with_fresh_ids(self, arrivals: Sequence[Arrival]) -> Batch:
         """An id of ours may be one that a charge point has used itself in another version: then the next one is taken."""
         for _ in range(ID_TRIES_MAX - 1):
             with suppress(asyncpg.UniqueViolationError):
-                return await in_transaction(self._pool, lambda c: _store(c, arrivals, self._choices))
-        return await in_transaction(self._pool, lambda c: _store(c, arrivals, self._choices))
+                return await in_transaction(self._pool, lambda c: self._store(c, arrivals))
+        return await in_transaction(self._pool, lambda c: self._store(c, arrivals))
+
+    async def _store(self, connection: Any, arrivals: Sequence[Arrival]) -> Batch:
+        batch = Batch(arrivals, answers=[Acknowledged()] * len(arrivals), layouts=set(self._layouts))
+        await _store(connection, batch, self._choices)
+        return batch
 
 
-async def _store(connection: Any, arrivals: Sequence[Arrival], choices: AnswerChoices) -> _Batch:
-    batch = _Batch(arrivals, answers=[Acknowledged()] * len(arrivals))
+async def _store(connection: Any, batch: Batch, choices: AnswerChoices) -> None:
+    arrivals = batch.arrivals
     events = [(n, a, a.fact) for n, a in enumerate(arrivals) if isinstance(a.fact, ChargingEvent)]
     await _find_sessions(connection, batch)
     if events:
         await _store_events(connection, batch, events, choices)
-    await _store_readings(connection, batch)
+    await store_readings(connection, batch)
     await _store_statuses(connection, batch)
     await store_notices(connection, arrivals)
     await store_quarantine(connection, arrivals)
     await _mark_due(connection, batch)
-    return batch
 
 
-async def _find_sessions(connection: Any, batch: _Batch) -> None:
+async def _find_sessions(connection: Any, batch: Batch) -> None:
     """The newest sessions of all transaction ids that the batch names; events of one charge point one batch at a time."""
     locked = sorted({a.charge_point for a in batch.arrivals if isinstance(a.fact, ChargingEvent)})
     if locked:
@@ -147,7 +133,7 @@ async def _find_sessions(connection: Any, batch: _Batch) -> None:
         await _read_sessions(connection, batch, sorted(named))
 
 
-async def _read_sessions(connection: Any, batch: _Batch, named: Sequence[tuple[str, str]]) -> None:
+async def _read_sessions(connection: Any, batch: Batch, named: Sequence[tuple[str, str]]) -> None:
     rows = await SQL.latest_sessions.fetch(
         connection,
         charge_points=[charge_point for charge_point, _ in named],
@@ -160,7 +146,7 @@ async def _read_sessions(connection: Any, batch: _Batch, named: Sequence[tuple[s
 
 
 async def _store_events(
-    connection: Any, batch: _Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]], choices: AnswerChoices
+    connection: Any, batch: Batch, events: Sequence[tuple[int, Arrival, ChargingEvent]], choices: AnswerChoices
 ) -> None:
     earlier = await _earlier_events(connection, events)
     tokens = await tokens_at(connection, [(e.token, a.received_at) for _, a, e in events if e.token is not None])
@@ -199,7 +185,7 @@ async def _earlier_events(
 
 
 def _plan_event(
-    batch: _Batch,
+    batch: Batch,
     n: int,
     arrival: Arrival,
     event: ChargingEvent,
@@ -220,12 +206,12 @@ def _plan_event(
         metrics.duplicates.inc()
     else:
         verdict = None if event.token is None else verdicts[canonical(event.token), arrival.received_at]
-        plan = _Plan(arrival, event, occurrence, ChargingAnswer(verdict=verdict))
+        plan = Plan(arrival, event, occurrence, ChargingAnswer(verdict=verdict))
         batch.plans[key] = plan
     batch.plan_of[n] = plan
 
 
-async def _create_sessions(connection: Any, batch: _Batch) -> None:
+async def _create_sessions(connection: Any, batch: Batch) -> None:
     """Give every planned event its session; new ones where a start or a 2.x event is the first we hear of it."""
     wanted = [plan for plan in batch.plans.values() if _needs_session(batch, plan)]
     ids: list[int] = []
@@ -251,7 +237,7 @@ async def _create_sessions(connection: Any, batch: _Batch) -> None:
     )
 
 
-async def _add_running_costs(connection: Any, batch: _Batch) -> None:
+async def _add_running_costs(connection: Any, batch: Batch) -> None:
     """Let answers to updates carry the newest committed interim; nothing where there is none."""
     updates = [plan for plan in batch.plans.values() if plan.event.kind is EventKind.UPDATED and plan.session]
     if not updates:
@@ -266,7 +252,7 @@ async def _add_running_costs(connection: Any, batch: _Batch) -> None:
 
 
 def _add_prices(
-    batch: _Batch,
+    batch: Batch,
     tokens: Mapping[tuple[str, datetime], Token | None],
     price: Callable[[str, Token | None, datetime], PersonalMessage | None],
 ) -> None:
@@ -280,9 +266,9 @@ def _add_prices(
         plan.answer = replace(plan.answer, message=message)
 
 
-async def _heed_credit(connection: Any, batch: _Batch) -> None:
+async def _heed_credit(connection: Any, batch: Batch) -> None:
     """Answer NoCredit where limits leave a token nothing. What it takes nevertheless is billed, and stopped at its limit."""
-    asked: list[tuple[_Plan, Presented]] = []
+    asked: list[tuple[Plan, Presented]] = []
     for plan in batch.plans.values():
         verdict, token = plan.answer.verdict, plan.event.token
         if token is not None and verdict is not None and plan.event.kind is not EventKind.ENDED:
@@ -295,7 +281,7 @@ async def _heed_credit(connection: Any, batch: _Batch) -> None:
         plan.answer = replace(plan.answer, verdict=verdict)
 
 
-async def _limit_sessions(connection: Any, batch: _Batch, most: int) -> None:
+async def _limit_sessions(connection: Any, batch: Batch, most: int) -> None:
     """Answer ConcurrentTx to a start whose token has enough other sessions already; never counts its own."""
     starts = [plan for plan in batch.plans.values() if plan.event.kind is EventKind.STARTED and plan.event.token]
     tokens = sorted({canonical(plan.event.token) for plan in starts if plan.event.token})
@@ -311,7 +297,7 @@ async def _limit_sessions(connection: Any, batch: _Batch, most: int) -> None:
             plan.answer = replace(plan.answer, verdict=replace(verdict, status=TokenStatus.CONCURRENT))
 
 
-def _needs_session(batch: _Batch, plan: _Plan) -> bool:
+def _needs_session(batch: Batch, plan: Plan) -> bool:
     event = plan.event
     if gives_transaction_id(event):
         return True
@@ -322,7 +308,7 @@ def _needs_session(batch: _Batch, plan: _Plan) -> bool:
 
 
 def _assign(
-    batch: _Batch, plan: _Plan, ids: list[int], created: list[tuple[int, str, str, int, ChargingEvent, datetime]]
+    batch: Batch, plan: Plan, ids: list[int], created: list[tuple[int, str, str, int, ChargingEvent, datetime]]
 ) -> None:
     event, charge_point = plan.event, plan.arrival.charge_point
     if not _needs_session(batch, plan):
@@ -345,7 +331,7 @@ def _assign(
         batch.evses_touched.add((charge_point, event.evse))
 
 
-async def _insert_events(connection: Any, batch: _Batch) -> None:
+async def _insert_events(connection: Any, batch: Batch) -> None:
     plans = list(batch.plans.values())
     if not plans:
         return
@@ -386,64 +372,7 @@ async def _insert_events(connection: Any, batch: _Batch) -> None:
                 batch.evses_touched.add((plan.arrival.charge_point, plan.event.evse))
 
 
-@dataclass(frozen=True, slots=True)
-class _ReadingRow:
-    arrival: Arrival
-    reading: Reading
-    carried_by: str
-    evse: int | None
-    connector: int | None
-    transaction: str | None
-    session: int | None
-
-
-def _reading_rows(batch: _Batch) -> list[_ReadingRow]:
-    rows = [
-        _ReadingRow(
-            plan.arrival, reading, str(plan.event.kind), plan.event.evse, plan.event.connector, plan.event.transaction,
-            plan.session,
-        )
-        for plan in batch.plans.values()
-        for reading in plan.event.readings
-    ]  # fmt: skip
-    for arrival in batch.arrivals:
-        fact = arrival.fact
-        if not isinstance(fact, ReadingsReported):
-            continue
-        known = None if fact.transaction is None else batch.known.get((arrival.charge_point, fact.transaction))
-        session = None if known is None else known.id
-        if session is not None:
-            batch.due.add(session)
-        elif fact.transaction is None:
-            batch.evses_touched.add((arrival.charge_point, fact.evse))
-        rows.extend(
-            _ReadingRow(arrival, reading, "meter_values", fact.evse, fact.connector, fact.transaction, session)
-            for reading in fact.readings
-        )
-    return rows
-
-
-async def _store_readings(connection: Any, batch: _Batch) -> None:
-    rows = _reading_rows(batch)
-    if not rows:
-        return
-    await SQL.insert_readings.execute(
-        connection,
-        charge_points=[row.arrival.charge_point for row in rows],
-        evses=[row.evse for row in rows],
-        connectors=[row.connector for row in rows],
-        transactions=[row.transaction for row in rows],
-        ats=[row.reading.at for row in rows],
-        keys=[row.reading.key for row in rows],
-        carried_bys=[row.carried_by for row in rows],
-        sessions=[row.session for row in rows],
-        samples=[samples_to_json(row.reading.samples) for row in rows],
-        quirks=[",".join(row.reading.quirks) for row in rows],
-        received_ats=[row.arrival.received_at for row in rows],
-    )
-
-
-async def _store_statuses(connection: Any, batch: _Batch) -> None:
+async def _store_statuses(connection: Any, batch: Batch) -> None:
     reports = [(a, a.fact) for a in batch.arrivals if isinstance(a.fact, StatusReported)]
     if not reports:
         return
@@ -475,7 +404,7 @@ async def _store_statuses(connection: Any, batch: _Batch) -> None:
     batch.evses_touched.update((arrival.charge_point, status.evse) for arrival, status in reports)
 
 
-async def _mark_due(connection: Any, batch: _Batch) -> None:
+async def _mark_due(connection: Any, batch: Batch) -> None:
     """Sessions to be folded again: those with new facts, and those on whose EVSEs something else happened."""
     if batch.evses_touched:
         touched = sorted(batch.evses_touched)

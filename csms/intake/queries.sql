@@ -59,16 +59,23 @@ SELECT charge_point, key, occurrence, session, kind, transaction, evse, connecto
           quirks, answer, socket, received_at)
 ;
 
+-- name: insert_layouts
+-- What the figures of readings are of, once; in order, as another node may be doing the same.
+INSERT INTO reading_layout (id, samples)
+SELECT id, samples::jsonb FROM unnest(:ids::bytea[], :samples::text[]) AS l (id, samples) ORDER BY id
+    ON CONFLICT DO NOTHING;
+
 -- name: insert_readings
 -- Each reading once (RULES.md 2).
-INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks,
-                     received_at)
-SELECT charge_point, evse, connector, transaction, at, key, carried_by, session, samples::jsonb,
+INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, layout, figures, samples,
+                     quirks, received_at)
+SELECT charge_point, evse, connector, transaction, at, key, carried_by, session, layout, figures, samples::jsonb,
        coalesce(string_to_array(nullif(quirks, ''), ','), '{}'), received_at
   FROM unnest(:charge_points::text[], :evses::integer[], :connectors::integer[], :transactions::text[],
-              :ats::timestamptz[], :keys::bytea[], :carried_bys::text[], :sessions::integer[], :samples::text[],
-              :quirks::text[], :received_ats::timestamptz[])
-    AS r (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, quirks, received_at)
+              :ats::timestamptz[], :keys::bytea[], :carried_bys::text[], :sessions::integer[], :layouts::bytea[],
+              :figures::text[], :samples::text[], :quirks::text[], :received_ats::timestamptz[])
+    AS r (charge_point, evse, connector, transaction, at, key, carried_by, session, layout, figures, samples, quirks,
+          received_at)
     ON CONFLICT DO NOTHING;
 
 -- name: sessions_on_evses

@@ -37,25 +37,29 @@ SELECT id, pid, host, started_at, heard_at, ocpp_url, http_url,
          WHERE s.node = node.id AND s.closed_at IS NULL) AS charge_points
   FROM node WHERE heard_at > now() - lease ORDER BY started_at;
 
--- name: insert_socket
--- A socket was opened.
+-- name: insert_sockets
+-- Sockets were opened. Those of a charge point are booked one after the other, on whatever node they were opened: one of
+-- them is the newest. Their turns are taken in the order in which they are given.
+WITH turn AS MATERIALIZED (
+    SELECT o.*, pg_advisory_xact_lock(7002, hashtext(o.charge_point))
+      FROM unnest(:ids::uuid[], :charge_points::text[], :protocols::text[], :remotes::text[], :opened_ats::timestamptz[])
+           AS o (id, charge_point, protocol, remote, opened_at)
+)
 INSERT INTO socket (id, charge_point, node, protocol, remote, opened_at)
-VALUES (:id::uuid, :charge_point::text, :node::uuid, :protocol::text, :remote::text, :opened_at::timestamptz)
+SELECT id, charge_point, :node::uuid, protocol, remote, opened_at
+  FROM turn
     ON CONFLICT DO NOTHING;
 
--- name: close_socket
--- A socket was closed.
-UPDATE socket SET closed_at = :at::timestamptz, close_code = :code::integer, close_reason = :reason::text
- WHERE id = :id::uuid AND closed_at IS NULL;
-
--- name: lock_charge_point
--- Sockets of a charge point are booked one after the other, on whatever node they were opened: one of them is the newest.
-SELECT pg_advisory_xact_lock(7002, hashtext(:charge_point::text));
+-- name: close_sockets
+-- Sockets were closed.
+UPDATE socket s SET closed_at = e.at, close_code = e.code, close_reason = e.reason
+  FROM unnest(:ids::uuid[], :ats::timestamptz[], :codes::integer[], :reasons::text[]) AS e (id, at, code, reason)
+ WHERE s.id = e.id AND s.closed_at IS NULL;
 
 -- name: older_sockets_elsewhere
--- Sockets of this charge point that other nodes hold, as far as the books say.
-SELECT id, node FROM socket
- WHERE charge_point = :charge_point::text AND closed_at IS NULL AND id <> :id::uuid AND node <> :node::uuid;
+-- Sockets of these charge points that other nodes hold, as far as the books say.
+SELECT id, node, charge_point FROM socket
+ WHERE charge_point = ANY (:charge_points::text[]) AND closed_at IS NULL AND node <> :node::uuid;
 
 -- name: sockets_to_give_up
 -- Sockets of this node of which it may not have heard that they do not count any more: another node has a newer one, or
@@ -129,8 +133,9 @@ SELECT least(current_setting('max_connections')::integer - current_setting('supe
  WHERE d.datname = current_database() AND r.rolname = session_user;
 
 -- name: take_turn
--- One node does this for all; whether it is us, now. Nobody takes the next turn before `every` has passed.
+-- One node does this for all; whether it is us, now. Nobody takes the next turn before `every` has passed. A turn in the
+-- future was taken before the clock was set back.
 INSERT INTO turn AS t (work, node, taken_at) VALUES (:work::text, :node::uuid, now())
     ON CONFLICT (work) DO UPDATE SET node = excluded.node, taken_at = excluded.taken_at
- WHERE t.taken_at <= excluded.taken_at - :every::interval
+ WHERE t.taken_at NOT BETWEEN excluded.taken_at - :every::interval AND excluded.taken_at + :every::interval
 RETURNING true;

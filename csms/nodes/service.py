@@ -6,10 +6,11 @@ import asyncio
 import os
 import socket as sockets
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ import asyncpg
 import structlog
 
 from billing import Queries
-from csms.database.pool import UNAVAILABLE
+from csms.database.pool import UNAVAILABLE, in_transaction
 from csms.nodes.routing import COMMANDS, GRACE, OUTCOMES, command_from_json, outcome_to_json
 from csms.protocol.vocabulary import Command, Outcome
 
@@ -29,6 +30,8 @@ BEATS = 5
 FORGET = timedelta(hours=1)
 SPARED_S = 0.5
 """So long another node has, or the charge point to come back, before a command that could not be sent is taken again."""
+REASON_LENGTH_MAX = 500
+"""Characters that are kept of why a socket was closed."""
 UNBOOKED_MAX = 100_000
 """Sockets whose end could not be booked yet; beyond it the oldest are forgotten, and end with the node."""
 
@@ -37,11 +40,22 @@ log = structlog.get_logger()
 Deliver = Callable[[str, Command, float], Awaitable[Outcome]]
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A socket of a charge point, here."""
+
+    socket: str
+    charge_point: str
+    protocol: str
+    remote: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketEnd:
     """How a socket ended."""
 
-    socket: UUID
+    socket: str
     at: datetime
     code: int
     reason: str
@@ -67,7 +81,7 @@ class Node:
         self._superseded: Callable[[str, str], Awaitable[None]] | None = None
         self._prices_changed: Callable[[], None] = lambda: None
         self._heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue(maxsize=10_000)
-        self._unbooked: deque[_End] = deque(maxlen=UNBOOKED_MAX)
+        self._unbooked: deque[SocketEnd] = deque(maxlen=UNBOOKED_MAX)
         self._urls = {"ocpp_url": "", "http_url": ""}
         self._takes = True
         self._carrying: set[asyncio.Task[None]] = set()
@@ -88,9 +102,12 @@ class Node:
     async def enter(self, *, ocpp_url: str, http_url: str) -> None:
         """Take the lease, and close in the books what dead nodes left open."""
         self._urls = {"ocpp_url": ocpp_url, "http_url": http_url}
-        async with self._pool.acquire() as connection:
+
+        async def work(connection: Any) -> None:
             await SQL.close_orphaned_sockets.execute(connection)
             await self._insert(connection)
+
+        await in_transaction(self._pool, work)
 
     async def _insert(self, connection: Any) -> None:
         await SQL.insert_node.execute(
@@ -112,35 +129,33 @@ class Node:
             return bool(await SQL.take_turn.fetchval(connection, work=work, node=self.id, every=every))
 
     async def leave(self) -> None:
-        async with self._pool.acquire() as connection:
+        async def work(connection: Any) -> None:
             await SQL.close_sockets_of_node.execute(connection, id=self.id)
             await SQL.delete_node.execute(connection, id=self.id)
 
-    async def opened(self, socket: UUID, *, charge_point: str, protocol: str, remote: str, at: datetime) -> None:
-        """Book a socket, and tell other nodes that theirs of the same charge point is the older one."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await SQL.lock_charge_point.execute(connection, charge_point=charge_point)
-            await SQL.insert_socket.execute(
-                connection, id=socket, charge_point=charge_point, node=self.id, protocol=protocol, remote=remote,
-                opened_at=at,
-            )  # fmt: skip
-            older = await SQL.older_sockets_elsewhere.fetch(
-                connection, charge_point=charge_point, id=socket, node=self.id
-            )
-            for row in older:
-                await SQL.notify.execute(
-                    connection, channel=f"csms_node_{row['node'].hex}", payload=f"{row['id']} {charge_point}"
-                )
+        await in_transaction(self._pool, work)
 
-    async def closed(self, socket: UUID, *, at: datetime, code: int, reason: str) -> None:
-        """Book the end of a socket. Where the database is away this raises, and the next beat books it."""
-        end = _End(socket, at, code, reason[:500])
-        try:
-            async with self._pool.acquire() as connection:
-                await _book(connection, end)
-        except Exception:
-            self._unbooked.append(end)
-            raise
+    async def book(self, connection: Any, opened: Sequence[Opened]) -> None:
+        """In a transaction: book sockets, and tell other nodes that theirs of the same charge points are the older ones.
+
+        The charge points in the order of their names, so that no two nodes wait for each other.
+        """
+        if not opened:
+            return
+        names = [each.charge_point for each in opened]
+        await SQL.insert_sockets.execute(
+            connection, ids=[each.socket for each in opened], charge_points=names, node=self.id,
+            protocols=[each.protocol for each in opened], remotes=[each.remote for each in opened],
+            opened_ats=[each.at for each in opened],
+        )  # fmt: skip
+        for row in await SQL.older_sockets_elsewhere.fetch(connection, charge_points=names, node=self.id):
+            await SQL.notify.execute(
+                connection, channel=f"csms_node_{row['node'].hex}", payload=f"{row['id']} {row['charge_point']}"
+            )
+
+    def book_later(self, end: SocketEnd) -> None:
+        """The end of a socket could not be booked; the next beat does."""
+        self._unbooked.append(end)
 
     async def run(self) -> None:
         """Beat, listen and deliver until cancelled; a database that is away is waited for."""
@@ -200,21 +215,23 @@ class Node:
 
     async def _beat(self) -> None:
         while True:
-            async with self._pool.acquire() as connection:
-                lapsed = await SQL.beat.fetchval(connection, id=self.id)
-                if lapsed is None:  # forgotten: this process stood still for long
-                    await self._insert(connection)
-                while self._unbooked:
-                    await _book(connection, self._unbooked[0])
-                    self._unbooked.popleft()
-                await SQL.close_orphaned_sockets.execute(connection)
-                await SQL.delete_dead_nodes.execute(connection, patience=FORGET)
-                for row in await SQL.give_up_commands.fetch(connection, grace=GRACE):
-                    await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
+            lapsed = await in_transaction(self._pool, self._prolong)
+            booked = list(self._unbooked)
+            await in_transaction(self._pool, partial(_tidy, ends=booked))
+            for end in booked:
+                with suppress(ValueError):  # so many have come meanwhile that it was dropped
+                    self._unbooked.remove(end)
             if lapsed is not False:
                 log.warning("lease_lapsed", node=str(self.id))
                 await self._look_what_was_missed()
             await asyncio.sleep(self._beat_s)
+
+    async def _prolong(self, connection: Any) -> bool | None:
+        """Whether the lease had lapsed; None: the node had been forgotten, because this process stood still for long."""
+        lapsed: bool | None = await SQL.beat.fetchval(connection, id=self.id)
+        if lapsed is None:
+            await self._insert(connection)
+        return lapsed
 
     async def _look_what_was_missed(self) -> None:
         """Sockets here that stopped counting while this node was not looking are closed, so that books and wires agree."""
@@ -238,8 +255,9 @@ class Node:
         held = [name for name in self._held() if name not in self._spared]
         if not held or self._deliver is None or not self._takes:
             return []
-        async with self._pool.acquire() as connection:
-            rows = await SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
+        rows = await in_transaction(
+            self._pool, lambda connection: SQL.take_commands.fetch(connection, node=self.id, charge_points=held)
+        )
         return sorted(rows, key=lambda row: row["created_at"])
 
     async def _carry_out(self, row: asyncpg.Record) -> None:
@@ -251,14 +269,18 @@ class Node:
             outcome = Outcome(accepted=False, status="invalid", detail=f"this node does not know it: {wrong!r}")
         else:
             outcome = await self._outcome_of(row["charge_point"], command, max(row["patience_s"], 0.1))
-        async with self._pool.acquire() as connection:
-            if outcome.unsent:  # its charge point may come back in time, here or elsewhere
-                self._spared[row["charge_point"]] = asyncio.get_running_loop().time() + SPARED_S
+        if outcome.unsent:  # its charge point may come back in time, here or elsewhere
+            self._spared[row["charge_point"]] = asyncio.get_running_loop().time() + SPARED_S
+
+        async def work(connection: Any) -> None:
+            if outcome.unsent:
                 await SQL.give_back_command.execute(connection, id=row["id"], node=self.id)
                 await SQL.notify.execute(connection, channel=COMMANDS, payload=row["charge_point"])
                 return
             await SQL.finish_command.execute(connection, id=row["id"], outcome=outcome_to_json(outcome))
             await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
+
+        await in_transaction(self._pool, work)
 
     async def _outcome_of(self, charge_point: str, command: Command, patience_s: float) -> Outcome:
         assert self._deliver is not None, "attach() comes first"
@@ -268,8 +290,22 @@ class Node:
             return Outcome(accepted=False, status="invalid", detail=str(wrong))
 
 
-async def _book(connection: Any, end: _End) -> None:
-    await SQL.close_socket.execute(connection, id=end.socket, at=end.at, code=end.code, reason=end.reason)
+async def _tidy(connection: Any, *, ends: Sequence[SocketEnd]) -> None:
+    """What each node does for all at each beat."""
+    await book_ends(connection, ends)
+    await SQL.close_orphaned_sockets.execute(connection)
+    await SQL.delete_dead_nodes.execute(connection, patience=FORGET)
+    for row in await SQL.give_up_commands.fetch(connection, grace=GRACE):
+        await SQL.notify.execute(connection, channel=OUTCOMES, payload=str(row["id"]))
+
+
+async def book_ends(connection: Any, ends: Sequence[SocketEnd]) -> None:
+    """Sockets have ended."""
+    if ends:
+        await SQL.close_sockets.execute(
+            connection, ids=[each.socket for each in ends], ats=[each.at for each in ends],
+            codes=[each.code for each in ends], reasons=[each.reason[:REASON_LENGTH_MAX] for each in ends],
+        )  # fmt: skip
 
 
 async def live_nodes(connection: Any) -> list[dict[str, Any]]:

@@ -15,8 +15,7 @@ from csms.protocol import frames
 FORGOTTEN_MAX = 8  # ids of our own calls that timed out, kept to tell a late answer from an unknown one
 
 
-@dataclass(frozen=True, slots=True)
-class CallReceived:
+class CallReceived(NamedTuple):
     """The charge point wants an answer: `answer`, `refuse` or `leave_unanswered` must follow, once."""
 
     frame: frames.Call | frames.Broken

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -49,8 +49,7 @@ class Fault(Enum):
     SEND = "a SEND is [6, id, action, payload object]"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     id: str
     action: str
     payload: dict[str, Any]

@@ -19,14 +19,14 @@ _IGNORED = frozenset({"offline", "customData"})
 _DEPTH_MAX = 32
 
 
-def reading_key(at: str, samples: Iterable[Sample]) -> bytes:
-    """A reading: its timestamp and its normalised samples, in whatever order they came (RULES.md 2)."""
-    return _key("reading", [at, *sorted(_sample(sample) for sample in samples)])
+def reading_key(at: str, samples: Iterable[str]) -> bytes:
+    """A reading: its timestamp and its normalised samples (`sample`), in whatever order they came (RULES.md 2)."""
+    return _key("reading", [at, *sorted(samples)])
 
 
 def start_key(*, connector: int | None, token: str | None, at: str, register: Decimal | None) -> bytes:
     """A 1.6 start: connector, idTag, timestamp, meterStart (RULES.md 4)."""
-    return _key("start", [_text(connector), _token(token), at, _number(register)])
+    return _key("start", [_text(connector), _token(token), at, number(register)])
 
 
 def stop_key(
@@ -39,7 +39,7 @@ def stop_key(
     readings: Iterable[bytes],
 ) -> bytes:
     """A 1.6 stop with all it says. The transaction makes it the same stop, the rest an identical repeat (RULES.md 5)."""
-    said = [_text(transaction), _token(token), at, _number(register), reason or "Local"]
+    said = [_text(transaction), _token(token), at, number(register), reason or "Local"]
     return _key("stop", [*said, *(key.hex() for key in readings)])
 
 
@@ -76,12 +76,18 @@ def canonical(payload: object, depth: int = 0) -> str:
     return ascii(payload)
 
 
-def _sample(sample: Sample) -> str:
+def sample(said: Sample) -> str:
+    """One sample as it stands in the key of its reading."""
+    return number(said.value) + sample_tail(said)
+
+
+def sample_tail(sample: Sample) -> str:
+    """All that a sample says but its value."""
     said = (sample.measurand, sample.unit, sample.context, sample.phase or "", sample.location, sample.signed or "")
-    return _FIELD.join((_number(sample.value), *said))
+    return _FIELD + _FIELD.join(said)
 
 
-def _number(value: Decimal | None) -> str:
+def number(value: Decimal | None) -> str:
     """1200, 1200.0 and 1.2E+3 are the same number."""
     if value is None:
         return _NOTHING

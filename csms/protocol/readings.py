@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
 from csms.protocol import keys
+from csms.protocol.layouts import Layouts
 from csms.protocol.quirks import Quirk
 from csms.protocol.repair import UNREADABLE, Fields, Message
 from csms.protocol.samples import UNITS
@@ -13,15 +14,13 @@ from csms.protocol.vocabulary import Reading, Sample
 
 _UNIT_LENGTH_MAX = 50
 
-SampleReader = Callable[[Fields], Sample | None]
 
-
-def read_readings(message: Message, name: str, read_sample: SampleReader, *, fallback: datetime) -> tuple[Reading, ...]:
+def read_readings(message: Message, name: str, layouts: Layouts, *, fallback: datetime) -> tuple[Reading, ...]:
     """The `meterValue` elements under `name`, in the order sent.
 
     Elements and samples that say nothing are left out, and noted. `fallback` stands in for an unreadable timestamp.
     """
-    readings = (_reading(message, element, read_sample, fallback) for element in message.fields.items(name))
+    readings = (_reading(message, element, layouts, fallback) for element in message.fields.items(name))
     return tuple(reading for reading in readings if reading is not None)
 
 
@@ -33,22 +32,25 @@ def unit_text(fields: Fields, name: str) -> str | None:
     return None if fields.raw(name) is None else fields.text(name, _UNIT_LENGTH_MAX) or UNREADABLE
 
 
-def _reading(message: Message, element: object, read_sample: SampleReader, fallback: datetime) -> Reading | None:
+def _reading(message: Message, element: object, layouts: Layouts, fallback: datetime) -> Reading | None:
     quirks: set[str] = set()
     inner = Message(fields=Fields(element, quirks), quirks=quirks, zone=message.zone, received_at=message.received_at)
     stamp = inner.stamp(inner.fields.raw("timestamp"), fallback=fallback)
-    samples = tuple(_samples(inner.fields.items("sampledValue"), read_sample, quirks))
+    items = inner.fields.items("sampledValue")
+    known = layouts.reading(items)
+    samples = tuple(_samples(items, layouts, quirks)) if known is None else known.samples
     if not samples:
         quirks.add(Quirk.EMPTY_SAMPLES)
     message.quirks |= quirks
     if not samples:
         return None
-    return Reading(at=stamp.at, samples=samples, key=keys.reading_key(stamp.key, samples), quirks=inner.noted())
+    key = keys.reading_key(stamp.key, map(keys.sample, samples) if known is None else known.key_parts)
+    return Reading(at=stamp.at, samples=samples, key=key, quirks=inner.noted())
 
 
-def _samples(items: Iterable[object], read_sample: SampleReader, quirks: set[str]) -> Iterable[Sample]:
+def _samples(items: Iterable[object], layouts: Layouts, quirks: set[str]) -> Iterable[Sample]:
     for item in items:
-        sample = read_sample(Fields(item, quirks))
+        sample = layouts.sample(item) or layouts.read_sample(Fields(item, quirks))
         if sample is None:
             quirks.add(Quirk.SAMPLE_DROPPED)
         else:

@@ -115,7 +115,7 @@ def in_base_unit(
         return None, base
     if value is None:
         return None, base
-    return _scaled(value, power + multiplier, base, quirks), base
+    return scaled(value, power + multiplier, base, quirks), base
 
 
 def rounded_wh(value: Decimal) -> Decimal:
@@ -140,7 +140,8 @@ def _base_unit(unit: str, quirks: set[str]) -> tuple[str, int]:
     return unit, 0
 
 
-def _scaled(value: Decimal, power: int, base: str, quirks: set[str]) -> Decimal | None:
+def scaled(value: Decimal, power: int, base: str, quirks: set[str]) -> Decimal | None:
+    """`value` times ten to the power of `power` in the unit `base`, rounded as in_base_unit says; None if it is absurd."""
     if power:
         value = value.scaleb(power, context=_CONTEXT)
     if value.adjusted() >= QUANTITY_DIGITS_MAX and value:

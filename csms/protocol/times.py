@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from csms.protocol.quirks import Quirk
@@ -27,8 +27,7 @@ _UTC_LENGTHS = (20, 24)  # 2026-01-01T00:00:00Z, with or without milliseconds: w
 _OFFSET_HOURS_MAX = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """An instant for us and `key`, its form in content keys: the instant, or the text as sent if it means none."""
 
     at: datetime

@@ -105,24 +105,39 @@ _KINDS: dict[str, tuple[Fault, Quirk]] = {
 }
 
 
+def read_schemas() -> None:
+    """Have the texts of all schemas at hand: a message whose schema cannot be read fails, and files to open may run out."""
+    for protocol in Protocol:
+        _texts(protocol)
+
+
+@cache
+def _texts(protocol: Protocol) -> dict[str, str]:
+    """Every schema of the version, by the name of its file without `.json`."""
+    directory = resources.files("ocpp").joinpath(_DIRECTORIES[protocol][0], "schemas")
+    return {
+        file.name.removesuffix(".json"): file.read_text(encoding="utf-8-sig")
+        for file in directory.iterdir()
+        if file.name.endswith(".json")
+    }
+
+
 @cache
 def actions(protocol: Protocol) -> frozenset[str]:
     """Every action that the version knows as a CALL, in either direction."""
-    directory, suffix = _DIRECTORIES[protocol]
-    names = [
-        file.name.removesuffix(".json") for file in resources.files("ocpp").joinpath(directory, "schemas").iterdir()
-    ]
+    suffix = _DIRECTORIES[protocol][1]
     return frozenset(
-        name.removesuffix(suffix) for name in names if not name.endswith("Response") and name.endswith(suffix)
+        name.removesuffix(suffix)
+        for name in _texts(protocol)
+        if not name.endswith("Response") and name.endswith(suffix)
     )
 
 
 @cache
 def validator(protocol: Protocol, action: str, *, response: bool = False) -> jsonschema_rs.Draft4Validator:
     """The compiled schema of a CALL, or of its CALLRESULT. Compiled once, about a millisecond."""
-    directory, suffix = _DIRECTORIES[protocol]
-    file = resources.files("ocpp").joinpath(directory, "schemas", f"{action}{'Response' if response else suffix}.json")
-    schema = json.loads(file.read_text(encoding="utf-8-sig"))
+    suffix = "Response" if response else _DIRECTORIES[protocol][1]
+    schema = json.loads(_texts(protocol)[f"{action}{suffix}"])
     # Formats off: stations send times without zone, which times.py reads.
     return jsonschema_rs.Draft4Validator(schema, validate_formats=False)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from csms.protocol.blocks.certificate_facts import CertificateAnswer, CertificateFact
 from csms.protocol.blocks.charging_profile import SmartChargingAnswer, SmartChargingFact
@@ -63,8 +63,7 @@ class Context(StrEnum):
     CLOCK = "Sample.Clock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(NamedTuple):
     """One sampled value with the standard's defaults filled in.
 
     `value` is in the base unit (Wh, W, A, V, Percent ...; kWh and kW are multiplied out), None where the value is
@@ -80,8 +79,7 @@ class Sample:
     signed: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(NamedTuple):
     """One `meterValue` element: samples taken at one instant. `key` is the content key of RULES.md 2."""
 
     at: datetime

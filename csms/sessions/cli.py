@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from billing import INSTANT, SESSION_ID, Format, Output, async_command, explain_session, output_options
+from billing import INSTANT, SESSION_ID, Format, Output, async_command, output_options
 from csms.charge_points import service as charge_points
 from csms.cli.context import connect, default_actor, open_pool_of, settings_of
+from csms.cli.gathered import Gathered
 from csms.sessions import kept, listing
 from csms.sessions.dropped import why_dropped
 from csms.sessions.limit_cli import limit
-from csms.sessions.rehearsal import rehearse, rerate
 from csms.sessions.review import FLAGS, HOLDS
 
 COLUMNS = (
@@ -25,7 +25,7 @@ REVIEW_COLUMNS = ("id", "charge_point", "token", "state", "energy_wh", "hold_rea
 WATCH_S = 1.0
 
 
-@click.group()
+@click.group(cls=Gathered)
 def session() -> None:
     """Sessions: one vehicle's stay and energy.
 
@@ -129,6 +129,8 @@ async def explain(context: click.Context, id_: int, output: Output) -> None:
         dropped = await why_dropped(connection, id_)
         if dropped is not None:
             raise dropped
+        from billing import explain_session  # noqa: PLC0415 - the rating engine, which lists of sessions do without
+
         await explain_session(connection, id_, output)
 
 
@@ -266,6 +268,8 @@ async def rerate_(
     """
     if tariff is None and tariff_version is not None:
         raise click.UsageError("--tariff-version is of a tariff; give --tariff too")
+    from csms.sessions.rehearsal import rerate  # noqa: PLC0415 - billing as a whole
+
     settings = settings_of(context)
     async with open_pool_of(context) as pool:
         done = await rerate(
@@ -285,6 +289,8 @@ def _decision(action: str) -> Any:
     @async_command
     async def decide(context: click.Context, id_: int, reason: str, actor: str, dry_run: bool, output: Output) -> None:
         if dry_run:
+            from csms.sessions.rehearsal import rehearse  # noqa: PLC0415 - billing as a whole
+
             settings = settings_of(context)
             async with open_pool_of(context) as pool:
                 would_be = await rehearse(pool, settings, id_, action=action, reason=reason, actor=actor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from csms.evidence.law import MeasuringLaw
 from csms.protocol.vocabulary import ChargingEvent, Reading, TokenStatus
@@ -19,8 +20,7 @@ class StoredEvent:
     linked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredReading:
+class StoredReading(NamedTuple):
     """A reading and what carried it: `started`, `updated` or `ended` event, or `meter_values`.
 
     `transaction` is as sent, None where the message gave none; then only EVSE and time tie it to the session.

@@ -177,8 +177,10 @@ def _facts(events: Sequence[StoredEvent], readings: Sequence[StoredReading], aro
 
 def _identity(event: ChargingEvent) -> tuple[int, datetime, bytes, str, str]:
     """What two copies of one event have in common - all but when and how they came - in order: seqNo, time, key."""
-    words = (event.register_wh, event.trigger, event.stopped_reason, event.charging_state, event.token, event.malformed)
-    content = " ".join(str(word) for word in (*words, event.evse, event.connector, event.transaction))
+    content = (
+        f"{event.register_wh!s} {event.trigger!s} {event.stopped_reason!s} {event.charging_state!s} {event.token!s} "
+        f"{event.malformed!s} {event.evse!s} {event.connector!s} {event.transaction!s}"
+    )
     return (-1 if event.seq_no is None else event.seq_no, event.at, event.key, event.kind.value, content)
 
 
@@ -190,7 +192,7 @@ def _events(events: Sequence[StoredEvent]) -> list[StoredEvent]:
         known = first.get(identity)
         if known is None or _arrival(each) < _arrival(known):
             first[identity] = each
-    return sorted(first.values(), key=lambda each: _identity(each.event))
+    return [first[identity] for identity in sorted(first)]
 
 
 def _arrival(each: StoredEvent) -> tuple[datetime, bool, bool, str]:

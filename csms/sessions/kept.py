@@ -6,7 +6,6 @@ Reads only, and shows every field that a fact has: a bill that is doubted is loo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from asyncpg import Record
@@ -49,7 +48,7 @@ def _shown(row: Record) -> dict[str, Any]:
 
 
 def _sample(sample: list[str | None]) -> dict[str, Any]:
-    return {name: value for name, value in asdict(sample_from_row(sample)).items() if value is not None}
+    return {name: value for name, value in sample_from_row(sample)._asdict().items() if value is not None}
 
 
 def in_a_line(told: Mapping[str, Any]) -> str:

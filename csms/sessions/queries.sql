@@ -33,14 +33,17 @@ SELECT s.id
  WHERE array_to_string(s.holds, ',') <> j.holds AND s.projected_at IS NOT NULL;
 
 -- name: sessions_to_fold
--- The sessions with what is known of their charge points, sites and reviews.
+-- The sessions with what is known of their charge points, sites and reviews; not those whose readings are no longer kept.
 SELECT s.id, s.charge_point, s.transaction, s.reservation, s.generation, s.evse, s.started_at,
        c.site, c.current, coalesce(c.product, c.current) AS product, c.max_power_w, c.idle_after_stop, c.idle_cap_s, site.country, site.currency, site.time_zone,
-       (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review
+       (SELECT max(r.reason) FROM review_entry r WHERE r.session = s.id AND r.action = 'drop') AS dropped_by_review,
+       EXISTS (SELECT FROM review_entry r WHERE r.session = s.id AND r.action = 'release') AS is_released,
+       EXISTS (SELECT FROM transaction_status t WHERE t.session = s.id) AS is_asked
   FROM session s
   JOIN charge_point c ON c.id = s.charge_point
   JOIN site ON site.id = c.site
- WHERE s.id = ANY (:sessions::integer[]);
+ WHERE s.id = ANY (:sessions::integer[])
+   AND s.created_at >= coalesce((SELECT max(before) FROM reading_retention), '-infinity');
 
 -- name: releases_of_sessions
 -- What a person released in these sessions, with what the rules had found by then.
@@ -57,12 +60,18 @@ SELECT l.session, true, e.*
 
 -- name: readings_of_sessions
 -- Readings that name these sessions.
-SELECT r.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.samples, r.quirks, r.received_at
+SELECT r.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.layout, r.figures, r.samples, r.quirks,
+       r.received_at
   FROM reading r WHERE r.session = ANY (:sessions::integer[]);
+
+-- name: reading_layouts
+-- What the figures of readings are of.
+SELECT l.id, l.samples FROM reading_layout l WHERE l.id = ANY (:ids::bytea[]);
 
 -- name: loose_readings
 -- Readings without a transaction on the EVSEs, in the time, of these sessions.
-SELECT w.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.samples, r.quirks, r.received_at
+SELECT w.session AS of_session, r.transaction, r.at, r.key, r.carried_by, r.layout, r.figures, r.samples, r.quirks,
+       r.received_at
   FROM unnest(:sessions::integer[], :charge_points::text[], :evses::integer[], :sinces::timestamptz[],
               :untils::timestamptz[]) AS w (session, charge_point, evse, since, until)
   JOIN reading r ON r.charge_point = w.charge_point AND r.evse = w.evse AND r.session IS NULL
@@ -202,6 +211,16 @@ SELECT s.id
     AS p (session, ended_at, register_end_wh)
   JOIN session s ON s.id = p.session
  WHERE (s.ended_at, s.register_end_wh) IS DISTINCT FROM (p.ended_at, p.register_end_wh);
+
+-- name: overtaken
+-- Sessions that end, or are released, after the start of the one behind them on the EVSE, of which nobody knew when they
+-- were folded: starts that were queued may come after statuses. A start is committed within five seconds, or not at all.
+SELECT DISTINCT p.id
+  FROM unnest(:sessions::integer[], :previous::integer[]) AS w (session, previous)
+  JOIN session n ON n.id = w.session
+  JOIN session p ON p.id = w.previous
+ WHERE p.projected_at < n.created_at + interval '5 seconds'
+   AND greatest(p.ended_at, p.released_at) > n.started_at;
 
 -- name: project_sessions
 -- The projection, as folded.
@@ -405,11 +424,12 @@ SELECT s.id, s.charge_point, s.transaction
 -- Bills by kind.
 SELECT kind, count(*) AS bills FROM bill GROUP BY kind;
 
--- name: newest_session
--- The session of a transaction id.
-SELECT id FROM session
- WHERE charge_point = :charge_point::text AND transaction = :transaction::text
- ORDER BY generation DESC LIMIT 1;
+-- name: newest_sessions
+-- The sessions of transaction ids.
+SELECT DISTINCT ON (s.charge_point, s.transaction) s.id, s.charge_point, s.transaction
+  FROM unnest(:charge_points::text[], :transactions::text[]) AS w (charge_point, transaction)
+  JOIN session s ON s.charge_point = w.charge_point AND s.transaction = w.transaction
+ ORDER BY s.charge_point, s.transaction, s.generation DESC;
 
 -- name: note_foreign_transactions
 -- A charge point that names transactions of others: one security event an hour and charge point, whatever it sends.
@@ -439,8 +459,9 @@ SELECT e.at, e.received_at, e.kind, e.evse, e.connector,
  UNION ALL
 SELECT r.at, r.received_at, 'reading', r.evse, r.connector,
        jsonb_build_object('transaction', r.transaction, 'carried_by', r.carried_by, 'quirks', to_jsonb(r.quirks)),
-       r.samples
-  FROM reading r WHERE r.session = :session::integer
+       coalesce(r.samples, csms_samples(l.samples, r.figures))
+  FROM reading r LEFT JOIN reading_layout l ON l.id = r.layout
+ WHERE r.session = :session::integer
  ORDER BY at, received_at;
 
 -- name: facts_of_charge_point
@@ -456,8 +477,9 @@ SELECT t.*
         (SELECT r.at, r.received_at, 'reading', r.evse, r.connector,
                 jsonb_build_object('transaction', r.transaction, 'carried_by', r.carried_by,
                                    'quirks', to_jsonb(r.quirks)),
-                r.samples
-           FROM reading r WHERE r.charge_point = :charge_point::text AND r.session IS NULL
+                coalesce(r.samples, csms_samples(l.samples, r.figures))
+           FROM reading r LEFT JOIN reading_layout l ON l.id = r.layout
+          WHERE r.charge_point = :charge_point::text AND r.session IS NULL
           ORDER BY r.received_at DESC LIMIT :most::bigint)
         UNION ALL
         (SELECT NULL, n.received_at, n.kind, NULL, NULL, n.body, NULL

@@ -16,17 +16,14 @@ from csms.protocol.vocabulary import (
     ChargingState,
     EventKind,
     PersonalMessage,
-    Reading,
     Sample,
     TokenStatus,
     TokenVerdict,
 )
-from csms.sessions.facts import StoredEvent, StoredReading
-from csms.sessions.samples import DECISIVE
+from csms.sessions.facts import StoredEvent
 
-_MEASURAND = 1
-_UNSIGNED = 6
-"""Values of a sample without signed data."""
+_KINDS = {each.value: each for each in EventKind}
+_STATES = {each.value: each for each in ChargingState}
 
 
 def sample_to_row(sample: Sample) -> list[str | None]:
@@ -67,33 +64,11 @@ def sample_from_row(row: list[str | None]) -> Sample:
     )
 
 
-def reading_from_row(row: Record) -> StoredReading:
-    """The reading with those samples alone that a fold looks at: it meets every reading of a session again and again.
-
-    Signed data counts whatever it is said to measure.
-    """
-    return StoredReading(
-        reading=Reading(
-            at=row["at"],
-            samples=tuple(
-                sample_from_row(sample)
-                for sample in row["samples"]
-                if sample[_MEASURAND] in DECISIVE or len(sample) > _UNSIGNED
-            ),
-            key=row["key"],
-            quirks=tuple(row["quirks"]),
-        ),
-        carried_by=row["carried_by"],
-        received_at=row["received_at"],
-        transaction=row["transaction"],
-    )
-
-
 def event_from_row(row: Record) -> StoredEvent:
     """The event without its readings, which are rows of their own."""
     return StoredEvent(
         event=ChargingEvent(
-            kind=EventKind(row["kind"]),
+            kind=_KINDS[row["kind"]],
             at=row["at"],
             key=row["key"],
             transaction=row["transaction"],
@@ -104,7 +79,7 @@ def event_from_row(row: Record) -> StoredEvent:
             register_wh=row["register_wh"],
             seq_no=row["seq_no"],
             trigger=row["trigger"],
-            charging_state=None if row["charging_state"] is None else ChargingState(row["charging_state"]),
+            charging_state=None if row["charging_state"] is None else _STATES[row["charging_state"]],
             stopped_reason=row["stopped_reason"],
             offline=row["offline"],
             reservation=row["reservation"],

@@ -267,11 +267,15 @@ def clock_offset(_session: Session, case: Case, policy: ReviewPolicy, _now: date
     return _flag("clock_offset", f"the clock is {offset} s off; up to {policy.clock_offset_s_max} s pass")
 
 
+def longest_s(current: str, policy: ReviewPolicy) -> Decimal:
+    """How long a session may take on this current."""
+    return policy.duration_s_max_dc if current.upper() == "DC" else policy.duration_s_max_ac
+
+
 def too_long(session: Session, case: Case, policy: ReviewPolicy, now: datetime) -> Finding | None:
     if session.started_at is None:
         return None
-    is_dc = case.around.current.upper() == "DC"
-    longest = policy.duration_s_max_dc if is_dc else policy.duration_s_max_ac
+    longest = longest_s(case.around.current, policy)
     seconds = seconds_between(session.started_at, session.ended_at or now)
     if seconds <= longest:
         return None

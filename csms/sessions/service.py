@@ -17,25 +17,25 @@ from csms.database.pool import in_transaction, is_unavailable
 from csms.sessions import clock, listing, metrics, sweep
 from csms.sessions.buyers import Buyer, Purchase, buyers
 from csms.sessions.facts import Surroundings
-from csms.sessions.fold import fold
+from csms.sessions.folds import Folds
+from csms.sessions.looks import Looks
 from csms.sessions.periods import as_of, energy_wh_of, shifted, usage
 from csms.sessions.policy import WAITS, ReviewPolicy
+from csms.sessions.projection import dropped_because, projection_of
 from csms.sessions.review import still_held
 from csms.sessions.session import Session
 from csms.sessions.spans import later
 from csms.sessions.store import SQL, Projection, SessionFacts, load_facts, project, utc_now
-from csms.sessions.unused import unused
 from csms.settings import Settings
 from csms.tokens.token import canonical
 
 log = structlog.get_logger()
 
-BATCH_MAX = 20
+BATCH_MAX = 50
 """Sessions folded by one transaction; between two of them other charge points are served."""
-MARK_INTERVAL_S = 5.0
-"""So often billing looks at a running session that has only new readings; starts, ends and holds it sees at once."""
 URGENT_PAUSE_S = 0.02
-"""Starts and ends are folded at once; the pause lets a burst share one fold."""
+"""Starts and ends are folded at once; the pause lets a burst share one transaction. It is as long as the last one took."""
+URGENT_PAUSE_S_MAX = 0.5
 REST_FACTOR = 10
 """After a batch that could wait, the projector rests so many times as long as that took: answers come before figures."""
 
@@ -64,9 +64,10 @@ class Sessions:
         self._projected = projected
         self._policy = with_waits(ReviewPolicy(), settings)
         self._urgent: set[int] = set()
-        self._marked_at: dict[int, float] = {}
-        self._unmarked: set[int] = set()
+        self._looks = Looks(settings.billing_interval_s)
+        self._folds = Folds()
         self._awake = asyncio.Event()
+        self._pause_s = URGENT_PAUSE_S
 
     async def prepare(self) -> None:
         """Read the newest review policy; an installation's first one is the default."""
@@ -99,6 +100,7 @@ class Sessions:
                 if loop.time() >= project_at:
                     begin = loop.time()
                     is_more = await self.project_due()
+                    await self._mark_the_rest()
                     rest_s = REST_FACTOR * (loop.time() - begin)
                     project_at = loop.time() + max(rest_s, 0 if is_more else self._settings.projection_interval_s)
             except Exception as error:
@@ -112,7 +114,7 @@ class Sessions:
         try:
             async with asyncio.timeout_at(until):
                 await self._awake.wait()
-            await asyncio.sleep(URGENT_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
         except TimeoutError:
             pass
         self._awake.clear()
@@ -133,7 +135,6 @@ class Sessions:
         if counts is not None:
             metrics.open_sessions.set(counts["open"])
             metrics.held_sessions.set(counts["held"])
-        await self._mark_the_rest()
         if await self._my_turn():
             await self._sweep_for_all()
 
@@ -154,11 +155,14 @@ class Sessions:
 
     async def _mark_the_rest(self) -> None:
         """Running sessions whose readings billing has not been told of yet."""
-        rest, self._unmarked = sorted(self._unmarked), set()
-        if rest:
-            async with self._pool.acquire() as connection:
-                await SQL.mark_rating_due.execute(connection, sessions=rest)
-            self._projected()
+        loop = asyncio.get_running_loop()
+        turns = self._looks.due(now=loop.time())
+        if not turns:
+            return
+        async with self._pool.acquire() as connection:
+            await SQL.mark_rating_due.execute(connection, sessions=sorted(turns))
+        self._looks.told(turns, now=loop.time())
+        self._projected()
 
     async def project_due(self) -> bool:
         """Fold one batch, of those that have waited longest; True if there may be more."""
@@ -166,20 +170,27 @@ class Sessions:
 
     async def _project_urgent(self) -> None:
         """If it fails they are still due, and have their turn like others."""
+        loop = asyncio.get_running_loop()
         while self._urgent:
+            begin = loop.time()
             urgent = [self._urgent.pop() for _ in range(min(BATCH_MAX, len(self._urgent)))]
             await self._project(partial(_take_due_of, sessions=urgent))
+            self._pause_s = min(max(URGENT_PAUSE_S, loop.time() - begin), URGENT_PAUSE_S_MAX)
 
-    async def project_now(self, charge_point: str, transaction: str) -> int | None:
-        """Fold the session of a transaction at once; its id."""
+    async def project_now(self, transactions: Collection[tuple[str, str]]) -> dict[int, tuple[str, str]]:
+        """Fold the sessions of transactions, each a charge point and its id, at once; which session is whose."""
 
-        async def work(connection: Any) -> int | None:
-            session: int | None = await SQL.newest_session.fetchval(
-                connection, charge_point=charge_point, transaction=transaction
+        async def work(connection: Any) -> dict[int, tuple[str, str]]:
+            rows = await SQL.newest_sessions.fetch(
+                connection,
+                charge_points=[charge_point for charge_point, _ in transactions],
+                transactions=[transaction for _, transaction in transactions],
             )
-            if session is not None:
-                await self.fold_all(connection, [session])
-            return session
+            found = {row["id"]: (row["charge_point"], row["transaction"]) for row in rows}
+            if found:
+                await _take_due_of(connection, sorted(found))  # nobody need fold them once more
+                await self.fold_all(connection, sorted(found))
+            return found
 
         return await in_transaction(self._pool, work)
 
@@ -206,12 +217,12 @@ class Sessions:
         for facts in found.values():
             await turns.give()  # a fold of a long session is work; sockets come in between
             try:
-                session = self._fold(facts, now=now)
+                session = self._folds.make(facts, self._policy, now=now)
             except Exception:
                 log.exception("session_not_folded", session=facts.id)
                 await SQL.mark_unfoldable.execute(connection, session=facts.id)
                 continue
-            projections.append(_projection(facts, session))
+            projections.append(projection_of(facts, session))
             metrics.folds.inc()
         followed = {each.session: each for each in projections if found[each.session].following is not None}
         changed = await SQL.ends_to_change.fetch(
@@ -221,40 +232,37 @@ class Sessions:
             register_ends_wh=[each.register_end_wh for each in followed.values()],
         )
         await project(connection, projections)
-        await SQL.mark_due.execute(connection, sessions=_followers(found, [row["id"] for row in changed]))
-        marked = self._to_mark(projections)
+        overtaken = await _overtaken(connection, [found[each.session] for each in projections])
+        await SQL.mark_due.execute(connection, sessions=_followers(found, [row["id"] for row in changed]) + overtaken)
+        marked = self._to_mark(projections, found)
         await SQL.mark_rating_due.execute(connection, sessions=marked)
-        waiting = [each.session for each in projections if each.session in self._unmarked]
+        waiting = self._looks.all_waiting([each.session for each in projections])
         if waiting:
             await SQL.mark_limited_due.execute(connection, sessions=waiting)
 
-    def _to_mark(self, projections: Sequence[Projection]) -> list[int]:
+    def _to_mark(self, projections: Sequence[Projection], found: Mapping[int, SessionFacts]) -> list[int]:
         """What billing must look at now; running sessions that only had readings have their turn every few seconds."""
         now = asyncio.get_running_loop().time()
         chosen: list[int] = []
         for each in projections:
-            waits = each.ended_at is None and not each.holds and each.dropped is None
-            if waits and now - self._marked_at.get(each.session, -MARK_INTERVAL_S) < MARK_INTERVAL_S:
-                self._unmarked.add(each.session)
+            if each.ended_at is not None or each.holds or each.dropped is not None:
+                self._looks.at_once(each.session)
+            elif not self._looks.has_turn(each.session, readings=len(found[each.session].readings), now=now):
                 continue
-            self._unmarked.discard(each.session)
             chosen.append(each.session)
-            if waits:
-                self._marked_at[each.session] = now
-            else:
-                self._marked_at.pop(each.session, None)
         return chosen
 
     async def load(self, connection: Any, sessions: Sequence[int], *, now: datetime) -> Mapping[int, BillableSession]:
         """Sessions as they stand in the caller's transaction, freshly judged (the gate watches running ones too)."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         found = await load_facts(connection, sessions, now=now)
         turns = Turns()
         around: dict[int, Surroundings] = {}
         folded: dict[int, Session] = {}
         for id_, facts in found.items():
             await turns.give()
-            around[id_] = facts.surroundings()
-            folded[id_] = self._fold(facts, now=now, around=around[id_])
+            around[id_], folded[id_] = self._folds.take(facts, self._policy, now=now)
         known = await buyers(connection, _purchases(found, folded))
         billable = {
             id_: self._billable(facts, around[id_], folded[id_], known.get(id_, Buyer()), now=now)
@@ -265,21 +273,8 @@ class Sessions:
             sessions=list(billable),
             holds=[",".join(sorted(each.holds)) for each in billable.values()],
         )
+        self._looks.took(loop.time() - begin, len(found))
         return billable
-
-    def _fold(self, facts: SessionFacts, *, now: datetime, around: Surroundings | None = None) -> Session:
-        around = around or facts.surroundings()
-        if facts.kept is not None:
-            return unused(facts.id, facts.kept, around, self._policy, time_zone=facts.time_zone)
-        return fold(
-            facts.id,
-            facts.events,
-            facts.readings,
-            around,
-            self._policy,
-            now=now,
-            site_time_zone=facts.time_zone,
-        )
 
     def _billable(
         self, facts: SessionFacts, around: Surroundings, session: Session, buyer: Buyer, *, now: datetime
@@ -301,7 +296,7 @@ class Sessions:
             ended_at=session.ended_at,
             complete_at=session.complete_at,
             closed=session.closed,
-            dropped=_dropped(facts, session) is not None,
+            dropped=dropped_because(facts, session) is not None,
             holds=still_held(session, facts.releases),
             released=facts.released,
             energy_wh=energy_wh_of(used),
@@ -344,47 +339,17 @@ def _moved(at: datetime | None, by: timedelta) -> datetime | None:
     return None if at is None else later(at, by)
 
 
-def _dropped(facts: SessionFacts, session: Session) -> str | None:
-    if facts.dropped_by_review is not None:
-        return f"review: {facts.dropped_by_review}"
-    return session.dropped
-
-
-def _projection(facts: SessionFacts, session: Session) -> Projection:
-    return Projection(
-        session=facts.id,
-        evse=session.evse,
-        connector=session.connector,
-        token=None if session.token is None else canonical(session.token),
-        started_at=session.started_at,
-        ended_at=session.ended_at,
-        released_at=session.released_at,
-        complete_at=session.complete_at,
-        energy_wh=session.energy_wh,
-        register_begin_wh=session.begin_wh,
-        register_end_wh=session.end_wh,
-        energy_source=str(session.energy_source),
-        dropped=_dropped(facts, session),
-        holds=still_held(session, facts.releases),
-        flags=session.flags | _flags_of(facts),
-        last_fact_at=session.last_fact_at,
-        inputs_hash=session.inputs_hash,
-        findings=[
-            {"rule": each.rule, "action": str(each.action), "evidence": each.evidence} for each in session.findings
-        ],
-    )
-
-
 def _followers(found: Mapping[int, SessionFacts], sessions: Sequence[int]) -> list[int]:
     """The sessions after these on their EVSEs."""
     following = [found[each].following for each in sessions]
     return sorted({each.id for each in following if each is not None})
 
 
-def _flags_of(facts: SessionFacts) -> set[str]:
-    """What the fold cannot know: how the facts came to be this session's."""
-    flags = {"transaction_id_reused"} if facts.reused else set()
-    return flags | ({"stop_paired"} if any(each.linked for each in facts.events) else set())
+async def _overtaken(connection: Any, folded: Sequence[SessionFacts]) -> list[int]:
+    """The sessions before these on their EVSEs that were folded as if these had not begun."""
+    behind = {facts.id: facts.previous.id for facts in folded if facts.previous is not None}
+    rows = await SQL.overtaken.fetch(connection, sessions=list(behind), previous=list(behind.values()))
+    return [row["id"] for row in rows]
 
 
 async def _take_due(connection: Any) -> set[int]:

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 _MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS_PER_SECOND = Decimal(1_000_000)
+_ZERO = Decimal(0)
 
 
 def seconds_between(start: datetime, end: datetime) -> Decimal:
     """Seconds from `start` to `end`, exactly; 0 where `end` lies before."""
-    return max(Decimal((end - start) // _MICROSECOND) / 1_000_000, Decimal(0))
+    microseconds = (end - start) // _MICROSECOND
+    return Decimal(microseconds) / _MICROSECONDS_PER_SECOND if microseconds > 0 else _ZERO
 
 
 def span(seconds: Decimal) -> timedelta:

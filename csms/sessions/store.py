@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ from typing import Any
 import orjson
 from asyncpg import Record
 
-from billing import Queries
+from billing import Queries, Turns
 from csms.evidence.law import MeasuringLaw
 from csms.evidence.store import Began, laws_of
 from csms.protocol.vocabulary import EventKind, TokenStatus
-from csms.sessions import clock
+from csms.sessions import clock, packing
 from csms.sessions.facts import (
     Kept,
     Neighbour,
@@ -28,7 +27,7 @@ from csms.sessions.facts import (
     StoredStatus,
     Surroundings,
 )
-from csms.sessions.records import event_from_row, reading_from_row
+from csms.sessions.records import event_from_row
 from csms.sessions.review import Release
 from csms.sessions.spans import later
 from csms.tokens.service import verdicts_at
@@ -39,8 +38,8 @@ SLACK = timedelta(minutes=5)
 """Statuses so much earlier than the start still tell of the session (cable before card), readings so much after its end."""
 STAY_MAX = timedelta(days=7)
 """So long after the stop we look for the unplugging; no longer stay is rated (billing's IDLE_MAX)."""
-READINGS_AT_A_TIME = 200
-"""So many readings become values - some 5 ms of work - before the loop goes round."""
+READINGS_AT_A_TIME = 50
+"""So many readings become values - some 1 ms of work - before the loop goes round."""
 
 
 @dataclass(slots=True)
@@ -123,6 +122,7 @@ class SessionFacts:
         return min(starts) if starts else min(each.event.at for each in self.events)
 
     def surroundings(self) -> Surroundings:
+        told = clock.told_by(self.stamps)
         return Surroundings(
             current=self.current,
             max_power_w=self.max_power_w,
@@ -133,8 +133,8 @@ class SessionFacts:
             following=self.following,
             queue_empty=self.queue_empty,
             still_ongoing=self.still_ongoing,
-            clock_offset_s=clock.offset_s(self.stamps),
-            clock_uncertainty_s=clock.uncertainty_s(self.stamps),
+            clock_offset_s=told.offset_s,
+            clock_uncertainty_s=told.uncertainty_s,
             reserved=self.reserved,
             held_by_ingest=frozenset({"start_ambiguous"} if self.occurrence else ()),
             law=self.law,
@@ -163,11 +163,13 @@ async def load_facts(connection: Any, sessions: Sequence[int], *, now: datetime)
         await _load_neighbours(connection, found)
         await _load_readings(connection, found, now=now)
         await _load_surroundings(connection, found, now=now)
+        await _load_answers(connection, found, [row["id"] for row in rows if row["is_asked"] and row["id"] in found])
         await _load_tokens(connection, found)
     if unused:
         await _load_kept(connection, unused)
-    await _load_releases(connection, found | unused)
-    return found | unused
+    found |= unused
+    await _load_releases(connection, found, [row["id"] for row in rows if row["is_released"] and row["id"] in found])
+    return found
 
 
 def _facts(row: Record) -> SessionFacts:
@@ -189,15 +191,17 @@ def _facts(row: Record) -> SessionFacts:
     )
 
 
-async def _load_releases(connection: Any, found: Mapping[int, SessionFacts]) -> None:
-    for row in await SQL.releases_of_sessions.fetch(connection, sessions=list(found)):
+async def _load_releases(connection: Any, found: Mapping[int, SessionFacts], released: Sequence[int]) -> None:
+    if not released:
+        return
+    for row in await SQL.releases_of_sessions.fetch(connection, sessions=released):
         evidence = frozenset((each["rule"], each["evidence"]) for each in row["findings"])
         release = Release(holds=frozenset(row["holds"]), evidence=evidence, was_closed=row["closed"])
         found[row["session"]].releases.append(release)
 
 
 async def _load_readings(connection: Any, found: Mapping[int, SessionFacts], *, now: datetime) -> None:
-    await _add_readings(found, await SQL.readings_of_sessions.fetch(connection, sessions=list(found)))
+    await _add_readings(connection, found, await SQL.readings_of_sessions.fetch(connection, sessions=list(found)))
     placed = [facts for facts in found.values() if facts.evse is not None]
     loose = await SQL.loose_readings.fetch(
         connection,
@@ -207,15 +211,26 @@ async def _load_readings(connection: Any, found: Mapping[int, SessionFacts], *, 
         sinces=[_readings_since(facts) for facts in placed],
         untils=[_readings_until(facts, now=now) for facts in placed],
     )
-    await _add_readings(found, loose)
+    await _add_readings(connection, found, loose)
 
 
-async def _add_readings(found: Mapping[int, SessionFacts], rows: Sequence[Record]) -> None:
+async def _add_readings(connection: Any, found: Mapping[int, SessionFacts], rows: Sequence[Record]) -> None:
     """They may be many thousands: sockets come in between."""
+    layouts = await _layouts(connection, {row["layout"] for row in rows} - {None})
+    turns = Turns()
     for first in range(0, len(rows), READINGS_AT_A_TIME):
         for row in rows[first : first + READINGS_AT_A_TIME]:
-            found[row["of_session"]].readings.append(reading_from_row(row))
-        await asyncio.sleep(0)
+            found[row["of_session"]].readings.append(packing.reading_from_row(row, layouts))
+        await turns.give()
+
+
+async def _layouts(connection: Any, ids: set[bytes]) -> dict[bytes, packing.Layout]:
+    layouts = packing.remembered(ids)
+    missing = ids - layouts.keys()
+    if missing:
+        for row in await SQL.reading_layouts.fetch(connection, ids=sorted(missing)):
+            layouts[row["id"]] = packing.learn(row["samples"])
+    return layouts
 
 
 def _readings_since(facts: SessionFacts) -> datetime:
@@ -276,21 +291,29 @@ async def _load_surroundings(connection: Any, found: Mapping[int, SessionFacts],
         sinces=[facts.since - SLACK for facts in placed],
         untils=[_statuses_until(facts, now=now) for facts in placed],
     )
+    stopped_at = {facts.id: facts.stop.received_at for facts in found.values() if facts.stop is not None}
     for row in statuses:
         facts = found[row["of_session"]]
         facts.statuses.append(StoredStatus(status=row["status"], at=row["at"], received_at=row["received_at"]))
-        if row["at"] is not None and (facts.stop is None or row["received_at"] <= facts.stop.received_at):
+        if row["at"] is not None and row["received_at"] <= stopped_at.get(facts.id, row["received_at"]):
             # What is said after the stop tells of the clock then, and must not move what has been billed.
             facts.stamps.append(clock.Stamp(at=row["at"], received_at=row["received_at"], socket=row["socket"]))
     await _load_online(connection, found, {id_: facts.since for id_, facts in found.items()})
-    for row in await SQL.transaction_statuses.fetch(connection, sessions=list(found)):
+    named = [id_ for id_, facts in found.items() if any(each.event.reservation is not None for each in facts.events)]
+    if named:
+        for row in await SQL.reservations_of_sessions.fetch(connection, sessions=named):
+            found[row["of_session"]].reserved = Reserved(since=row["since"], until=row["until"])
+    for id_, law in (await laws_of(connection, [facts.began() for facts in found.values()])).items():
+        found[id_].law = law
+
+
+async def _load_answers(connection: Any, found: Mapping[int, SessionFacts], asked: Sequence[int]) -> None:
+    if not asked:
+        return
+    for row in await SQL.transaction_statuses.fetch(connection, sessions=asked):
         facts = found[row["session"]]
         facts.queue_empty = facts.queue_empty or row["messages_in_queue"] is False
         facts.still_ongoing = row["ongoing"]
-    for row in await SQL.reservations_of_sessions.fetch(connection, sessions=list(found)):
-        found[row["of_session"]].reserved = Reserved(since=row["since"], until=row["until"])
-    for id_, law in (await laws_of(connection, [facts.began() for facts in found.values()])).items():
-        found[id_].law = law
 
 
 async def _load_online(connection: Any, found: Mapping[int, SessionFacts], since: Mapping[int, datetime]) -> None:

@@ -98,9 +98,10 @@ SELECT s.id, s.charge_point, s.evse, s.transaction, s.created_at, s.dropped IS N
 
 -- name: readings_of
 -- The newest readings of these sessions.
-SELECT r.session, r.samples, r.received_at
+SELECT r.session, coalesce(r.samples, csms_samples(l.samples, r.figures)) AS samples, r.received_at
   FROM unnest(:sessions::integer[]) AS s (id)
   JOIN LATERAL (SELECT * FROM reading WHERE session = s.id ORDER BY at DESC LIMIT :most::integer) r ON true
+  LEFT JOIN reading_layout l ON l.id = r.layout
  ORDER BY r.received_at;
 
 -- name: steps_of

@@ -6,13 +6,14 @@ import click
 
 from billing import Output, async_command, output_options
 from csms.cli.context import connect, default_actor
+from csms.cli.gathered import Gathered
 from csms.sites import service
 
 GROUP_COLUMNS = ("location_group", "site", "since")
 COLUMNS = ("id", "name", "country", "time_zone", "currency", "charge_points")
 
 
-@click.group()
+@click.group(cls=Gathered)
 def site() -> None:
     """Sites: time zone and currency of the charge points that stand there.
 

@@ -13,6 +13,7 @@ from asyncpg import Record
 from billing import AlreadyDone, NotFound, Queries, Refused
 from csms.charge_points.device_settings import DeviceSettings, Send
 from csms.charge_points.service import SQL as CHARGE_POINTS
+from csms.charge_points.service import find as find_charge_point
 from csms.protocol.redaction import REDACTED
 from csms.protocol.vocabulary import Outcome, Protocol
 from csms.templates.difference import Known, by_name
@@ -277,10 +278,10 @@ class _Use:
 
 async def _past(connection: Any, charge_point: str, stored: Stored, *, again: bool) -> Past:
     rows = await _answers(connection, charge_point, stored)
-    known = await CHARGE_POINTS.find_charge_point.fetchrow(connection, identity=charge_point)
+    known = await find_charge_point(connection, charge_point)
     return Past(
         answers={row["name"]: _answer(row) for row in rows},
-        booted_at=None if known is None else known["booted_at"],
+        booted_at=None if known is None else known.booted_at,
         again=again,
     )
 

@@ -13,7 +13,8 @@ import structlog
 
 from csms import logs
 from csms.app import Running, run_server
-from csms.event_loop import keep_start_up_out_of_collections, run
+from csms.event_loop import collect_seldom, run
+from csms.watchdog import Watchdog
 from csms.workers.order import Order, Ready, own_version
 
 log = structlog.get_logger()
@@ -27,7 +28,8 @@ async def _serve(order: Order) -> None:
     def started(running: Running) -> None:
         nonlocal stop
         stop = running.stop
-        keep_start_up_out_of_collections()
+        collect_seldom()
+        watchdog.start()
         ready = Ready(ocpp_url=running.ocpp_url, http_url=running.http_url, files_url=running.files_url)
         sys.stdout.write(ready.model_dump_json() + "\n")
         sys.stdout.flush()
@@ -38,7 +40,8 @@ async def _serve(order: Order) -> None:
         stop()
 
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), orphaned)
-    await run_server(order.settings, order.dsn, started=started, handle_signals=True, migrated=True)
+    with Watchdog() as watchdog:
+        await run_server(order.settings, order.dsn, started=started, handle_signals=True, migrated=True)
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from billing import Queries
@@ -27,6 +27,7 @@ from csms.database.cluster import open_cluster
 from csms.database.migrate import migrate
 from csms.database.pool import connect_once
 from csms.sites import service as sites
+from tests.bench.fill import known_layout
 from tests.bench.world import TARIFF
 
 SQL = Queries.load(__package__)
@@ -63,11 +64,14 @@ async def fill(dsn: str, data_dir: Path, *, sessions: int, readings: int) -> Non
                 choices = Choices(site="bench", password=None, template=False)
                 await charge_points.create(connection, f"BENCH-{n:05}", choices, key=key)
         await SQL.insert_token.execute(connection, at=entered)
+        layout = await known_layout(connection)
         for first in range(0, sessions, AT_A_TIME):
             span = {"first": first, "last": min(first + AT_A_TIME, sessions) - 1}
-            await SQL.insert_sessions.execute(connection, **span, month=MONTH, charge_points=CHARGE_POINTS)
+            await SQL.insert_sessions.execute(
+                connection, **span, month=MONTH, apart=timedelta(minutes=45), charge_points=CHARGE_POINTS
+            )
             await SQL.insert_events.execute(connection, **span)
-            await SQL.insert_readings.execute(connection, **span, readings=readings)
+            await SQL.insert_readings.execute(connection, **span, layout=layout, readings=readings)
         await connection.execute("ANALYZE")
 
 

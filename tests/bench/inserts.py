@@ -12,8 +12,8 @@ from csms.database.pool import connect_once
 from csms.intake.statements import SQL
 from csms.protocol import frames
 from csms.protocol.translator import translator
-from csms.protocol.vocabulary import Protocol, ReadingsReported
-from csms.sessions.records import samples_to_json
+from csms.protocol.vocabulary import Protocol, Reading, ReadingsReported
+from csms.sessions.packing import Packed, pack
 from tests.bench import messages
 
 _LIVES = itertools.count(1)
@@ -39,13 +39,20 @@ async def commits_per_s(dsn: str, charge_point: ChargePoint, *, seconds: float, 
         return commits / (loop.time() - begin)
 
 
-def _row(frame: bytes, charge_point: ChargePoint) -> dict[str, Any]:
+def read(frame: bytes, charge_point: ChargePoint) -> tuple[ReadingsReported, Reading, Packed]:
+    """What csms makes of a MeterValues with one reading: the fact, the reading in it, and how that is stored."""
     call = frames.parse(frame.decode())
     assert isinstance(call, frames.Call)
     at = messages.session_start()
     fact = translator(Protocol.V16).read(call.action, call.payload, charge_point=charge_point, received_at=at)
     assert isinstance(fact, ReadingsReported)
     (reading,) = fact.readings
+    return fact, reading, pack(reading.samples)
+
+
+def _row(frame: bytes, charge_point: ChargePoint) -> dict[str, Any]:
+    fact, reading, packed = read(frame, charge_point)
+    assert packed.layout is not None, "ten figures"
     return {
         "charge_points": charge_point.id,
         "evses": fact.evse,
@@ -55,7 +62,9 @@ def _row(frame: bytes, charge_point: ChargePoint) -> dict[str, Any]:
         "keys": reading.key,
         "carried_bys": "meter_values",
         "sessions": None,
-        "samples": samples_to_json(reading.samples),
+        "layouts": packed.layout.id,
+        "figures": packed.figures,
+        "samples": None,
         "quirks": "",
-        "received_ats": at,
+        "received_ats": messages.session_start(),
     }

@@ -21,6 +21,7 @@ from csms.database.pool import open_pool
 from csms.sessions.service import Sessions
 from csms.settings import Settings
 from tests.bench.bill_run import fill
+from tests.bench.fill import known_layout
 
 SQL = Queries.load(__package__)
 LENGTHS = (20, 500)
@@ -35,6 +36,8 @@ async def measure() -> dict[str, float]:
         async with open_cluster(Path(place), "own") as dsn:
             await fill(dsn, Path(place), sessions=0, readings=0)
             pool = await open_pool(dsn, size=2)
+            async with pool.acquire() as connection:
+                layout = await known_layout(connection)
             sessions = Sessions(pool, Settings(data_dir=Path(place), database_url=dsn))
             await sessions.prepare()
             billing = BillingService(pool, sessions)
@@ -42,11 +45,13 @@ async def measure() -> dict[str, float]:
                 begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=length + ROUNDS + 1)
                 async with pool.acquire() as connection:
                     await SQL.insert_running.execute(connection, session=number, at=begin)
-                    await SQL.insert_run.execute(connection, session=number, first=1, last=length)
+                    await SQL.insert_run.execute(connection, layout=layout, session=number, first=1, last=length)
                 cpu, wall, bills = [], [], 0
                 for n in range(1, ROUNDS + 1):
                     async with pool.acquire() as connection:
-                        await SQL.insert_run.execute(connection, session=number, first=length + n, last=length + n)
+                        await SQL.insert_run.execute(
+                            connection, layout=layout, session=number, first=length + n, last=length + n
+                        )
                     cpu_begin, wall_begin = time.process_time(), time.perf_counter()
                     bills += len(await billing.settle([number], datetime.now(UTC)))
                     cpu.append((time.process_time() - cpu_begin) * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from tests.bench.wire import Client
 
 WARM_UP_S_MAX = 0.5
 _ANSWER_S = 30
+_now = time.perf_counter
+"""uvloop's own clock stands still within a turn of the loop, and counts whole milliseconds."""
 
 
 class NotAnswered(Exception):
@@ -42,9 +45,14 @@ class Run:
         """Messages per second that one core of the server is good for."""
         return self.messages / self.cpu_s if self.cpu_s else 0.0
 
-    def latency_ms(self, percentile: int) -> float:
-        ordered = sorted(self.latencies_s)
-        return ordered[min(len(ordered) - 1, len(ordered) * percentile // 100)] * 1000 if ordered else 0.0
+    def latency_ms(self, percentile: float) -> float:
+        return percentile_of(self.latencies_s, percentile) * 1000
+
+
+def percentile_of(figures: Sequence[float], percentile: float) -> float:
+    """The smallest of the figures that so many percent do not exceed; 0 where there are none."""
+    ordered = sorted(figures)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percentile / 100))] if ordered else 0.0
 
 
 class _Speaker:
@@ -56,14 +64,14 @@ class _Speaker:
         self._client = client
         self._frames = frames
         self._interval_s = interval_s
-        self._due = self._loop.time() + random.uniform(0, interval_s or 0)
+        self._due = _now() + random.uniform(0, interval_s or 0)
         self._is_stopped = False
         self.done: asyncio.Future[None] = self._loop.create_future()
         self.said = 0
         self.latencies_s = array("d")
         client.on_answer = self._answered
         client.lost.add_done_callback(self._lost)
-        self._loop.call_at(self._due, self._say)
+        self._say_when_due()
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -73,20 +81,22 @@ class _Speaker:
             self._end()
             return
         if self._interval_s is None:
-            self._due = self._loop.time()
+            self._due = _now()
         self.said += 1
         self._client.send(next(self._frames))
 
     def _answered(self, answer: bytes) -> None:
-        now = self._loop.time()
-        self.latencies_s.append(now - self._due)
+        self.latencies_s.append(_now() - self._due)
         if answer.startswith(b"[4,"):
             self._end(NotAnswered(f"the server refused a call: {answer.decode(errors='replace')[:200]}"))
         elif self._interval_s is None:
             self._say()
         else:
             self._due += self._interval_s
-            self._loop.call_at(max(self._due, now), self._say)
+            self._say_when_due()
+
+    def _say_when_due(self) -> None:
+        self._loop.call_later(max(0.0, self._due - _now()), self._say)
 
     def _lost(self, _future: asyncio.Future[None]) -> None:
         self._end(NotAnswered("the server closed a socket"))

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 V16, V201 = "ocpp1.6", "ocpp2.0.1"
 TOKEN = "BENCH-CARD"
 _STEP_WH = 3
 """Register advance per reading, a second apart: 10.8 kW."""
 _PHASES = ("L1", "L2", "L3")
+SESSION_READINGS = 10
+_MINUTE = timedelta(minutes=1)
+
+
+class Visit(NamedTuple):
+    """What a charge point says of one session; the transaction goes in where the server gives it."""
+
+    begin: datetime
+    register_wh: int
+
+    def start(self, protocol: str, transaction: str) -> bytes:
+        return start(protocol, transaction, self.begin, register_wh=self.register_wh)
+
+    def readings(self, protocol: str, transaction: str) -> Iterator[bytes]:
+        said = readings(protocol, transaction, self.begin, every_s=60, register_wh=self.register_wh)
+        return itertools.islice(said, SESSION_READINGS)
+
+    def stop(self, protocol: str, transaction: str) -> bytes:
+        end = self.begin + (SESSION_READINGS + 1) * _MINUTE
+        return stop(protocol, transaction, end, SESSION_READINGS + 1, register_wh=self.end_wh)
+
+    @property
+    def end_wh(self) -> int:
+        return self.register_wh + (SESSION_READINGS + 1) * 60 * _STEP_WH
+
+
+def visits() -> Iterator[Visit]:
+    """One session after the other, a quarter of an hour apart, with a meter that counts on."""
+    begin, register_wh = datetime.now(UTC).replace(microsecond=0) - timedelta(days=60), 1000
+    while True:
+        visit = Visit(begin, register_wh)
+        yield visit
+        begin, register_wh = begin + 15 * _MINUTE, visit.end_wh
 
 
 def session_start() -> datetime:
@@ -29,28 +64,39 @@ def boot(protocol: str) -> bytes:
     return b'[2,"boot","BootNotification",{"reason":"PowerUp","chargingStation":%b}]' % station
 
 
-def start(protocol: str, transaction: str, at: datetime) -> bytes:
+def start(protocol: str, transaction: str, at: datetime, *, register_wh: int = 1000) -> bytes:
     if protocol == V16:
-        said = f'{{"connectorId":1,"idTag":"{TOKEN}","meterStart":1000,"timestamp":"{_time(at)}"}}'
+        said = f'{{"connectorId":1,"idTag":"{TOKEN}","meterStart":{register_wh},"timestamp":"{_time(at)}"}}'
         return f'[2,"start","StartTransaction",{said}]'.encode()
     token = f'"idToken":{{"idToken":"{TOKEN}","type":"ISO14443"}}'
-    return _event("Started", "CablePluggedIn", transaction, 0, at, f'{token},"meterValue":[{_reading_201(at, 1000)}]')
+    return _event(
+        "Started", "CablePluggedIn", transaction, 0, at, f'{token},"meterValue":[{_reading_201(at, register_wh)}]'
+    )
 
 
-def readings(protocol: str, transaction: str, begin: datetime) -> Iterator[bytes]:
-    """MeterValues (1.6) or TransactionEvent Updated (2.0.1) with ten sampled values each."""
+def transaction_of(answer: bytes) -> str:
+    """The id that the server gives a 1.6 start."""
+    found = re.search(rb'"transactionId":(\d+)', answer)
+    assert found is not None, f"no transaction was given: {answer!r}"
+    return found[1].decode()
+
+
+def readings(
+    protocol: str, transaction: str, begin: datetime, *, values: int = 10, every_s: int = 1, register_wh: int = 1000
+) -> Iterator[bytes]:
+    """MeterValues (1.6) or TransactionEvent Updated (2.0.1) with so many sampled values each, ten at most."""
     for n in itertools.count(1):
-        at, register_wh = begin + timedelta(seconds=n), 1000 + n * _STEP_WH
+        at, wh = begin + timedelta(seconds=n * every_s), register_wh + n * every_s * _STEP_WH
         if protocol == V16:
-            said = f'{{"connectorId":1,"transactionId":{transaction},"meterValue":[{_reading_16(at, register_wh)}]}}'
+            said = f'{{"connectorId":1,"transactionId":{transaction},"meterValue":[{_reading_16(at, wh, values)}]}}'
             yield f'[2,"{n}","MeterValues",{said}]'.encode()
         else:
-            value = f'"meterValue":[{_reading_201(at, register_wh)}]'
+            value = f'"meterValue":[{_reading_201(at, wh, values)}]'
             yield _event("Updated", "MeterValuePeriodic", transaction, n, at, value)
 
 
-def stop(protocol: str, transaction: str, at: datetime, seq_no: int) -> bytes:
-    register_wh = 1000 + seq_no * _STEP_WH
+def stop(protocol: str, transaction: str, at: datetime, seq_no: int, *, register_wh: int | None = None) -> bytes:
+    register_wh = 1000 + seq_no * _STEP_WH if register_wh is None else register_wh
     if protocol == V16:
         said = f'{{"transactionId":{transaction},"meterStop":{register_wh},"timestamp":"{_time(at)}"}}'
         return f'[2,"stop","StopTransaction",{said}]'.encode()
@@ -78,22 +124,22 @@ def _values(register_wh: int) -> Iterator[tuple[str, str, str, str | None]]:
     yield "16.0", "Current.Offered", "A", None
 
 
-def _reading_16(at: datetime, register_wh: int) -> str:
+def _reading_16(at: datetime, register_wh: int, values: int = 10) -> str:
     samples = ",".join(
         f'{{"value":"{value}","context":"Sample.Periodic","measurand":"{measurand}",'
         + (f'"phase":"{phase}",' if phase else "")
         + f'"unit":"{unit}"}}'
-        for value, measurand, unit, phase in _values(register_wh)
+        for value, measurand, unit, phase in itertools.islice(_values(register_wh), values)
     )
     return f'{{"timestamp":"{_time(at)}","sampledValue":[{samples}]}}'
 
 
-def _reading_201(at: datetime, register_wh: int) -> str:
+def _reading_201(at: datetime, register_wh: int, values: int = 10) -> str:
     samples = ",".join(
         f'{{"value":{value},"context":"Sample.Periodic","measurand":"{measurand}",'
         + (f'"phase":"{phase}",' if phase else "")
         + f'"unitOfMeasure":{{"unit":"{unit}"}}}}'
-        for value, measurand, unit, phase in _values(register_wh)
+        for value, measurand, unit, phase in itertools.islice(_values(register_wh), values)
     )
     return f'{{"timestamp":"{_time(at)}","sampledValue":[{samples}]}}'
 

@@ -11,7 +11,7 @@ SELECT n + 1, 'BENCH-' || to_char(n % :charge_points::integer, 'FM00000'), (n + 
        turn * 20000.0 + 9000 + n % 100, 'register', start + interval '30 minutes', start + interval '31 minutes'
   FROM generate_series(:first::integer, :last::integer) AS n,
        LATERAL (SELECT n / :charge_points AS turn) t,
-       LATERAL (SELECT :month::timestamptz + interval '2 hours' + turn * interval '45 minutes'
+       LATERAL (SELECT :month::timestamptz + interval '2 hours' + turn * :apart::interval
                        + n % 60 * interval '1 second' AS start) s;
 
 -- name: insert_events
@@ -26,13 +26,12 @@ SELECT s.charge_point, sha256((s.id || e.kind)::bytea), s.id, e.kind, s.transact
  WHERE s.id BETWEEN :first::integer + 1 AND :last::integer + 1;
 
 -- name: insert_readings
--- Their readings of register and power.
-INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, received_at)
+-- Their readings: ten figures each, of the layout that the charge points of the benchmark have (messages.py).
+INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, layout, figures, received_at)
 SELECT s.charge_point, 1, 1, s.transaction, r.at, sha256((s.id || '-' || k)::bytea), 'meter_values', s.id,
-       jsonb_build_array(
-         jsonb_build_array((s.register_begin_wh + round(s.energy_wh * k / (:readings::integer + 1), 1))::text,
-                           'Energy.Active.Import.Register', 'Wh', 'Sample.Periodic', NULL, 'Outlet'),
-         jsonb_build_array('18000', 'Power.Active.Import', 'W', 'Sample.Periodic', NULL, 'Outlet')), r.at
+       :layout::bytea,
+       concat_ws(' ', round(s.register_begin_wh + s.energy_wh * k / (:readings::integer + 1)), 18000 + k % 40,
+                 '15.6', '15.' || k % 10, '15.8', '229.4', '229.' || k % 10, '229.6', k % 100, '16.0'), r.at
   FROM session s, generate_series(1, :readings) AS k,
        LATERAL (SELECT date_trunc('second', s.started_at + interval '30 minutes' * k / (:readings + 1)) AS at) r
  WHERE s.id BETWEEN :first::integer + 1 AND :last::integer + 1;
@@ -50,13 +49,12 @@ SELECT charge_point, sha256(id::text::bytea), id, 'started', transaction, 1, 1, 
   FROM begun;
 
 -- name: insert_run
--- Its readings of some minutes.
-INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, samples, received_at)
+-- Its readings of some minutes, of that layout.
+INSERT INTO reading (charge_point, evse, connector, transaction, at, key, carried_by, session, layout, figures, received_at)
 SELECT s.charge_point, 1, 1, s.transaction, s.started_at + k * interval '1 minute', sha256((s.id || '-' || k)::bytea),
-       'meter_values', s.id,
-       jsonb_build_array(
-         jsonb_build_array((k * 300)::text, 'Energy.Active.Import.Register', 'Wh', 'Sample.Periodic', NULL, 'Outlet'),
-         jsonb_build_array('18000', 'Power.Active.Import', 'W', 'Sample.Periodic', NULL, 'Outlet')),
+       'meter_values', s.id, :layout::bytea,
+       concat_ws(' ', k * 300, 18000 + k % 40, '15.6', '15.' || k % 10, '15.8', '229.4', '229.' || k % 10, '229.6', k % 100,
+                 '16.0'),
        s.started_at + k * interval '1 minute'
   FROM session s, generate_series(:first::integer, :last::integer) AS k
  WHERE s.id = :session::integer;

@@ -1,73 +1,104 @@
-"""The figures as a table for people and as JSON for comparisons, with the machine that they are of."""
+"""The figures as a table for people and as JSON for plots and comparisons, with the machine that they are of."""
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from csms.database.binaries import find_binaries
-from tests.bench.run import CASES, PACED, Figures, Plan
+from tests.bench.figures import PERCENTILES, Figures
+from tests.bench.plan import Plan
+from tests.bench.throughput import CASES, PACED, PACED_NAME
 
 _LIBRARIES = ("csms", "websockets", "uvloop", "asyncpg", "orjson", "jsonschema-rs")
+_COLUMNS = (("wall/s", "per s"), ("CPU us each", "CPU us"), ("per core s", "per core s"))
+_RATIOS = (("to echo", "ratio to echo"), ("to no database", "ratio to no database"))
 
 
-def machine(plan: Plan, figures: Figures) -> dict[str, Any]:
+def machine(figures: Figures) -> dict[str, Any]:
     rest = ", ".join(str(core) for core in sorted(figures.cores.rest))
     return {
+        "on": f"{datetime.now(UTC):%Y-%m-%d}",
         "cpu": _cpu_model(),
         "cores": f"server on core {figures.cores.server}; Postgres and load on core {rest}",
+        "memory GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3),
         "load before": round(figures.load_before, 1),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "postgres": find_binaries().version,
         "libraries": {name: version(name) for name in _LIBRARIES},
-        "loop": "uvloop" if _has_uvloop() else "asyncio",
-        "connections": plan.connections,
-        "seconds per case": plan.seconds,
-        "rounds": plan.rounds,
-        "idle connections": plan.idle_connections,
+        "loop": "uvloop" if "uvloop" in sys.modules else "asyncio",
     }
 
 
 def as_json(plan: Plan, figures: Figures) -> dict[str, Any]:
     return {
-        "machine": machine(plan, figures),
+        "machine": machine(figures),
+        "plan": asdict(plan),
         "figures": {
-            name: {"median": median(each), "min": min(each), "max": max(each)} for name, each in figures.by_name.items()
+            case: {
+                name: {"median": median(each), "min": min(each), "max": max(each), "rounds": len(each)}
+                for name, each in by_name.items()
+            }
+            for case, by_name in figures.by_case.items()
         },
     }
 
 
 def as_table(plan: Plan, figures: Figures) -> str:
     """Medians, with the range over all rounds in brackets."""
-    lines = [f"{name:18} {said}" for name, said in machine(plan, figures).items()]
-    lines += ["", f"{'case':24}{'per s, wall':>24}{'CPU us each':>20}{'per s and core':>26}{'echo':>10}{'ratio':>20}"]
-    for name in CASES:
-        lines.append(
-            f"{name:24}{_range(figures, f'{name}: per s'):>24}{_range(figures, f'{name}: CPU us'):>20}"
-            f"{_range(figures, f'{name}: per core s'):>26}{figures.middle(f'{name}: echo per core s'):>10.0f}"
-            f"{_range(figures, f'{name}: ratio to echo', 3):>20}"
-        )
-    lines += ["", f"{'latency at half load':24}{'p50 ms':>24}{'p99 ms':>24}"]
-    for name in PACED:
-        p50, p99 = f"{name}: p50 ms at half load", f"{name}: p99 ms at half load"
-        lines.append(f"{name:24}{_range(figures, p50, 1):>24}{_range(figures, p99, 1):>24}")
-    lines += ["", f"{'else':48}"]
-    for name in figures.by_name:
-        if name.startswith(("idle", "insert")):
-            lines.append(f"{name:48}{_range(figures, name, 1):>24}")
+    said = machine(figures) | asdict(plan)
+    lines = [f"{name:18} {figure}" for name, figure in said.items()]
+    in_rounds = [name for name in CASES if name in figures.by_case]
+    if in_rounds:
+        lines += ["", *_throughput(figures, in_rounds)]
+    for case, by_name in figures.by_case.items():
+        lines += ["", case]
+        lines += [f"    {name:64}{_range(each):>28}" for name, each in by_name.items() if not _is_above(case, name)]
     return "\n".join(lines)
 
 
-def _range(figures: Figures, name: str, digits: int = 0) -> str:
-    each = figures.by_name[name]
+def _is_above(case: str, name: str) -> bool:
+    """Stands in the tables of throughput already."""
+    return case in CASES and (name in {each for _, each in (*_COLUMNS, *_RATIOS)} or name.startswith(PACED_NAME))
+
+
+def _throughput(figures: Figures, names: Sequence[str]) -> list[str]:
+    heads = [head for head, _ in (*_COLUMNS, *_RATIOS)]
+    lines = [f"{'case':26}" + "".join(f"{head:>24}" for head in heads)]
+    for case in names:
+        by_name = figures.by_case[case]
+        lines.append(f"{case:26}" + "".join(f"{_range(by_name[name]):>24}" for _, name in (*_COLUMNS, *_RATIOS)))
+    paced = [case for case in names if case in PACED]
+    if paced:
+        lines += ["", f"{PACED_NAME.rstrip(': '):26}" + "".join(f"{f'p{each:g} ms':>24}" for each in PERCENTILES)]
+        lines += [f"{case:26}{_waits(figures.by_case[case])}" for case in paced]
+    return lines
+
+
+def _waits(by_name: Mapping[str, list[float]]) -> str:
+    return "".join(f"{_range(by_name[f'{PACED_NAME}p{each:g} ms']):>24}" for each in PERCENTILES)
+
+
+def _range(each: Sequence[float]) -> str:
     if len(each) == 1:
-        return f"{each[0]:.{digits}f}"
-    return f"{median(each):.{digits}f} ({min(each):.{digits}f}-{max(each):.{digits}f})"
+        return _figure(each[0])
+    return f"{_figure(median(each))} ({_figure(min(each))}-{_figure(max(each))})"
+
+
+def _figure(value: float) -> str:
+    """Three digits that matter; whole numbers whole."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def _cpu_model() -> str:
@@ -75,7 +106,3 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _has_uvloop() -> bool:
-    return "uvloop" in sys.modules

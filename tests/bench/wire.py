@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
+_COMPRESSED = 0x40
+"""RSV1 of the first byte (RFC 7692 6)."""
+_EXTENSION = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+_TAIL = b"\x00\x00\xff\xff"
+OPEN_S = 30
 _KEY = base64.b64encode(b"charge point key").decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a server listens. `is_echo`: it sends our own calls back as answers."""
+    """Where a server listens. `is_echo`: it sends our own calls back as answers. `tls`: whom to trust; None: no TLS.
+
+    `deflate`: ask for permessage-deflate without context takeover, as a charge point with little memory does.
+    """
 
     port: int
     is_echo: bool = False
+    tls: ssl.SSLContext | None = None
+    deflate: bool = False
 
 
 class Refused(Exception):
@@ -37,10 +49,14 @@ class Client(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened = opened
         self._is_echo = is_echo
+        self._deflates = False
         self._buffer = bytearray()
 
     def send(self, text: bytes) -> None:
-        self._transport.write(_frame(_TEXT, text))
+        if self._deflates:
+            self._transport.write(_frame(_TEXT | _COMPRESSED, _deflated(text)))
+        else:
+            self._transport.write(_frame(_TEXT, text))
 
     async def ask(self, text: bytes) -> bytes:
         """Send a call and wait for its answer."""
@@ -84,6 +100,7 @@ class Client(asyncio.Protocol):
             self._opened.set_exception(Refused(f"the server answered {status.decode(errors='replace')}"))
             self._transport.abort()
             return
+        self._deflates = b"permessage-deflate" in head
         self._buffer = bytearray(rest)
         self._opened.set_result(self)
 
@@ -99,14 +116,14 @@ class Client(asyncio.Protocol):
             length, begin = int.from_bytes(buffer[2:10], "big"), 10
         if len(buffer) < begin + length:
             return None
-        frame = buffer[0] & 0x0F, bytes(buffer[begin : begin + length])
+        first, body = buffer[0], bytes(buffer[begin : begin + length])
         del buffer[: begin + length]
-        return frame
+        return first & 0x0F, _inflated(body) if first & _COMPRESSED else body
 
     def _received(self, opcode: int, body: bytes) -> None:
         if opcode == _TEXT and body.startswith(b"[2,") and not self._is_echo:
             message_id = body.split(b'"', 2)[1]  # a call of the server's, agreed to whatever it is
-            self._transport.write(_frame(_TEXT, b'[3,"%s",{"status":"Accepted"}]' % message_id))
+            self.send(b'[3,"%s",{"status":"Accepted"}]' % message_id)
         elif opcode == _TEXT:
             self.on_answer(body)
         elif opcode == _PING:
@@ -116,35 +133,55 @@ class Client(asyncio.Protocol):
 
 
 async def open_client(target: Target, *, identity: str, password: str, protocol: str) -> Client:
-    """Connect as a charge point does, with Basic auth and without compression."""
+    """Connect as a charge point does, with Basic auth.
+
+    Raises:
+        Refused: no socket came of it.
+        OSError: likewise.
+    """
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[Client] = loop.create_future()
     transport, _ = await loop.create_connection(
-        lambda: Client(opened, is_echo=target.is_echo), "127.0.0.1", target.port
+        lambda: Client(opened, is_echo=target.is_echo), "127.0.0.1", target.port, ssl=target.tls, **_patience(target)
     )
     credentials = base64.b64encode(f"{identity}:{password}".encode()).decode()
     transport.write(
         (
             f"GET /ocpp/{identity} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {_KEY}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: {protocol}\r\nAuthorization: Basic {credentials}\r\n\r\n"
+            f"Sec-WebSocket-Protocol: {protocol}\r\nAuthorization: Basic {credentials}\r\n"
+            + (f"Sec-WebSocket-Extensions: {_EXTENSION}\r\n\r\n" if target.deflate else "\r\n")
         ).encode()
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(OPEN_S):
             return await opened
     except TimeoutError:
         transport.abort()
-        raise Refused("no handshake within 30 s") from None
+        raise Refused(f"no handshake within {OPEN_S} s") from None
+
+
+def _patience(target: Target) -> dict[str, float]:
+    return {} if target.tls is None else {"ssl_handshake_timeout": OPEN_S}
 
 
 def _ignore(_answer: bytes) -> None:
     """Nobody asked."""
 
 
-def _frame(opcode: int, body: bytes) -> bytes:
+def _deflated(text: bytes) -> bytes:
+    """RFC 7692 7.2.1."""
+    compressor = zlib.compressobj(wbits=-15)
+    return (compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_TAIL)
+
+
+def _inflated(body: bytes) -> bytes:
+    return zlib.decompressobj(wbits=-15).decompress(body + _TAIL)
+
+
+def _frame(first: int, body: bytes) -> bytes:
     if len(body) < 126:
-        head = struct.pack("!BB", 0x80 | opcode, 0x80 | len(body))
+        head = struct.pack("!BB", 0x80 | first, 0x80 | len(body))
     else:
-        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, len(body))
+        head = struct.pack("!BBH", 0x80 | first, 0x80 | 126, len(body))
     return head + b"\x00\x00\x00\x00" + body

@@ -17,7 +17,7 @@ from csms.sites import service as sites
 from csms.tokens import service as tokens
 from tests.bench.messages import TOKEN
 
-_PASSWORD = "bench-password-0001"
+PASSWORD = "bench-password-0001"
 TARIFF = {
     "country_code": "DE",
     "party_id": "EXA",
@@ -39,7 +39,7 @@ async def provision(dsn: str, data_dir: Path, count: int) -> list[Login]:
     """`count` charge points, accepted and without metering template: its calls are not what is measured."""
     await migrate(dsn)
     key = charge_points.load_password_key(data_dir)
-    logins = [Login(identity=f"BENCH-{n:05}", password=_PASSWORD) for n in range(count)]
+    logins = [Login(identity=f"BENCH-{n:05}", password=PASSWORD) for n in range(count)]
     now = datetime.now(UTC)
     async with connect_once(dsn) as connection:
         await sites.create(connection, "bench", name="Bench", country="DE", time_zone="Europe/Berlin", currency="EUR")
@@ -49,7 +49,7 @@ async def provision(dsn: str, data_dir: Path, count: int) -> list[Login]:
             valid_from=datetime(2026, 1, 1, tzinfo=UTC),
         )  # fmt: skip
         await tokens.issue(connection, TOKEN, group=None, expires_at=None, actor="bench")
-        choices = Choices(site="bench", password=_PASSWORD, template=False)
+        choices = Choices(site="bench", password=PASSWORD, template=False)
         async with connection.transaction():
             for login in logins:
                 await charge_points.create(connection, login.identity, choices, key=key)

@@ -35,7 +35,8 @@ SANE = {"multiplier": 0, "measurand": "Voltage", "unitOfMeasure": {"unit": "V", 
 async def _tables(connection: Any) -> str:
     """Every row but those of the frames."""
     names = await connection.fetch(
-        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        "SELECT relname FROM pg_class"
+        " WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace"
     )
     texts = []
     for (name,) in names:

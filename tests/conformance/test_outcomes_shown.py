@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.conformance.schemas import EARLIER, PROTOCOLS, Filler, outgoing, owed
 from tests.conformance.station import Hang_up, Keep_silent, Refuse
 from tests.conformance.test_outcomes import DOES_IT, IS_AN_ANSWER
 from tests.messages.commands import ASKED_BY, SERVER
+from tests.programs import start_csms
 
 SCRIPT_S_MAX = 60.0
 REASON = ("NoRoom", "come back later")
@@ -173,15 +173,11 @@ async def test_a_refusal_is_printed_in_the_charge_points_own_word(
 async def _script(database: str, line: str) -> Printed:
     """The console script, in a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CSMS_")}
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("csms")), *shlex.split(line),
-        env={**clean, "CSMS_DATABASE_URL": database, "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    environment = {**clean, "CSMS_DATABASE_URL": database, "NO_COLOR": "1"}
+    process = await start_csms(*shlex.split(line), env=environment)
     async with asyncio.timeout(SCRIPT_S_MAX):
         out, err = await process.communicate()
-    assert process.returncode is not None
-    return Printed(line, process.returncode, out.decode(), err.decode())
+    return Printed(line, await process.wait(), out.decode(), err.decode())
 
 
 async def test_the_console_script_says_what_a_charge_point_made_of_it(

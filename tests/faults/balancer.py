@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.world import ServerProcess, free_port, until
+from tests.faults.world import ServerProcess, until
+from tests.ports import free_port
 
 PROGRAM = shutil.which("haproxy") or shutil.which("/usr/sbin/haproxy")
 needs_haproxy = pytest.mark.skipif(

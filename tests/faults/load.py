@@ -40,6 +40,7 @@ class Fleet:
 
     stations: list[SimulatedChargePoint]
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+    working: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def truths(self) -> dict[str, Truth]:
@@ -67,10 +68,15 @@ class Fleet:
             while self.told() < goal:  # noqa: ASYNC110 - the simulators count, they do not call
                 await asyncio.sleep(0.02)
 
+    async def rest(self) -> None:
+        """End what is being done and tell it all; everybody stays connected."""
+        self.ending.set()
+        await asyncio.gather(*self.working)
+
 
 @contextlib.asynccontextmanager
 async def charging(
-    url: str,
+    url: str | Mapping[str, str],
     passwords: Mapping[str, str],
     *,
     pace_s: float = 0.05,
@@ -81,22 +87,24 @@ async def charging(
 ) -> AsyncIterator[Fleet]:
     """A fleet that charges, half of it in each version, while the block runs; then it ends what it does and tells it all.
 
-    `busy`: so many of them charge, the others are only there; None: all. `samples`: of each session.
+    `url`: of the server, or of each charge point's way to it. `busy`: so many of them charge, the others are only there;
+    None: all. `samples`: of each session.
     """
+    ways = dict.fromkeys(passwords, url) if isinstance(url, str) else url
     start = datetime.now(UTC).replace(microsecond=0) - MODEL_AGE
     fleet = Fleet([])
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         for index, (identity, password) in enumerate(passwords.items()):
             station = SimulatedChargePoint(
-                Credentials(url=url, identity=identity, password=password),
+                Credentials(url=ways[identity], identity=identity, password=password),
                 ModelClock(start),
                 build(index) if build else usual_build(index, **given),
             )
             fleet.stations.append(await stack.enter_async_context(station))
         for station in fleet.stations[:busy]:
-            tasks.create_task(_charge(station, fleet.ending, pace_s=pace_s, samples=samples))
+            fleet.working.add(tasks.create_task(_charge(station, fleet.ending, pace_s=pace_s, samples=samples)))
         for station in [] if busy is None else fleet.stations[busy:]:
-            tasks.create_task(_idle(station, fleet.ending))
+            fleet.working.add(tasks.create_task(_idle(station, fleet.ending)))
         try:
             yield fleet
         finally:

@@ -36,7 +36,8 @@ from tests.faults.balancer import PROXY, Balancer, balanced, needs_haproxy
 from tests.faults.books import assert_nothing_lost
 from tests.faults.load import charging, usual_build
 from tests.faults.wire import boot, wire
-from tests.faults.world import ServerProcess, commission, free_port, furnish, rounds, until
+from tests.faults.world import ServerProcess, commission, furnish, rounds, until
+from tests.ports import free_port
 
 pytestmark = needs_haproxy
 

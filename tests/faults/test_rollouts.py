@@ -22,7 +22,8 @@ from csms.rollouts import service
 from csms.rollouts.plan import Plan, Share, waves
 from csms.rollouts.service import Choice
 from simulators.charge_point import Build, Credentials, ModelClock, ReconnectPolicy, SimulatedChargePoint
-from tests.faults.world import ServerProcess, commission, free_port, furnish, installation, rounds, serving, until
+from tests.faults.world import ServerProcess, commission, furnish, installation, rounds, serving, until
+from tests.ports import free_port
 
 IMAGE = random.Random(3).randbytes(60_000)
 VERSION = "4.0.0"

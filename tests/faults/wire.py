@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
 from simulators.charge_point import Credentials, stamp
@@ -20,6 +21,7 @@ from tests.faults.world import TOKEN
 
 CALL, RESULT = 2, 3
 ANSWER_S_MAX = 20.0
+AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,9 @@ class Reply:
 class Wire:
     """Calls may be sent without waiting for the answers of earlier ones."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, *, handshake_s: float) -> None:
         self.socket = socket
+        self.handshake_s = handshake_s
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self._waiting: dict[str, list[asyncio.Future[Reply]]] = {}
@@ -85,7 +88,9 @@ class Wire:
         waiting = self._waiting.get(frame[1])
         assert waiting, f"an answer to nothing: {frame}"
         reply = Reply(frame[2]) if frame[0] == RESULT else Reply({}, error=str(frame[2]))
-        waiting.pop(0).set_result(reply)
+        asked = waiting.pop(0)
+        if not asked.done():  # whoever asked may have been cancelled
+            asked.set_result(reply)
 
 
 @contextlib.asynccontextmanager
@@ -94,6 +99,8 @@ async def wire(
 ) -> AsyncIterator[Wire]:
     """An open socket of a charge point. `options` are the websocket's."""
     credentials = Credentials(url=url, identity=identity, password=password)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
     socket = await connect(
         credentials.address,
         subprotocols=[Subprotocol(protocol)],
@@ -104,12 +111,31 @@ async def wire(
         proxy=None,
         **options,
     )
-    opened = Wire(socket)
+    opened = Wire(socket, handshake_s=loop.time() - begin)
     try:
         yield opened
     finally:
         await socket.close()
         await opened._reading
+
+
+@contextlib.asynccontextmanager
+async def wire_at_last(
+    url: str, identity: str, password: str, protocol: str = "ocpp1.6", *, refused: Counter[str], **options: Any
+) -> AsyncIterator[Wire]:
+    """As `wire`, without patience: who is not let in tries again at once. `refused`: how often, by status or failure."""
+    async with contextlib.AsyncExitStack() as opening:
+        while True:
+            try:
+                opened = await opening.enter_async_context(wire(url, identity, password, protocol, **options))
+            except InvalidStatus as status:
+                refused[str(status.response.status_code)] += 1
+            except (InvalidMessage, OSError, TimeoutError) as failure:
+                refused[type(failure).__name__] += 1
+            else:
+                break
+            await asyncio.sleep(AGAIN_S)
+        yield opened
 
 
 async def boot(station: Wire) -> Reply:

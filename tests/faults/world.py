@@ -7,11 +7,11 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,17 @@ from csms.database.pool import connect_once
 from csms.settings import load_settings
 from csms.sites import service as sites
 from csms.tokens import service as tokens
+from tests.ports import free_port
+from tests.programs import Program, start_csms
 
 LONG = os.environ.get("CSMS_TEST_LONG") == "1"
 TOKEN = "CARD-0001"
 RETRY_AFTER_S = 1
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 LOG_LINES_SHOWN = 40
 NOT_JSON = "not json"
+LOADED_BEFORE = "LD_PRELOAD"
+"""What names a library that must be there before the program is."""
 BUGS = frozenset({
     "closing_not_noted", "connection_failed", "cost_stop_failed", "cost_stops_failed", "follow_up_failed", "handshake_failed", "housekeeping_failed",
     "inquiry_failed", "item_not_committed", "message_failed", "opening_not_noted", "projection_failed",
@@ -37,6 +41,8 @@ BUGS = frozenset({
 })  # fmt: skip
 """Log events that only a bug of ours brings about: no fault that is injected here excuses them."""
 
+KWH_PRICE = Decimal("0.49")
+KWH_TAX = Decimal("0.19")
 TARIFF = json.dumps(
     {
         "country_code": "DE",
@@ -44,7 +50,13 @@ TARIFF = json.dumps(
         "id": "FAULTS-KWH",
         "currency": "EUR",
         "tax_included": "NO",
-        "elements": [{"price_components": [{"type": "ENERGY", "price": "0.49", "vat": "19", "step_size": 1}]}],
+        "elements": [
+            {
+                "price_components": [
+                    {"type": "ENERGY", "price": str(KWH_PRICE), "vat": str(KWH_TAX * 100), "step_size": 1}
+                ]
+            }
+        ],
         "last_updated": "2026-01-01T00:00:00Z",
     }
 )
@@ -72,7 +84,7 @@ def rounds(short: int, long: int, *, of: str) -> int:
     return count
 
 
-async def until(holds: Callable[[], Awaitable[bool]], *, what: str, within_s: float = 30.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], *, what: str, within_s: float = 90.0) -> None:
     """Wait for something that must come; how long it takes is not what is tested."""
     try:
         async with asyncio.timeout(within_s):
@@ -80,13 +92,6 @@ async def until(holds: Callable[[], Awaitable[bool]], *, what: str, within_s: fl
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"after {within_s:g} s still not: {what}") from None
-
-
-def free_port() -> int:
-    """A port that nobody listens on now; a server that is started again needs the same one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # --- the operator ----------------------------------------------------------------------------------------------------
@@ -111,13 +116,14 @@ async def furnish(dsn: str) -> None:
         await tokens.issue(connection, TOKEN, group=None, expires_at=None, actor="operator")
 
 
-async def commission(dsn: str, data_dir: Path, identities: Iterable[str]) -> dict[str, str]:
-    """Charge points with their passwords."""
+async def commission(dsn: str, data_dir: Path, identities: Iterable[str], **given: Any) -> dict[str, str]:
+    """Charge points with their passwords; `given` are choices beside their site."""
     key = charge_points.load_password_key(data_dir)
     passwords = {}
     async with connect_once(dsn) as connection:
         for identity in identities:
-            _, password = await charge_points.create(connection, identity, Choices(site="harbour"), key=key)
+            choices = Choices(site="harbour", **given)
+            _, password = await charge_points.create(connection, identity, choices, key=key)
             assert password is not None
             passwords[identity] = password
     return passwords
@@ -158,9 +164,13 @@ class ServerProcess:
     dsn: str | None = None
     port: int = field(default_factory=free_port)
     given: dict[str, Any] = field(default_factory=dict)
+    open_files_max: int | None = None
+    """How many files the kernel lets it have open; None: as many as us."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Beyond that of the tests and what makes its settings."""
     ready: dict[str, Any] = field(default_factory=dict)
     """What it printed when it was ready."""
-    _process: asyncio.subprocess.Process | None = None
+    _process: Program | asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
@@ -181,18 +191,25 @@ class ServerProcess:
         if self.dsn is not None:
             settings["database_url"] = self.dsn
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CSMS_")}
-        environment |= {f"CSMS_{name.upper()}": str(value) for name, value in settings.items()}
-        program = Path(sys.executable).with_name("csms")
-        with self.log_path.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                str(program), "serve", stdout=asyncio.subprocess.PIPE, stderr=log, env=environment
-            )
+        environment |= {f"CSMS_{name.upper()}": str(value) for name, value in settings.items()} | self.environment
+        self._process = await self._run(environment)
         assert self._process.stdout is not None
         async with asyncio.timeout(READY_S_MAX):
             line = await self._process.stdout.readline()
         assert line, f"csms serve ended before it was ready:\n{self.log_tail()}"
         self.ready = json.loads(line)
         assert self.ready["event"] == "ready"
+
+    async def _run(self, environment: dict[str, str]) -> Program | asyncio.subprocess.Process:
+        with self.log_path.open("ab") as log:
+            if self.open_files_max is None and LOADED_BEFORE not in environment:
+                return await start_csms("serve", env=environment, stderr=log.fileno())
+            program = [str(Path(sys.executable).with_name("csms")), "serve"]
+            if self.open_files_max is not None:
+                program = ["sh", "-c", f'ulimit -n {self.open_files_max} && exec "$0" "$@"', *program]
+            return await asyncio.create_subprocess_exec(
+                *program, stdout=asyncio.subprocess.PIPE, stderr=log, env=environment
+            )
 
     async def kill(self) -> None:
         """kill -9: no good-bye to anybody."""
@@ -238,9 +255,18 @@ def _log_line(line: str) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def installation(data_dir: Path, *, dsn: str | None = None, **given: Any) -> AsyncIterator[ServerProcess]:
+async def installation(
+    data_dir: Path,
+    *,
+    dsn: str | None = None,
+    open_files_max: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    **given: Any,
+) -> AsyncIterator[ServerProcess]:
     """A running server process, furnished; its log is shown where the test fails."""
-    process = ServerProcess(data_dir=data_dir, dsn=dsn, given=given)
+    process = ServerProcess(
+        data_dir=data_dir, dsn=dsn, given=given, open_files_max=open_files_max, environment=dict(environment or {})
+    )
     try:
         await process.start()
         await furnish(process.dsn or embedded_dsn(data_dir))

@@ -7,7 +7,6 @@ import base64
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from csms.database.tools import connection_environment, find_tool
 from tests.faults.world import ServerProcess
+from tests.programs import STDOUT, start_csms
 
 CALL = 2
 PATIENCE_S = 30.0
@@ -61,10 +61,7 @@ async def csms(server: ServerProcess, *arguments: str) -> str:
     """What a command prints, on stdout and on stderr, and whether it succeeds."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CSMS_")}
     environment |= {"CSMS_DATA_DIR": str(server.data_dir), "CSMS_DATABASE_URL": server.dsn or ""}
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("csms")), *arguments, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+    process = await start_csms(*arguments, env=environment, stderr=STDOUT)
     async with asyncio.timeout(PATIENCE_S):
         out, _ = await process.communicate()
     return f"{process.returncode} {out.decode()}"

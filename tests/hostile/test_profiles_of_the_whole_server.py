@@ -15,9 +15,10 @@ from csms.credentials import service
 from csms.database.pool import connect_once
 from csms.protocol.vocabulary import Registration
 from csms.quirks.service import LOOK_EVERY_S
-from tests.faults.world import commission, free_port, furnish, serving, until
+from tests.faults.world import commission, furnish, serving, until
 from tests.hostile.peers import charge_point
 from tests.hostile.test_tls_of_the_whole_server import Pki, heard, pki, wss
+from tests.ports import free_port
 
 __all__ = ["pki"]
 

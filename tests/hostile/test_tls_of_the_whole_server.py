@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,11 @@ from websockets.typing import Subprotocol
 from csms.charge_points import service as charge_points
 from csms.charge_points.service import Choices
 from csms.database.pool import connect_once
-from tests.faults.world import ServerProcess, free_port, installation, until
+from tests.faults.world import ServerProcess, installation, until
 from tests.hostile.peers import ask
 from tests.hostile.test_abuse_of_the_whole_server import nothing_broke
+from tests.ports import free_port
+from tests.programs import Program, start_csms
 
 PATIENCE_S = 30.0
 
@@ -181,13 +182,10 @@ async def garbage(port: int, sent: bytes) -> None:
     writer.close()
 
 
-async def serve(dsn: str, data_dir: Path, *arguments: str) -> asyncio.subprocess.Process:
+async def serve(dsn: str, data_dir: Path, *arguments: str) -> Program:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CSMS_")}
     environment |= {"CSMS_DATA_DIR": str(data_dir), "CSMS_DATABASE_URL": dsn}
-    return await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("csms")), "serve", "--ocpp-port", "0", "--http-port", "0", *arguments,
-        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    return await start_csms("serve", "--ocpp-port", "0", "--http-port", "0", *arguments, env=environment)
 
 
 def options(pki: Pki) -> list[str]:

@@ -88,9 +88,12 @@ async def _visit(station: SimulatedChargePoint, visit: Visit) -> None:
     if not visit.energy_wh:
         await station.advance(visit.charging)
     elif visit.is_watched:
-        await station.charge(energy_wh=visit.energy_wh / 2, duration=visit.charging / 2)
+        half_wh = (
+            visit.energy_wh // 2
+        )  # whole Wh, as a stop of 1.6 says them: this may become one, if its card is refused
+        await station.charge(energy_wh=half_wh, duration=visit.charging / 2)
         await asyncio.sleep(WATCHED_S)
-        await station.charge(energy_wh=visit.energy_wh / 2, duration=visit.charging / 2)
+        await station.charge(energy_wh=visit.energy_wh - half_wh, duration=visit.charging / 2)
     else:
         await station.charge(energy_wh=visit.energy_wh, duration=visit.charging)
     if visit.fault == "register_jumps":

@@ -170,6 +170,8 @@ async def test_a_month_with_faults_closes_to_the_cent_and_to_the_watt_hour(close
     assert len(rows) >= visits
     counts = Counter(_state(row, bills[row["id"]]) for row in rows)
     assert counts["unexplained"] == 0, counts
+    # Whose stop is lost is known to have ended when the next vehicle comes: nobody came after the last one.
+    assert counts["running"] == sum(member.visits[-1].fault == "stop_lost" for member in closed.members), counts
     assert counts["billed"] > visits * 0.8, counts
     assert counts["held"] > 0, "a month without a held session has met no fault"
     _check_accounts(closed, rows, bills)
@@ -193,12 +195,14 @@ def _final(bills: list[BillSummary]) -> BillSummary | None:
 
 
 def _state(row: Any, bills: list[BillSummary]) -> str:
-    """Billed, held with a review entry, dropped - or what nobody can explain."""
+    """Billed, held with a review entry, dropped, running - or what nobody can explain."""
     if _final(bills) is not None:
         return "billed"
     if row["dropped"]:
         return "dropped"
-    return "held" if row["holds"] or row["billing_holds"] else "unexplained"
+    if row["holds"] or row["billing_holds"]:
+        return "held"
+    return "running" if row["ended_at"] is None else "unexplained"
 
 
 def _check_accounts(closed: Month, rows: list[Any], bills: dict[int, list[BillSummary]]) -> None:

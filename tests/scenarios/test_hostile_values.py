@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from simulators.charge_point import stamp
 from tests.faults.wire import wire
+from tests.programs import start_csms
 from tests.scenarios.spoken import ask, say
 from tests.world import World, in_the_past
 
@@ -150,10 +150,7 @@ async def _csms(world: World, *words: str) -> str:
         "CSMS_DATABASE_URL": world.dsn,
         "CSMS_DATA_DIR": str(world.settings.data_dir),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from csms.cli.main import main; main()", *words, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await start_csms(*words, env=environment)
     out, err = await process.communicate()
     assert process.returncode == 0, f"csms {' '.join(words)}: {err.decode(errors='replace')[-2000:]}"
     return out.decode()

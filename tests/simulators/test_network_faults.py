@@ -129,3 +129,18 @@ async def test_the_same_seed_injects_the_same_faults() -> None:
     one, other = MessageFaults(seed=3, drop=0.5), MessageFaults(seed=3, drop=0.5)
 
     assert [one.strikes("drop", 0.5) for _ in range(50)] == [other.strikes("drop", 0.5) for _ in range(50)]
+
+
+async def test_a_vanished_connection_ends_late_while_newcomers_get_through(central: CentralSystem) -> None:
+    async with faulty_proxy(central.url) as proxy, at(proxy.url, central) as station:
+        await station.boot()
+        old = proxy.vanish()
+        station.link.cut()
+        await station.boot()
+        assert len(old) == 1
+        assert proxy.pairs > set(old), "nobody has told the central system that the old one has ended"
+        old[0].abort()
+        async with asyncio.timeout(10):
+            while old[0] in proxy.pairs:  # noqa: ASYNC110 - the proxy does not call
+                await asyncio.sleep(0.01)
+        assert await station.ask(station.dialect.heartbeat_request()) is not None

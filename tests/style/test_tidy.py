@@ -82,6 +82,21 @@ def test_nothing_is_left_for_later() -> None:
     assert not found, f"do it or leave it out: {found}"
 
 
+def test_no_wait_is_measured_by_a_clock_that_can_be_set() -> None:
+    """O2: loop.time() and time.monotonic() go on evenly. What must outlive the process stands as an instant in the books."""
+    wall = re.compile(r"\btime\.time(_ns)?\(|\b(sleep|timeout|call_later|wait_for)\(.*(datetime\.|utc_now|\bnow\b)")
+    of_files = {"csms/files/cache.py"}  # the file system stamps them by the clock on the wall
+    found = [
+        f"{_name(path)}:{number}"
+        for path in SOURCES
+        if path.parts[len(ROOT.parts)] != "simulators" and _name(path) not in of_files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if wall.search(line)
+    ]
+
+    assert not found, f"use loop.time() or time.monotonic(): {found}"
+
+
 def test_nothing_tells_of_the_machine_it_was_written_on() -> None:
     places = re.compile(r"/work/|/root/|\.pyenv|/home/[a-z]")
     found = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from csms.protocol import alike, keys, vocabulary
+from csms.protocol.layouts import Layouts
 from csms.protocol.quirks import Quirk
 from csms.protocol.readings import read_readings, unit_text
 from csms.protocol.repair import SIGNED_LENGTH_MAX, Fields, Message, parse_decimal, storable_text
@@ -111,7 +112,7 @@ def stop_transaction(message: Message) -> Fact:
     stamp = message.stamp(fields.raw("timestamp"))
     token = _token(message) if "idTag" in fields.payload else None
     reason = fields.word("reason", REASONS)
-    readings = read_readings(message, "transactionData", _sample, fallback=stamp.at)
+    readings = read_readings(message, "transactionData", _LAYOUTS, fallback=stamp.at)
     malformed = not is_id or register is None
     key = keys.stop_key(
         transaction=transaction,
@@ -139,7 +140,7 @@ def meter_values(message: Message) -> Fact:
     fields = message.fields
     evse = fields.place("connectorId")
     transaction, is_id = fields.integer_id("transactionId")
-    readings = read_readings(message, "meterValue", _sample, fallback=message.received_at)
+    readings = read_readings(message, "meterValue", _LAYOUTS, fallback=message.received_at)
     if evse == 0 and transaction is not None:
         message.quirks.add(Quirk.CONNECTOR_ZERO)
     unreadable_id = transaction is not None and not is_id
@@ -225,6 +226,9 @@ def _sample(fields: Fields) -> Sample | None:
         location=fields.word_or("location", LOCATIONS, "Outlet"),
         signed=signed,
     )
+
+
+_LAYOUTS = Layouts(_sample)
 
 
 def _signed_data(raw: object, fields: Fields) -> str | None:

@@ -14,7 +14,7 @@ from csms.protocol.readings import read_readings
 from csms.protocol.redaction import REDACTED, redact
 from csms.protocol.repair import Fields, Message
 from csms.protocol.v201.device_model import describe
-from csms.protocol.v201.readings import read_sample
+from csms.protocol.v201.readings import LAYOUTS
 from csms.protocol.v201.setting_name import read_setting_name
 from csms.protocol.v201.words import (
     BOOT_REASONS,
@@ -87,7 +87,7 @@ def transaction_event(message: Message) -> Fact:
     if reservation == 0:
         message.quirks.add(Quirk.RESERVATION_ZERO)
         reservation = None
-    readings = read_readings(message, "meterValue", read_sample, fallback=stamp.at)
+    readings = read_readings(message, "meterValue", LAYOUTS, fallback=stamp.at)
     malformed = kind is None or transaction is None or seq_no is None
     said = (transaction, seq_no, kind, stamp.key, trigger, state, reason, remote_start, reservation, evse, connector)
     cable = (fields.integer("numberOfPhasesUsed"), fields.integer("cableMaxCurrent"), info.integer("timeSpentCharging"))
@@ -118,7 +118,7 @@ def transaction_event(message: Message) -> Fact:
 def meter_values(message: Message) -> Fact:
     fields = message.fields
     evse = fields.place("evseId")
-    readings = read_readings(message, "meterValue", read_sample, fallback=message.received_at)
+    readings = read_readings(message, "meterValue", LAYOUTS, fallback=message.received_at)
     unreadable_list = not isinstance(fields.payload.get("meterValue"), list | dict)
     return ReadingsReported(
         evse=evse or 0,

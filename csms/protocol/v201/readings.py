@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from csms.protocol.layouts import Layouts
 from csms.protocol.quirks import Quirk
 from csms.protocol.readings import unit_text
 from csms.protocol.repair import SIGNED_LENGTH_MAX, Fields, parse_decimal, storable_text
@@ -67,3 +68,6 @@ def _signed_data(fields: Fields) -> str | None:
         fields.quirks.add(Quirk.MISSING_FIELD)
         return None
     return orjson.dumps(texts).decode()
+
+
+LAYOUTS = Layouts(read_sample)

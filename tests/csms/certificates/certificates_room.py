@@ -23,7 +23,7 @@ from csms.certificates.authority import make_root
 from csms.certificates.store import SQL
 from csms.certificates.worker import Certificates
 from csms.charge_points import service as charge_points
-from csms.charge_points.service import Choices
+from csms.charge_points.service import Boot, Choices
 from csms.protocol.blocks.certificate_facts import CertificatePurpose, CertificateRequested, SigningAnswer
 from csms.protocol.vocabulary import Booted, Command, Outcome, Protocol
 from csms.settings import Settings, load_settings
@@ -146,7 +146,9 @@ class Depot:
     async def boots(self, charge_point: str, serial: str) -> None:
         booted = Booted(vendor="Example", model="One", serial=serial)
         async with self.pool.acquire() as connection:
-            await charge_points.record_boot(connection, charge_point, booted, at=datetime.now(UTC))
+            await charge_points.record_boots(
+                connection, [Boot(charge_point=charge_point, told=booted, at=datetime.now(UTC))]
+            )
 
     async def registers(self, charge_point: str, serial: str) -> None:
         """An operator says which serial number it has."""

@@ -19,6 +19,7 @@ from typing import Any
 from csms.database.pool import connect_once
 from csms.sessions import listing
 from simulators.charge_point import Build, Credentials, ModelClock, ReconnectPolicy, SimulatedChargePoint
+from tests.programs import Program, start_csms
 
 CSMS = str(Path(sys.executable).with_name("csms"))
 PATIENCE_S = 60.0
@@ -74,15 +75,11 @@ def environment(data_dir: Path | None, **given: str) -> dict[str, str]:
 
 async def run(env: Mapping[str, str], *arguments: object, stdin: bytes = b"") -> Said:
     """One command from start to end."""
-    process = await asyncio.create_subprocess_exec(
-        CSMS, *map(str, arguments), env=dict(env),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await start_csms(*arguments, env=env)
     async with asyncio.timeout(PATIENCE_S):
         out, err = await process.communicate(stdin)
-    assert process.returncode is not None
     assert b"Traceback" not in err, err.decode()
-    return Said(code=process.returncode, out=out.decode(), err=err.decode())
+    return Said(code=await process.wait(), out=out.decode(), err=err.decode())
 
 
 @dataclass(slots=True)
@@ -224,11 +221,9 @@ def serving(data_dir: Path, **given: str) -> Iterator[Installation]:
 
 
 @contextlib.asynccontextmanager
-async def following(shop: Installation, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def following(shop: Installation, *arguments: str) -> AsyncIterator[Program]:
     """A command that goes on until it is interrupted."""
-    process = await asyncio.create_subprocess_exec(
-        CSMS, *arguments, env=shop.env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    process = await start_csms(*arguments, env=shop.env)
     try:
         yield process
     finally:
@@ -237,9 +232,8 @@ async def following(shop: Installation, *arguments: str) -> AsyncIterator[asynci
             await process.communicate()
 
 
-async def line_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
+async def line_of(process: Program) -> dict[str, Any]:
     """The next line of a stream of jsonl."""
-    assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
         line = await process.stdout.readline()
     assert line, "the stream has ended"
@@ -248,13 +242,12 @@ async def line_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
     return told
 
 
-async def interrupted(process: asyncio.subprocess.Process) -> tuple[int, str]:
+async def interrupted(process: Program) -> tuple[int, str]:
     """Ctrl-C: the exit status, and what went to stderr."""
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(PATIENCE_S):
         _, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, err.decode()
+    return await process.wait(), err.decode()
 
 
 def tariff_document(id_: str, *, price: str = "0.49", currency: str = "EUR") -> dict[str, Any]:

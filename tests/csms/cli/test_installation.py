@@ -25,7 +25,7 @@ COMMANDS = {
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
-    "db": {"backup", "migrate", "psql", "restore", "status"},
+    "db": {"backup", "migrate", "psql", "rebuild", "restore", "status", "verify"},
     "demo": None,
     "discount": {"add", "end", "list", "redeem", "show", "which"},
     "display": {"clear", "list", "set"},

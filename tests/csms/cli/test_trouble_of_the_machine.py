@@ -6,10 +6,12 @@ import os
 import socket
 from pathlib import Path
 
+import asyncpg
+import click
 import pytest
 
 from billing import CliError
-from csms.cli.main import csms
+from csms.cli.main import Root, csms
 from tests.csms.cli.cli_room import environment, run
 
 NOBODY = 65534
@@ -115,3 +117,51 @@ async def test_a_place_where_nothing_can_be_stored_is_no_defect() -> None:
 
     assert said.code in {1, 4}
     assert "defect" not in said.error["next"]
+
+
+class _Ending(Root):
+    """A command that ends as its tasks do."""
+
+    trouble: BaseException
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx, cmd_name
+
+        @click.command()
+        def serve() -> None:
+            raise self.trouble
+
+        return serve
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "next_step"),
+    [
+        (
+            asyncpg.InternalClientError("got result for unknown protocol state"),
+            "database_unavailable",
+            "csms db status",
+        ),
+        (
+            ExceptionGroup(
+                "tasks", [asyncpg.AdminShutdownError("terminated"), ExceptionGroup("inner", [ConnectionResetError()])]
+            ),
+            "database_unavailable",
+            "csms db status",
+        ),
+        (
+            ExceptionGroup("tasks", [asyncpg.AdminShutdownError("terminated"), KeyError("x")]),
+            "failed",
+            "defect of csms",
+        ),
+    ],
+    ids=["between two steps of the driver", "in several tasks", "and a defect beside it"],
+)
+def test_a_database_that_goes_away_while_a_command_runs_is_named(trouble: Exception, code: str, next_step: str) -> None:
+    ending = _Ending("csms")
+    ending.trouble = trouble
+    with pytest.raises(CliError) as said:
+        ending(["serve"], standalone_mode=False)
+
+    assert (said.value.status, said.value.code) == (1, code)
+    assert next_step in said.value.next_step

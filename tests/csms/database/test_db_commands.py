@@ -40,10 +40,19 @@ def test_status_tells_what_is_pending_then_what_was_applied_and_what_protects(da
     assert before["migrations_applied"] == []
     assert "0000_append_only" in before["migrations_pending"]
 
-    assert run(data_home, "migrate").exit_code == 0
+    planned = run(data_home, "migrate", "--dry-run", "-o", "json")
+    assert [f"{each['version']:04}_{each['name']}" for each in json.loads(planned.stdout)] == before[
+        "migrations_pending"
+    ]
+    assert status(data_home) == before
+
+    applied = run(data_home, "migrate", "-o", "json")
+    assert applied.exit_code == 0
+    assert json.loads(applied.stdout) == json.loads(planned.stdout)
+    assert all(each["purpose"] for each in json.loads(applied.stdout))
 
     after = status(data_home)
-    assert after["migrations_pending"] == []
+    assert after["migrations_pending"] == after["migrations_newer"] == []
     assert after["migrations_applied"] == before["migrations_pending"]
     assert after["role_protects"] is True
     assert "bill" in after["append_only_tables"]

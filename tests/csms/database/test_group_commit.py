@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.database.errors import DatabaseUnavailable
-from csms.database.group_commit import GroupCommit
+from csms.database.group_commit import GroupCommit, first_of
 from csms.database.pool import in_transaction
 
 Flush = Callable[[list[int]], Awaitable[list[int | Exception]]]
@@ -189,3 +189,51 @@ async def test_items_are_durable_when_their_answer_arrives(pool: asyncpg.Pool, d
             await commits.submit(item)
             assert await owner.fetchval("SELECT count(*) FROM note WHERE id = $1", item) == 1
     await owner.close()
+
+
+# --- beyond capacity -------------------------------------------------------------------------------------------------
+
+
+@given(waiting=st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abcdef")), max_size=40), most=st.integers(1, 20))
+def test_a_batch_is_full_keeps_each_owners_order_and_has_what_has_waited_longest(
+    waiting: list[tuple[int, str]], most: int
+) -> None:
+    chosen = first_of(waiting, most)
+
+    assert len(chosen) == min(most, len(waiting))
+    assert chosen == sorted(set(chosen))
+    for place in chosen:
+        earlier = [each for each in range(place) if waiting[each][1] == waiting[place][1]]
+        assert set(earlier) <= set(chosen), "an item went past an earlier one of its owner"
+    if len(waiting) > most >= 5:
+        assert 0 in chosen
+
+
+def test_beyond_capacity_the_first_rank_goes_first_and_takes_along_what_its_owner_said_before() -> None:
+    crowd = [(2, f"crowd-{number}") for number in range(100)]
+    waiting = [*crowd, (2, "driver"), *crowd, (0, "driver")]
+
+    chosen = first_of(waiting, 10)
+
+    assert chosen == [*range(8), 100, 201]
+
+
+async def test_a_start_is_not_behind_a_crowd_of_readings() -> None:
+    """Ten batches of readings wait already, and more outside than may."""
+    notebook = Notebook()
+    commits = GroupCommit[int, int](
+        notebook.flush, batch_max=10, pending_max=100, rank=lambda item: int(item < 1000), owner=lambda item: item
+    )
+    async with asyncio.TaskGroup() as tasks:
+        for reading in range(200):
+            tasks.create_task(commits.submit(reading))
+        await asyncio.sleep(0)
+        tasks.create_task(commits.submit(1000))
+        await asyncio.sleep(0)
+        run = asyncio.create_task(commits.run())
+    await commits.close()
+    await run
+
+    assert 1000 in notebook.batches[0]
+    assert sorted(notebook.committed) == [*range(200), 1000]
+    assert [each for each in notebook.committed if each < 1000] == list(range(200))

@@ -44,6 +44,19 @@ async def test_an_injected_failure_is_retried_until_the_fifth_try(meters: asyncp
     assert await in_transaction(meters, work) == 5
 
 
+async def test_a_transaction_that_finds_a_table_changed_by_a_migration_is_run_again(
+    meters: asyncpg.Pool, database: str
+) -> None:
+    async def columns(connection: Any) -> int:
+        return len(await connection.fetchrow("SELECT * FROM meter WHERE id = 1"))
+
+    assert await in_transaction(meters, columns) == 2
+    async with connect_once(database, as_owner=True) as owner:
+        await owner.execute("ALTER TABLE meter ADD COLUMN place text")
+
+    assert await in_transaction(meters, columns) == 3
+
+
 async def test_after_five_tries_the_failure_is_shown(meters: asyncpg.Pool) -> None:
     tries = 0
 

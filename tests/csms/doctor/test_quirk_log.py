@@ -13,7 +13,7 @@ import pytest
 
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint
-from csms.charge_points.service import Choices
+from csms.charge_points.service import Boot, Choices
 from csms.protocol.vocabulary import Booted
 from csms.quirks import log as quirk_log
 from csms.quirks import service
@@ -168,9 +168,8 @@ async def test_each_change_of_an_operator_is_told_once_to_nodes_that_it_concerns
         await asyncio.sleep(0.1)
         await service.choose(connection, "CP", "unit_hz", service.Choice.OFF, actor="operator")
         await until(lambda: _told(here, 1))
-        await charge_points.record_boot(
-            connection, "CP", Booted(vendor="V", model="M"), at=datetime.now(UTC)
-        )  # which is no operator's change
+        boot = Boot(charge_point="CP", told=Booted(vendor="V", model="M"), at=datetime.now(UTC))
+        await charge_points.record_boots(connection, [boot])  # which is no operator's change
         await charge_points.change(connection, "CP", Choices(strict=True), key=b"k")
         await until(lambda: _told(here, 2))
         await asyncio.sleep(0.2)

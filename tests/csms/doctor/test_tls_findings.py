@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
 import trustme
 from ward import Patient
 
+from tests.ports import free_port
 from tests.scenarios.spoken import ask
 from tests.world import World, usual_world
 
@@ -26,9 +26,7 @@ async def test_a_charge_point_that_speaks_tls_1_0_only_is_named_by_its_address(
     certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
     leaf.cert_chain_pems[0].write_to_path(certificate)
     leaf.private_key_pem.write_to_path(key)
-    async with usual_world(
-        database, data_home, tls_cert=(certificate,), tls_key=(key,), tls_port=_free_port()
-    ) as world:
+    async with usual_world(database, data_home, tls_cert=(certificate,), tls_key=(key,), tls_port=free_port()) as world:
         patient = Patient(world, await world.charge_point("EV7"))
         async with patient.on() as opened:
             await ask(opened, "Heartbeat", {})
@@ -46,9 +44,3 @@ async def _dial(world: World, hello: bytes) -> None:
     await reader.read()
     writer.close()
     await writer.wait_closed()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

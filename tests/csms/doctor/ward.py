@@ -135,15 +135,19 @@ class Patient:
     ) -> None:
         """The doctor names all of these, with a frame each; the first one's frame holds `shows`."""
         found: dict[str, Finding] = {}
+
+        def all_are_named() -> bool:
+            named = all(name in found and found[name].how is how and found[name].frame for name in names)
+            return named and (shows is None or shows in (found[names[0]].frame or ""))
+
         try:
             async with asyncio.timeout(NAMED_S_MAX):
-                while not all(name in found and found[name].how is how and found[name].frame for name in names):
+                while not all_are_named():
                     await asyncio.sleep(0.1)
                     found = await self.findings(**wanted)
         except TimeoutError:
             told = {name: (str(each.how), each.evidence, each.frame) for name, each in found.items()}
-            raise AssertionError(f"{names} are not all among {told}") from None
-        assert shows is None or shows in (found[names[0]].frame or ""), found[names[0]].frame
+            raise AssertionError(f"{names} are not all among {told}, or the first does not show {shows}") from None
 
 
 Play = Callable[[Patient, Wire], Awaitable[None]]

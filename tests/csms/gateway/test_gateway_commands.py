@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from csms.protocol.vocabulary import (
     Command,
     Registration,
     Reset,
+    ShowCost,
     StopCharging,
     TriggerMessage,
     UnlockConnector,
@@ -48,6 +50,33 @@ async def test_what_a_charge_point_answers_becomes_an_outcome(
 
         outcome = await command
         assert (outcome.accepted, outcome.status) == (accepted, status)
+
+
+async def test_a_cost_leaves_after_the_answers_that_may_name_an_older_one() -> None:
+    event = {
+        "eventType": "Updated",
+        "timestamp": "2026-03-01T20:30:00Z",
+        "triggerReason": "MeterValuePeriodic",
+        "seqNo": 1,
+        "transactionInfo": {"transactionId": "T-1"},
+    }
+    async with running() as room, room.station(offered=["ocpp2.0.1"]) as station, asyncio.TaskGroup() as tasks:
+        room.application.gate.clear()  # the event is being committed, and its answer worked out
+        await station.send(json.dumps([2, "event", "TransactionEvent", event]))
+        await eventually(lambda: len(room.application.seen) > 0)
+        showing = tasks.create_task(room.gateway.command("CP-1", ShowCost(transaction="T-1", total_cost=Decimal(3))))
+        asking = tasks.create_task(room.gateway.command("CP-1", AskTransactionStatus(transaction="T-1")))
+        (kind, asked, action, _) = await station.receive()
+        assert (kind, action) == (2, "GetTransactionStatus"), "other calls do not wait for answers"
+        await station.send(json.dumps([3, asked, {"messagesInQueue": False}]))
+        assert (await asking).accepted
+
+        room.application.gate.set()
+        answer, call = await station.receive(), await station.receive()
+        assert answer[:2] == [3, "event"]
+        assert (call[2], call[3]["totalCost"]) == ("CostUpdated", 3)
+        await station.send(json.dumps([3, call[1], {}]))
+        assert (await showing).accepted
 
 
 @pytest.mark.parametrize(

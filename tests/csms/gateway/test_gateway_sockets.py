@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from gateway_room import (
@@ -27,7 +29,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from csms.database.errors import DatabaseUnavailable
 from csms.gateway.application import SocketInfo
+from csms.gateway.connection import Connection
 from csms.gateway.gateway import Gateway
+from csms.gateway.websocket import ChargePointSocket
 from csms.protocol.vocabulary import Outcome, Reset
 from csms.settings import Settings
 
@@ -338,3 +342,36 @@ async def test_a_port_that_is_taken_is_said_at_once() -> None:
         second = Gateway(settings, InMemoryApplication(), b"key", Health())
         with pytest.raises(OSError, match="in use"):
             await second.run()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _sockets() -> list[object]:
+    return [each for each in gc.get_objects() if type(each) in {ChargePointSocket, Connection}]
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_socket_that_has_ended_is_given_back_at_once_not_when_the_collector_comes(cut: bool) -> None:
+    """The collector comes seldom, and to old things hardly ever: a fleet that reconnects would fill the memory."""
+    others = _sockets()  # of other tests, whoever may still hold them
+    async with running() as room:
+        async with room.station() as station:
+            await station.heartbeat()
+            async with asked(room.gateway) as asking:
+                await answer_next(station)
+            assert asking.result().accepted
+            ours = [each for each in _sockets() if all(each is not other for other in others)]
+            left = [weakref.ref(each) for each in ours]
+            assert len(left) == 2
+            del ours
+            if cut:
+                station.websocket.transport.abort()
+
+        await eventually(lambda: all(each() is None for each in left))

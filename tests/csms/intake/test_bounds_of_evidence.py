@@ -17,7 +17,7 @@ from csms.charge_points import device_model
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint, Proof
 from csms.charge_points.device_model import LEFT_OUT
-from csms.charge_points.service import BOOTS_A_DAY_MAX, Choices
+from csms.charge_points.service import BOOTS_A_DAY_MAX, Boot, Choices
 from csms.database.partitions import ensure_frame_partitions
 from csms.database.pool import connect_once
 from csms.gateway.application import SocketInfo
@@ -206,10 +206,12 @@ async def test_boots_that_take_turns_are_kept_so_many_times_a_day(pool: asyncpg.
     async with pool.acquire() as connection:
         for number in range(100):
             told = replace(boot, reason=("PowerUp", "Watchdog")[number % 2], firmware=str(number))
-            await charge_points.record_boot(connection, "CP-0", told, at=NOW + timedelta(seconds=number))
+            at = NOW + timedelta(seconds=number)
+            await charge_points.record_boots(connection, [Boot(charge_point="CP-0", told=told, at=at)])
 
         assert await connection.fetchval(count) == BOOTS_A_DAY_MAX
         assert (await charge_points.get(connection, "CP-0")).firmware == "99"
 
-        await charge_points.record_boot(connection, "CP-0", boot, at=NOW + timedelta(days=2))
+        later = NOW + timedelta(days=2)
+        await charge_points.record_boots(connection, [Boot(charge_point="CP-0", told=boot, at=later)])
         assert await connection.fetchval(count) == BOOTS_A_DAY_MAX + 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from csms.database.migrate import migrate, own_migrations
+from csms.database.migrate import migrate
+from csms.database.migration import own_migrations
 from csms.database.pool import connect_once
 
 NUMBER = 12

@@ -66,7 +66,7 @@ def _some_order(seed: int) -> tuple[list[StoredEvent], list[StoredReading]]:
         again = replace(each.event, offline=dice.random() < 0.5)
         events.append(replace(each, event=again, received_at=each.received_at + later))
     readings = [*_READINGS]
-    readings += [replace(each, received_at=each.received_at + later) for each in dice.choices(_READINGS, k=5)]
+    readings += [each._replace(received_at=each.received_at + later) for each in dice.choices(_READINGS, k=5)]
     dice.shuffle(events)
     dice.shuffle(readings)
     return events, readings

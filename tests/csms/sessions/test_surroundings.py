@@ -17,6 +17,7 @@ from csms.intake.arrival import Arrival, StorableFact
 from csms.intake.ingest import Ingest
 from csms.protocol.vocabulary import ChargingEvent, EventKind, Reading, ReadingsReported, Sample, StatusReported
 from csms.sessions.periods import usage
+from csms.sessions.projection import folded_from
 from csms.sessions.review import Release
 from csms.sessions.service import Sessions
 from csms.sessions.session import Session
@@ -86,7 +87,7 @@ class Room:
     async def fold(self, session: int) -> Session:
         async with self.pool.acquire() as connection, connection.transaction():
             await self.sessions.fold_all(connection, [session])
-        return self.sessions._fold(await self.facts(session), now=NOW)
+        return folded_from(await self.facts(session), self.sessions._policy, now=NOW)
 
     async def online(self) -> None:
         node = UUID(int=9)
@@ -401,3 +402,21 @@ async def test_nobody_pays_for_what_was_kept_for_another_or_was_never_accepted(r
 
     found = [_reserved(each) for each in (of_another, unknown, of_the_group, named_again)]
     assert found == [[], [], [(at(10), at(50))], []]
+
+
+async def test_a_queued_start_takes_from_the_session_before_it_what_a_status_said_of_a_later_one(room: Room) -> None:
+    """The newest status comes at once, the transactions before it from the queue."""
+    first = await room.starts(0)
+    await room.stops(first, 30, 1000)
+    await room.reports("Available", 102)
+    before = (await room.fold(first)).released_at
+    await room.pool.execute("DELETE FROM session_due")
+
+    second = await room.starts(103, stamped=at(50))
+    await room.pool.execute("UPDATE session SET created_at = now() WHERE id = $1", second)
+    await room.fold(second)
+
+    due = [row["session"] for row in await room.pool.fetch("SELECT DISTINCT session FROM session_due")]
+    assert before == at(102)
+    assert first in due
+    assert (await room.fold(first)).released_at is None
