@@ -20,6 +20,7 @@ from csms.gateway.application import SocketInfo
 from csms.nodes.service import Node, Opened, SocketEnd, book_ends
 
 TOGETHER_MAX = 100
+GAP_S = 0.02
 STUCK_S = 0.25
 """Whoever holds a row that one of them needs keeps all of them waiting: those who come after so long go another way."""
 
@@ -49,7 +50,7 @@ class Comings:
         for place in range(at_once):
             flush = partial(self._flush, place)
             writer = GroupCommit[_Item, Registered | None](
-                flush, of="comings", batch_max=TOGETHER_MAX, patience_s=patience_s
+                flush, of="comings", batch_max=TOGETHER_MAX, patience_s=patience_s, gap_s=GAP_S
             )
             self._lanes.append(_Lane(writer))
 

@@ -16,6 +16,7 @@ from billing.rating.rating import Rating
 from billing.rating.rating_json import rating_to_json
 from billing.rating.terms import NO_TERMS, Terms
 from billing.sql import Connection, Queries
+from billing.turns import Turns
 
 SQL: Final = Queries.load("billing.bills")
 
@@ -136,7 +137,12 @@ async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> d
     """Store bills; gives those that were not there yet, by session and seq."""
     if not drafts:
         return {}
-    rows = [(draft, draft.summary()) for draft in drafts]
+    turns, rows, inputs, details = Turns(), [], [], []
+    for draft in drafts:
+        await turns.give()  # the text of a long session is work; whoever else uses this loop comes in between
+        rows.append((draft, draft.summary()))
+        inputs.append(draft.inputs.text)
+        details.append(canonical_json(rating_to_json(draft.rating)))
     stored = await SQL.insert_bills.fetch(
         connection,
         created_at=drafts[0].created_at,
@@ -156,8 +162,8 @@ async def insert_bills(connection: Connection, drafts: Sequence[DraftBill]) -> d
         policy_versions=[bill.policy_version for _, bill in rows],
         engine_versions=[bill.engine_version for _, bill in rows],
         hashes=[bill.inputs_hash for _, bill in rows],
-        inputs=[draft.inputs.text for draft, _ in rows],
-        details=[canonical_json(rating_to_json(draft.rating)) for draft, _ in rows],
+        inputs=inputs,
+        details=details,
         corrected=[bill.corrects for _, bill in rows],
         incentive_minors=[bill.incentives.minor for _, bill in rows],
     )

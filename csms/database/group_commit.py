@@ -1,7 +1,7 @@
 """Many small facts, one transaction: what arrives while a commit is under way is committed together by the next one.
 Knows neither facts nor SQL; the flush that it is given does.
 
-There is no timer: an idle system commits at once, a busy one in large batches. Where more waits than one batch takes,
+An idle system commits at once, a busy one in large batches. Where more waits than one batch takes,
 what ranks first goes first, never past an earlier item of its own owner. The result of `submit` is there only after the
 commit, in which the item may have been repeated (a commit whose answer was lost): the flush has to find a
 repeat by its content and give it the first answer.
@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -29,6 +30,8 @@ R = TypeVar("R")
 
 _PAUSE_S_MIN = 0.02
 _PAUSE_S_MAX = 0.5
+CROWD = 10
+"""Items that are enough to be flushed without a rest."""
 _OLDEST_SHARE = 0.2
 """Of a batch, for what has waited longest whatever its rank: nobody is put off for ever."""
 
@@ -87,6 +90,7 @@ class GroupCommit(Generic[T, R]):
         batch_max: int = 500,
         pending_max: int = 5000,
         patience_s: float = 5,
+        gap_s: float = 0,
         observer: CommitObserver | None = None,
         rank: Callable[[T], int] = lambda _item: 0,
         owner: Callable[[T], Hashable] = lambda _item: None,
@@ -95,18 +99,22 @@ class GroupCommit(Generic[T, R]):
 
         `of`: what the items are, for the figures.
         `patience_s`: how long a batch is tried again while the database is unavailable, and the longest flush.
+        `gap_s`: from where one flush begins to where the next does, at least, while few wait: a crowd that trickles in
+        shares flushes, who comes alone waits for nobody.
         `pending_max`: of each rank, so that a crowd of one keeps none of another waiting outside.
         """
         self._flush = flush
         self._of = of
         self._batch_max = batch_max
         self._patience_s = patience_s
+        self._gap_s = gap_s
         self._observer = observer
         self._rank = rank
         self._owner = owner
         self._slots: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(pending_max))
         self._queue: list[_Waiting[T, R]] = []
         self._wake = asyncio.Event()
+        self._crowded = asyncio.Event()
         self._closing = False
         self._down = False
 
@@ -132,23 +140,29 @@ class GroupCommit(Generic[T, R]):
         waiting = _Waiting[T, R](item, asyncio.get_running_loop().create_future(), rank, self._owner(item))
         self._queue.append(waiting)
         self._wake.set()
+        if len(self._queue) == CROWD:
+            self._crowded.set()
         return await waiting.answer
 
     async def close(self) -> None:
         """Take no more; `run()` ends when what was taken is answered."""
         self._closing = True
         self._wake.set()
+        self._crowded.set()
 
     async def run(self) -> None:
         """Flush until closed and drained."""
         batch: list[_Waiting[T, R]] = []
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._wake.wait()
                 batch = self._take_batch()
                 if batch:
+                    next_at = loop.time() + self._gap_s
                     await self._commit(batch)
                     batch = []
+                    await self._rest(until=next_at)
                 elif self._closing:
                     return
                 else:
@@ -156,6 +170,14 @@ class GroupCommit(Generic[T, R]):
         finally:
             self._closing = True
             self._refuse([*batch, *self._take_all()], DatabaseUnavailable("the server has stopped"))
+
+    async def _rest(self, *, until: float) -> None:
+        """By the loop's clock, and only while few wait and nobody drains."""
+        if self._gap_s and len(self._queue) < CROWD and not self._closing:
+            self._crowded.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._crowded.wait()
 
     async def _commit(self, batch: list[_Waiting[T, R]]) -> None:
         """Answer every item of the batch, whatever happens."""

@@ -264,10 +264,10 @@ class Sessions:
             await turns.give()
             around[id_], folded[id_] = self._folds.take(facts, self._policy, now=now)
         known = await buyers(connection, _purchases(found, folded))
-        billable = {
-            id_: self._billable(facts, around[id_], folded[id_], known.get(id_, Buyer()), now=now)
-            for id_, facts in found.items()
-        }
+        billable: dict[int, BillableSession] = {}
+        for id_, facts in found.items():
+            await turns.give()
+            billable[id_] = self._billable(facts, around[id_], folded[id_], known.get(id_, Buyer()), now=now)
         await SQL.mark_judged_otherwise.execute(
             connection,
             sessions=list(billable),

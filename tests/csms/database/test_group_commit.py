@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.database.errors import DatabaseUnavailable
-from csms.database.group_commit import GroupCommit, first_of
+from csms.database.group_commit import CROWD, GroupCommit, first_of
 from csms.database.pool import in_transaction
 
 Flush = Callable[[list[int]], Awaitable[list[int | Exception]]]
@@ -47,6 +47,32 @@ class Notebook:
             raise ValueError("a value that no column takes")
         self.committed += items
         return [LookupError(item) if item in self._refused else item * 10 for item in items]
+
+
+async def test_who_comes_alone_waits_for_nobody_and_those_who_come_soon_after_share_a_flush() -> None:
+    notebook = Notebook()
+    async with running(notebook.flush, gap_s=0.5) as commits:
+        assert await commits.submit(1) == 10
+        assert await asyncio.gather(commits.submit(2), _later(commits, 3), _later(commits, 4)) == [20, 30, 40]
+
+    assert notebook.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_crowd_does_not_rest_between_its_flushes() -> None:
+    notebook = Notebook()
+    async with asyncio.timeout(60), running(notebook.flush, gap_s=3600) as commits:
+        first = asyncio.create_task(commits.submit(0))
+        await notebook.first_flush.wait()
+        crowd = await asyncio.gather(*(commits.submit(item) for item in range(1, CROWD + 1)))
+        await first
+        # And whoever drains it waits for nobody either.
+
+    assert crowd == [item * 10 for item in range(1, CROWD + 1)]
+
+
+async def _later(commits: GroupCommit[int, int], item: int) -> int:
+    await asyncio.sleep(0.05)
+    return await commits.submit(item)
 
 
 @settings(max_examples=100, deadline=None)
