@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from billing.tariffs.tariff import Dimension
     from billing.tariffs.tariff_text import tariff_text
     from billing.taxes.cli import tax_group
+    from billing.time_zones import NoSuchZone, zone_named
     from billing.turns import Turns
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "LimitWanted",
     "Measured",
     "Money",
+    "NoSuchZone",
     "NotDone",
     "NotFound",
     "Offer",
@@ -188,9 +190,12 @@ __all__ = [
     "unbilled_batches",
     "which_tariff",
     "without_credit",
+    "zone_named",
 ]
 
 _HOMES = {
+    "NoSuchZone": "billing.time_zones:NoSuchZone",
+    "zone_named": "billing.time_zones:zone_named",
     "prices_at_start": "billing.rating.outlook:prices_at_start",
     "outlook_of": "billing.bills.history:outlook_of",
     "price_book": "billing.tariffs.service:price_book",

@@ -16,13 +16,12 @@ from csms.charge_points.service import Boot, Registered
 from csms.credentials import service as credentials
 from csms.database.group_commit import GroupCommit
 from csms.database.pool import in_transaction
+from csms.gateway.admission import STUCK_S, TOGETHER_MAX
 from csms.gateway.application import SocketInfo
 from csms.nodes.service import Node, Opened, SocketEnd, book_ends
 
-TOGETHER_MAX = 100
 GAP_S = 0.02
-STUCK_S = 0.25
-"""Whoever holds a row that one of them needs keeps all of them waiting: those who come after so long go another way."""
+"""From where one transaction begins to where the next does, while few wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,9 @@ class Comings:
         return await self._first_that_moves().writer.submit(_Item(charge_point, told))
 
     def _first_that_moves(self) -> _Lane:
-        """One for all, so that as many as can be share a transaction."""
+        """One for all, so that as many as can be share a transaction. Whoever holds a row that one of them needs keeps all
+        of them waiting: those who come after STUCK_S go another way.
+        """
         since = asyncio.get_running_loop().time() - STUCK_S
         for lane in self._lanes:
             if lane.begun_at is None or lane.begun_at > since:

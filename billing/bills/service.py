@@ -412,6 +412,8 @@ def _decide(
     )
     try:  # a bug that one session meets must not keep the others from their bills
         return decide(case.session, standing, case.tariff, policies, now, terms=case.terms, running=running)
+    except OSError:  # the machine's trouble, which passes, is none of the session's
+        raise
     except Exception:
         metrics.FAILURES.labels(what="session").inc()
         log.exception("session_not_rated", session=case.session.id)

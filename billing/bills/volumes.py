@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from billing.bills.billable import BillableSession
 from billing.bills.store import SQL
 from billing.sql import Connection
+from billing.time_zones import zone_named
 
 
 def month_start(at: datetime, time_zone: str) -> datetime:
     """The first moment of the calendar month that the site's wall clock shows at this instant, in UTC."""
-    local = at.astimezone(ZoneInfo(time_zone))
+    local = at.astimezone(zone_named(time_zone))
     return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from billing.rating.rating import Basis, ComponentName, Concession, Effect
 from billing.tariffs.assignment import EVERYBODY, Audience, Place, Scope
+from billing.time_zones import zone_named
 
 
 class Bearer(StrEnum):
@@ -111,7 +112,7 @@ class Subject:
     @property
     def month(self) -> date:
         """The first day of the calendar month in which it began, by its site's clock."""
-        return self.place.at.astimezone(ZoneInfo(self.time_zone)).date().replace(day=1)
+        return self.place.at.astimezone(zone_named(self.time_zone)).date().replace(day=1)
 
     @property
     def month_before(self) -> tuple[datetime, datetime]:
@@ -120,7 +121,7 @@ class Subject:
         before = (
             first.replace(year=first.year - 1, month=12) if first.month == 1 else first.replace(month=first.month - 1)
         )
-        zone = ZoneInfo(self.time_zone)
+        zone = zone_named(self.time_zone)
         return _midnight(before, zone), _midnight(first, zone)
 
     def bearer(self, kind: Bearer) -> str | None:

@@ -35,6 +35,7 @@ from billing.rating.usage import Period, PeriodKind, Usage
 from billing.rating.wall_clock import wall_cuts
 from billing.tariffs.offer import taxed
 from billing.tariffs.tariff import Component, Dimension, Restrictions, Tariff, TaxIncluded
+from billing.time_zones import zone_named
 
 Prices = Mapping[Dimension, Decimal]
 """Per unit (kWh, hour), with tax. 0: free then; absent: the tariff never prices it."""
@@ -89,7 +90,7 @@ def outlook(usage: Usage, tariff: Tariff, *, terms: Terms = NO_TERMS) -> Outlook
     periods = [each for each in usage.periods if each.kind in {PeriodKind.CHARGING, PeriodKind.PARKING}]
     if not periods:
         return NO_OUTLOOK
-    zone = ZoneInfo(usage.time_zone)
+    zone = zone_named(usage.time_zone)
     menu: Menu = expanded(menu_of(tariff, Phase.SESSION), terms)
     menu.pop(Dimension.FLAT, None)
     rules = list(restrictions_of(menu))
@@ -126,7 +127,7 @@ def prices_at_start(tariff: Tariff, at: datetime, time_zone: str) -> Prices:
     What depends on the power or the current that it will take, or on a price series, is not in it. Taxed at the tariff's
     own rates: where rules of tax decide, it is given as `Offer.tariff` has it.
     """
-    local = at.astimezone(ZoneInfo(time_zone))
+    local = at.astimezone(zone_named(time_zone))
     moment = Moment(
         clock=local.time(), day=local.date(), energy=0, elapsed=0, instant=micro_of(at), parked=0, power_w=None,
         current_a=None,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from billing.rating.limits import Buckets
 from billing.rating.rating import Segment
@@ -19,6 +18,7 @@ from billing.rating.terms import Terms
 from billing.rating.usage import Period, Usage
 from billing.rating.usage_check import UsageInvalid, check_usage
 from billing.tariffs.tariff import Tariff
+from billing.time_zones import zone_named
 
 UNSETTLED: Final = 2
 """So many of the newest periods the next reading may change."""
@@ -51,7 +51,7 @@ class Running:
         problems = check_usage(usage, sound=known)
         if problems:
             raise UsageInvalid(problems)
-        trace = Trace(self.tariff, ZoneInfo(usage.time_zone), self.terms) if self.trace is None else self.trace.copy()
+        trace = Trace(self.tariff, zone_named(usage.time_zone), self.terms) if self.trace is None else self.trace.copy()
         trace.take(usage.periods[known:])
         return trace
 

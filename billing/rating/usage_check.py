@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from billing.rating.usage import Period, PeriodKind, Usage
 from billing.tariffs.problem import DocumentInvalid, Problem
+from billing.time_zones import NoSuchZone, zone_named
 
 PERIODS_MAX: Final = 100_000
 SPAN_MAX: Final = timedelta(days=3660)
@@ -29,10 +30,10 @@ class UsageInvalid(DocumentInvalid):
 
 
 def zone_of(usage: Usage) -> ZoneInfo | None:
-    """The usage's time zone, or None where there is no such zone."""
+    """The usage's time zone, or None where there is no such zone; raises OSError where that cannot be told now."""
     try:
-        return ZoneInfo(usage.time_zone)
-    except (KeyError, ValueError, OSError):
+        return zone_named(usage.time_zone)
+    except NoSuchZone:
         return None
 
 

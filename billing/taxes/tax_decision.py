@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from billing.rating.matching import Phase, menu_of
 from billing.rating.rating import AppliedTax, ComponentName, Concession, Effect, component_of
@@ -19,6 +18,7 @@ from billing.rating.terms import Undecided
 from billing.tariffs.tariff import Tariff, TaxIncluded
 from billing.taxes.tax_rule import CustomerKind, TaxRule, VatIdAsked
 from billing.taxes.vat_id import country_of
+from billing.time_zones import zone_named
 
 TAX_UNDECIDED: Final = "tax_undecided"
 REASONS_SHOWN: Final = 5
@@ -77,7 +77,7 @@ class Judged:
 
 def day_of(at: datetime, time_zone: str) -> date:
     """The day that the calendar of a site shows; its first instant belongs to it."""
-    return at.astimezone(ZoneInfo(time_zone)).date()
+    return at.astimezone(zone_named(time_zone)).date()
 
 
 def priced_parts(tariff: Tariff, concessions: Iterable[Concession] = ()) -> tuple[ComponentName, ...]:

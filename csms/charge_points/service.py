@@ -11,12 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import asyncpg
 from asyncpg import Record
 
-from billing import AlreadyDone, NotFound, Queries, Refused
+from billing import AlreadyDone, NoSuchZone, NotFound, Queries, Refused, zone_named
 from csms.charge_points.charge_point import (
     IDENTITY_LENGTH_MAX,
     PASSWORD_LENGTH_MAX,
@@ -347,6 +346,6 @@ def _check(choices: Choices) -> None:
         )
     if choices.time_zone is not None:
         try:
-            ZoneInfo(choices.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
+            zone_named(choices.time_zone)
+        except NoSuchZone:
             raise Refused(f"no time zone {choices.time_zone}", "name it as in Europe/Berlin") from None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from billing import CliError, ExitCode
 from csms import logs
@@ -21,6 +25,12 @@ from csms.gateway.tls import TlsFilesInvalid, load_tls
 from csms.settings import Settings, load_settings
 from csms.watchdog import Watchdog
 from csms.workers.service import serve_with_workers
+
+FAREWELL_S = 5.0
+"""Beyond what workers have to answer whom they hold, for what they do after it."""
+PORT_LOOK_S = 0.1
+
+log = structlog.get_logger()
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -81,26 +91,50 @@ def serve(context: click.Context, /, **given: Any) -> None:
     run(_serve(settings))
 
 
-def _require_port(host: str, port: int, option: str) -> None:
-    """Say what stands in the way before anything is started.
-
-    Raises:
-        CliError: the port is in use, or may not be used by this account.
+class _Ports:
+    """What is to be listened on. Workers whose supervisor was killed keep theirs until they have answered everybody, so a
+    supervisor that is started again waits for as long; nobody else has anything to wait for.
     """
+
+    def __init__(self, settings: Settings) -> None:
+        patience_s = settings.drain_timeout_s + settings.close_timeout_s + FAREWELL_S if settings.workers > 1 else 0
+        self._give_up_at = time.monotonic() + patience_s
+        self._is_awaited = False
+
+    async def require(self, host: str, port: int, option: str) -> None:
+        """Say what stands in the way before anything is started.
+
+        Raises:
+            CliError: the port is in use, or may not be used by this account.
+        """
+        while (trouble := _trouble_with(host, port)) is not None:
+            if isinstance(trouble, PermissionError):
+                raise CliError(
+                    f"this account may not listen on port {port}",
+                    f"choose one above 1023: {option}",
+                    ExitCode.PERMISSION,
+                )
+            if trouble.errno != errno.EADDRINUSE or time.monotonic() >= self._give_up_at:
+                raise CliError(
+                    f"port {port} on {host} cannot be used: {trouble.strerror}",
+                    f"stop what uses it, or choose another one: {option}",
+                    ExitCode.CONFLICT,
+                )
+            if not self._is_awaited:
+                self._is_awaited = True
+                left_s = round(self._give_up_at - time.monotonic())
+                log.warning("port_awaited", host=host, port=port, at_most_s=left_s, next_step="stop what uses it")
+            await asyncio.sleep(PORT_LOOK_S)
+
+
+def _trouble_with(host: str, port: int) -> OSError | None:
     with socket.socket(_family(host)) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
-        except PermissionError:
-            raise CliError(
-                f"this account may not listen on port {port}", f"choose one above 1023: {option}", ExitCode.PERMISSION
-            ) from None
         except OSError as trouble:
-            raise CliError(
-                f"port {port} on {host} cannot be used: {trouble.strerror}",
-                f"stop what uses it, or choose another one: {option}",
-                ExitCode.CONFLICT,
-            ) from None
+            return trouble
+    return None
 
 
 def _require_tls_files(settings: Settings) -> None:
@@ -132,14 +166,15 @@ async def _serve(settings: Settings) -> None:
     if settings.workers > 1 and sys.platform != "linux":
         raise CliError("workers share ports as only Linux lets them", "leave out --workers", ExitCode.USAGE)
     _require_tls_files(settings)
+    ports = _Ports(settings)
     if settings.ocpp_plain:
-        _require_port(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
+        await ports.require(settings.ocpp_host, settings.ocpp_port, "--ocpp-port")
     if settings.tls_cert:
-        _require_port(settings.ocpp_host, settings.tls_port, "--tls-port")
+        await ports.require(settings.ocpp_host, settings.tls_port, "--tls-port")
     settings = _with_tls_port(settings)
     if settings.files_are_served:
-        _require_port(settings.files_host, settings.files_port_served, "--files-port")
-    _require_port(settings.http_host, settings.http_port, "--http-port")
+        await ports.require(settings.files_host, settings.files_port_served, "--files-port")
+    await ports.require(settings.http_host, settings.http_port, "--http-port")
     async with database(settings, "own", may_create=True) as dsn:
         if settings.workers == 1:
             with Watchdog() as watchdog:

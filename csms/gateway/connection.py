@@ -313,6 +313,8 @@ class Connection:
             return await self._answer_broken(frame, waiting)
         except (DatabaseUnavailable, _AnotherSerialNumber):
             raise
+        except OSError as trouble:  # such as no more files: it passes, and the charge point sends it again
+            raise DatabaseUnavailable(f"this machine cannot read it now: {trouble}") from trouble
         except Exception as failure:  # noqa: BLE001 - the socket and its other messages must survive any bug of ours
             self._log_failure(frame.action, failure)
             if frame.action is None or frame.action not in TRANSACTION_ACTIONS:

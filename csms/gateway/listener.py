@@ -52,6 +52,8 @@ BACKLOG = 2048  # a whole fleet comes back at once
 SEND_BUFFER_BYTES = 64 * 1024  # a charge point that does not read may hold no more of our memory
 FRAMES_BUFFERED_MAX = 16  # read from the socket, not yet looked at
 OPEN_FILES_SHARE = 0.9
+ANSWERED_S_MAX = 30.0
+"""So long the answer to a handshake may take, beyond the wait for it; who gives it has less patience than that."""
 
 log = structlog.get_logger()
 
@@ -140,7 +142,7 @@ class Listener:
             extensions=_extensions(),
             compression=None,
             server_header=None,
-            open_timeout=self._settings.open_timeout_s,
+            open_timeout=self._settings.open_timeout_s + ANSWERED_S_MAX,
             close_timeout=self._settings.close_timeout_s,
             ping_interval=None,
             max_size=self._settings.message_bytes_max_unaccepted,
@@ -305,6 +307,7 @@ class Listener:
         return ChargePointSocket(
             protocol,
             server,
+            open_timeout_s=self._settings.open_timeout_s,
             ping_interval_s=self._settings.ping_interval_s,
             ping_timeout_s=self._settings.ping_timeout_s,
             on_lost=self._lost,

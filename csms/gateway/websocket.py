@@ -37,6 +37,7 @@ class ChargePointSocket(ServerConnection):
         protocol: ServerProtocol,
         server: Server,
         *,
+        open_timeout_s: float,
         ping_interval_s: float,
         ping_timeout_s: float,
         on_lost: Callable[[], None],
@@ -51,6 +52,7 @@ class ChargePointSocket(ServerConnection):
         self.peculiarities: set[str] = set()
         self._asked = ""
         self.on_unanswered_ping: Callable[[], None] | None = None
+        self._open_timeout_s = open_timeout_s
         self._ping_interval_s = ping_interval_s
         self._ping_timeout_s = ping_timeout_s
         self._on_lost = on_lost
@@ -112,11 +114,15 @@ class ChargePointSocket(ServerConnection):
         self._on_lost()
 
     def abort_if_opening(self) -> None:
-        """The deadline for the handshake is here."""
-        if self.protocol.state is State.CONNECTING:
+        """The deadline is here by which it must have asked for something; for the answer it waits, not we."""
+        if self.protocol.state is State.CONNECTING and self.request is None:
             self.transport.abort()
 
     # --- hooks of websockets ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._open_timeout_s, self.abort_if_opening)
 
     def data_received(self, data: bytes) -> None:
         if self.request is None and is_header(data):
@@ -148,6 +154,8 @@ class ChargePointSocket(ServerConnection):
     def start_keepalive(self) -> None:
         """A timer instead of websockets' task: it costs an idle connection a tenth of the memory."""
         self._heard_at = self.loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self.loop.call_later(self._ping_interval_s, self._ping)
 
     def _ping(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -135,9 +137,19 @@ def _zone(text: str | None, quirks: set[str], zone: str | None) -> tzinfo:
 def _named_zone(zone: str | None) -> tzinfo:
     if zone is None:
         return UTC
+    return _known_zone(zone)
+
+
+@lru_cache(maxsize=1000)
+def _known_zone(name: str) -> tzinfo:
+    """Raises OSError where this machine can open no file now: an hour that it would guess is not what was told."""
     try:
-        return ZoneInfo(zone)
-    except (ValueError, OSError, KeyError):  # a zone that this machine does not know must not cost a fact
+        return ZoneInfo(name)
+    except (ValueError, KeyError):  # a zone that this machine does not know must not cost a fact
+        return UTC
+    except OSError as trouble:
+        if trouble.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
+            raise
         return UTC
 
 

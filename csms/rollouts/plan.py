@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, time
 from itertools import accumulate
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from billing import zone_named
 
 WAVES_MAX = 50
 EVERYBODY = 100  # per cent
@@ -81,7 +82,7 @@ class Window:
     end: time
 
     def holds(self, now: datetime, zone: str) -> bool:
-        clock = now.astimezone(ZoneInfo(zone)).time()
+        clock = now.astimezone(zone_named(zone)).time()
         if self.begin < self.end:
             return self.begin <= clock < self.end
         return clock >= self.begin or clock < self.end

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from asyncpg import Record
 
-from billing import NotFound, Queries
+from billing import NotFound, Queries, zone_named
 from csms.nodes.routing import command_from_json
 from csms.protocol.blocks.charging_profile import Purpose
 from csms.protocol.blocks.charging_profile_rules import Abilities
@@ -106,7 +106,7 @@ async def newest_limit(connection: Any, site: str) -> tuple[SiteLimit | None, Zo
     row = await SQL.newest_limit.fetchrow(connection, site=site)
     if row is None:
         raise NotFound(f"no site {site}", "see csms site list")
-    return limit_from_row(dict(row)), ZoneInfo(row["time_zone"])
+    return limit_from_row(dict(row)), zone_named(row["time_zone"])
 
 
 async def read_books(

@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from billing import MINOR_DIGITS, AlreadyDone, NotFound, Queries, Refused
+from billing import MINOR_DIGITS, AlreadyDone, NoSuchZone, NotFound, Queries, Refused, zone_named
 
 SQL = Queries.load(__package__)
 
@@ -24,8 +23,8 @@ async def create(
     if currency not in MINOR_DIGITS:
         raise Refused(f"{currency!r} is no currency", "use an ISO 4217 code such as EUR")
     try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
+        zone_named(time_zone)
+    except NoSuchZone:
         raise Refused(f"no time zone {time_zone!r}", "name it as in Europe/Berlin") from None
     made = await SQL.insert_site.fetchval(
         connection, id=site, name=name, country=country, time_zone=time_zone, currency=currency

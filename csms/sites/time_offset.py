@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from billing import zone_named
+
 _STEP = timedelta(hours=12)
 _AHEAD = timedelta(days=370)
 """Whoever changes the clock does so every year."""
@@ -28,7 +30,7 @@ def time_offset(time_zone: str, at: datetime) -> TimeOffset:
 
 @lru_cache(maxsize=256)
 def _time_offset(time_zone: str, at: datetime) -> TimeOffset:
-    zone = ZoneInfo(time_zone)
+    zone = zone_named(time_zone)
     now, early = _offset(at, zone), at.astimezone(UTC).replace(microsecond=0)
     end = early + _AHEAD
     while early < end and _offset(early + _STEP, zone) == now:

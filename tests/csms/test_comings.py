@@ -16,7 +16,8 @@ from billing import NotFound
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import ChargePoint, Proof
 from csms.charge_points.service import Boot, Choices, Registered
-from csms.comings import STUCK_S, Comings
+from csms.comings import Comings
+from csms.gateway.admission import STUCK_S
 from csms.gateway.application import SocketInfo
 from csms.nodes.service import Node, SocketEnd
 from csms.protocol.vocabulary import Booted, Protocol, Registration

@@ -26,7 +26,7 @@ KINDS_16 = {"StartTransaction": "started", "StopTransaction": "ended"}
 
 SESSIONS = """
 SELECT s.id, s.charge_point, s.transaction, s.generation, s.ended_at, s.energy_wh, s.dropped,
-       s.holds || coalesce(r.holds, '{}') AS holds,
+       s.holds || coalesce(r.holds, '{}') AS holds, coalesce(r.notes, '{}') AS notes,
        (SELECT count(*) FROM bill b WHERE b.session = s.id AND b.kind = 'final') AS finals,
        (SELECT b.energy_wh FROM bill b WHERE b.session = s.id AND b.kind = 'final' LIMIT 1) AS billed_wh,
        (SELECT b.total_excl_exact FROM bill b WHERE b.session = s.id AND b.kind = 'final' LIMIT 1) AS excl,
@@ -186,7 +186,7 @@ async def _not_settled_once(connection: Any, truths: Mapping[str, Truth], *, hel
         if ways != 1:
             problems.append(f"{name} is settled in {ways} ways instead of 1: {dict(row)}")
         if set(row["holds"]) - set(held):
-            problems.append(f"{name} is held: {row['holds']}")
+            problems.append(f"{name} is held: {row['holds']} {row['notes']}")
         if row["finals"] and Decimal(row["billed_wh"]) != row["energy_wh"]:
             problems.append(f"{name}: {row['billed_wh']} Wh billed, {row['energy_wh']} Wh metered")
         if row["finals"]:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
 from csms.database.pool import connect_once
@@ -21,6 +22,8 @@ from tests.faults.books import assert_nothing_lost
 from tests.faults.canary import Canary, cpu_s, percentile, resident_mb
 from tests.faults.wire import Wire, boot, event_201, meter_values_16, start_16, stop_16, wire, wire_at_last
 from tests.faults.world import LONG, TOKEN, commission, installation, rounds
+
+pytestmark = pytest.mark.alone
 
 EVERY = timedelta(minutes=1)
 METER_WH, WH_EACH = 1000, 50

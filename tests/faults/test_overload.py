@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
 from csms.database.pool import connect_once
@@ -55,6 +56,8 @@ def nonsense() -> Iterator[tuple[str, dict[str, Any]]]:
     for number in itertools.count():
         yield ("StopTransaction", {"meterStop": "many"}) if number % 2 else ("DataTransfer", {"data": "x" * 20_000})
 
+
+pytestmark = pytest.mark.alone
 
 FLOODS: dict[str, Flood] = {
     "the same status": same_status,

@@ -23,6 +23,8 @@ from tests.faults.wire import Wire, boot, meter_values_16, start_16, wire, wire_
 from tests.faults.world import LONG, ServerProcess, commission, installation, rounds
 from tests.ports import free_port
 
+pytestmark = pytest.mark.alone
+
 OPEN_S_MAX = 60.0
 CANARY = "CANARY"
 BACK_S_MAX = {"ws": 10.0, "wss": 20.0}

@@ -9,6 +9,7 @@ import pytest
 from gateway_room import KEY, PASSWORD, InMemoryApplication, a_charge_point, basic, eventually, running
 from websockets.exceptions import InvalidStatus
 
+from csms.charge_points.charge_point import ChargePoint
 from csms.gateway.listener import connections_max
 from csms.protocol.vocabulary import Protocol
 from csms.settings import Settings
@@ -204,6 +205,19 @@ async def test_silent_and_slow_handshakes_are_cut_while_an_honest_station_is_ser
         await eventually(lambda: room.gateway._listener._open == 0)
         for _, writer in [*silent, *slow]:
             writer.close()
+
+
+class Thinking(InMemoryApplication):
+    """Needs longer for an answer than a charge point may need for its request."""
+
+    async def find(self, identity: str) -> ChargePoint | None:
+        await asyncio.sleep(1)
+        return await super().find(identity)
+
+
+async def test_who_has_asked_in_time_gets_an_answer_however_long_that_takes() -> None:
+    async with running(application=Thinking(), open_timeout_s=0.3) as room, room.station() as station:
+        await station.heartbeat()
 
 
 async def test_no_password_stands_in_an_answer_or_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:

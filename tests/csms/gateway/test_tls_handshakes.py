@@ -9,9 +9,11 @@ import struct
 from pathlib import Path
 
 import pytest
-from gateway_room import Running, a_charge_point, basic, eventually, running, upgrade_request
+from gateway_room import InMemoryApplication, Running, a_charge_point, basic, eventually, running, upgrade_request
 from tls_room import Authority, Files, changed, spoken, tls_port, tls_settings, wss
 from websockets.exceptions import InvalidStatus
+
+from csms.charge_points.charge_point import ChargePoint
 
 RSA_AES_128, RSA_AES_256 = "AES128-GCM-SHA256", "AES256-GCM-SHA384"
 EC_AES_128, EC_AES_256 = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -269,6 +271,19 @@ async def test_peers_that_never_finish_are_cut_and_give_their_places_back(
         await eventually(lambda: listener._open == 0)
         for _, writer in [*silent, halfway, *quiet]:
             writer.close()
+
+
+async def test_who_has_asked_in_time_over_tls_gets_an_answer_however_long_that_takes(
+    authority: Authority, both: tuple[Files, Files]
+) -> None:
+    class Thinking(InMemoryApplication):
+        async def find(self, identity: str) -> ChargePoint | None:
+            await asyncio.sleep(1)
+            return await super().find(identity)
+
+    settings = {"open_timeout_s": 0.5, **tls_settings(*both)}
+    async with running(application=Thinking(), **settings) as room, wss(room, authority.client()) as station:
+        await station.heartbeat()
 
 
 async def test_tls_sockets_count_against_the_same_limit(authority: Authority, both: tuple[Files, Files]) -> None:
