@@ -103,6 +103,7 @@ class Settings(BaseModel):
     ping_timeout_s: float = Field(default=30, gt=0)
     close_timeout_s: float = Field(default=5, gt=0)
     open_timeout_s: float = Field(default=10, gt=0)
+    """How long a charge point may take to ask: a proxy's header, TLS and the request. For our answer it may wait longer."""
     send_timeout_s: float = Field(default=10, gt=0)
     call_timeout_s: float = Field(default=30, gt=0, le=120)
     drain_timeout_s: float = Field(default=5, gt=0)
