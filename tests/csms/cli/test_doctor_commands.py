@@ -77,13 +77,17 @@ async def test_a_repair_is_switched_off_while_the_socket_is_open(shop: Installat
             return list(await shop.data("cp", "doctor", "SWITCHED-1", "--name", "refused_messages"))
 
         [kept] = await until(named)
-        listed = await shop.data("cp", "quirks", "list", "SWITCHED-1")
+
+        async def counted() -> list[dict[str, Any]]:  # they are written down now and then
+            listed = await shop.data("cp", "quirks", "list", "SWITCHED-1")
+            return [each for each in listed if each["name"] == "time_without_zone" and each["count"] >= 2]
+
+        [row] = await until(counted)
     assert switched == {
         "charge_point": "SWITCHED-1", "name": "time_without_zone", "choice": "off", "active": False,
     }  # fmt: skip
     assert json.loads(kept["frame"])[2:] == ["StartTransaction", zoneless]
-    row = next(each for each in listed if each["name"] == "time_without_zone")
-    assert (row["choice"], row["active"], row["count"] >= 2) == ("off", False, True)
+    assert (row["choice"], row["active"]) == ("off", False)
 
 
 async def test_the_catalogue_is_listed_and_shown_and_says_what_cannot_be_done(shop: Installation) -> None:
