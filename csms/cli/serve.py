@@ -123,7 +123,10 @@ class _Ports:
             if not self._is_awaited:
                 self._is_awaited = True
                 left_s = round(self._give_up_at - time.monotonic())
-                log.warning("port_awaited", host=host, port=port, at_most_s=left_s, next_step="stop what uses it")
+                next_step = (
+                    "workers of a server that was killed let go of it by themselves; stop anything else that uses it"
+                )
+                log.warning("port_awaited", host=host, port=port, at_most_s=left_s, next_step=next_step)
             await asyncio.sleep(PORT_LOOK_S)
 
 

@@ -51,6 +51,7 @@ async def test_a_port_that_somebody_else_has_is_a_conflict_at_once(
 async def test_a_supervisor_waits_for_a_port_that_the_workers_of_the_one_before_still_have(
     database: str, tmp_path: Path, taken: socket.socket
 ) -> None:
+    port = taken.getsockname()[1]
     with (tmp_path / "log").open("wb") as log:
         program = await serve(database, tmp_path, taken, "--workers", 2, stderr=log.fileno())
         assert program.stdout is not None
@@ -65,5 +66,6 @@ async def test_a_supervisor_waits_for_a_port_that_the_workers_of_the_one_before_
             await program.wait()
 
     first = logged(tmp_path / "log")[0]
-    assert (first["event"], first["next_step"]) == ("port_awaited", "stop what uses it")
+    assert (first["event"], first["port"]) == ("port_awaited", port)
+    assert "let go of it by themselves; stop anything else" in first["next_step"]
     assert ready["event"] == "ready"
