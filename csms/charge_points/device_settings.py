@@ -50,9 +50,7 @@ class DeviceSettings:
         outcome = await self.send(SetSettings(values=((name, value),)))
         if outcome.status == "Accepted":
             async with self.books() as connection:
-                await SQL.store_setting.execute(
-                    connection, charge_point=self.charge_point, name=name, value=redact(name, value), mutability=None
-                )
+                await remember(connection, self.charge_point, {name: (redact(name, value), None)})
         return outcome
 
     async def _at_once(self, wanted: int) -> int:
@@ -77,9 +75,10 @@ class DeviceSettings:
 
 async def remember(connection: Any, charge_point: str, settings: Settings) -> None:
     """Keep settings, as `settings_of` gives them, as just read: other commands look what a charge point can do."""
-    for name, (value, mutability) in sorted(settings.items()):
-        await SQL.store_setting.execute(
-            connection, charge_point=charge_point, name=name, value=value, mutability=mutability
+    if settings:
+        values, mutabilities = zip(*settings.values(), strict=True)
+        await SQL.store_settings.execute(
+            connection, charge_point=charge_point, names=list(settings), values=values, mutabilities=mutabilities
         )
 
 

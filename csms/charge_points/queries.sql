@@ -149,10 +149,12 @@ VALUES (:charge_point::text, :name::text, :wanted::text, :status::text, :version
     ON CONFLICT (charge_point, name)
     DO UPDATE SET wanted = excluded.wanted, status = excluded.status, version = excluded.version, at = now();
 
--- name: store_setting
--- One setting as just read or set.
+-- name: store_settings
+-- Settings of one charge point as just read or set; whoever does not say whether one can be set leaves what is known.
 INSERT INTO device_setting (charge_point, name, value, mutability, read_at)
-VALUES (:charge_point::text, :name::text, :value::text, :mutability::text, now())
+SELECT :charge_point::text, name, value, mutability, now()
+  FROM unnest(:names::text[], :values::text[], :mutabilities::text[]) AS told (name, value, mutability)
+ ORDER BY name
     ON CONFLICT (charge_point, name)
     DO UPDATE SET value = excluded.value, mutability = coalesce(excluded.mutability, device_setting.mutability),
                   read_at = excluded.read_at;

@@ -10,8 +10,7 @@ from typing import Any
 import orjson
 
 from billing import Queries
-from csms.charge_points.device_settings import settings_of
-from csms.charge_points.service import SQL as CHARGE_POINTS
+from csms.charge_points.device_settings import remember, settings_of
 from csms.local_lists.local_list import (
     PROFILE,
     SETTINGS,
@@ -199,10 +198,7 @@ class _Sending:
         if {name.casefold() for name in names} <= known.keys():
             return known
         told = settings_of(await self._send(GetSettings(names=names)))
-        for name, (value, mutability) in sorted(told.items()):
-            await CHARGE_POINTS.store_setting.execute(
-                self._connection, charge_point=self._job.charge_point, name=name, value=value, mutability=mutability
-            )
+        await remember(self._connection, self._job.charge_point, told)
         return {**known, **{name.casefold(): value for name, (value, _) in told.items()}}
 
     async def _end(self, outcome: str, detail: str | None, *, is_current: bool = False) -> Sent:

@@ -11,6 +11,7 @@ from billing import INSTANT, CliError, ExitCode, Output, Refused, async_command,
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
+from csms.charge_points.device_settings import remember
 from csms.charge_points.device_settings import settings_of as settings_in
 from csms.cli.context import connect, default_actor
 from csms.protocol.blocks.reservations import CancelReservation, ReserveNow
@@ -112,7 +113,7 @@ async def _require_offered(
     if found is None and settings.keys() == {name.lower() for name in names}:
         return
     read = settings_in(await send(connection, charge_point, GetSettings(names=names), timeout_s=timeout_s))
-    await service.store_settings(connection, charge_point.id, read)
+    await remember(connection, charge_point.id, read)
     settings = {name.lower(): value for name, (value, _) in read.items()}
     found = obstacle(protocol, settings, charge_point=charge_point.id, evse=evse)
     if found is not None:

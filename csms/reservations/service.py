@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from asyncpg import Record
 
 from billing import AlreadyDone, NotFound, Queries, Refused
-from csms.charge_points.service import SQL as CHARGE_POINTS
 from csms.protocol.blocks.reservation_facts import ReservationReported
 from csms.protocol.vocabulary import Acknowledged, Decision, Outcome, TokenStatus
 from csms.reservations.reservation import (
@@ -135,16 +134,6 @@ async def known_settings(connection: Any, charge_point: str, names: Sequence[str
     lowered = [name.lower() for name in names]
     rows = await SQL.known_settings.fetch(connection, charge_point=charge_point, names=lowered)
     return {row["name"]: row["value"] for row in rows}
-
-
-async def store_settings(
-    connection: Any, charge_point: str, settings: Mapping[str, tuple[str | None, str | None]]
-) -> None:
-    """Name -> (value, mutability) as just read."""
-    for name, (value, mutability) in sorted(settings.items()):
-        await CHARGE_POINTS.store_setting.execute(
-            connection, charge_point=charge_point, name=name, value=value, mutability=mutability
-        )
 
 
 # --- what has become of them -----------------------------------------------------------------------------------------

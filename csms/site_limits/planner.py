@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from csms.charge_points.set_up import settings_of
+from csms.charge_points.device_settings import remember, settings_of
 from csms.database.pool import in_transaction, is_unavailable
 from csms.protocol.blocks.smart_charging import ClearChargingProfile, SetChargingProfile
 from csms.protocol.outgoing import CommandInvalid
@@ -29,7 +29,6 @@ from csms.site_limits.orders import Order
 from csms.site_limits.plan import Plan, make_plan
 from csms.site_limits.profiles import Target, cannot, clear_limit, set_limit
 from csms.smart_charging.abilities import NAMES, abilities_of
-from csms.smart_charging.service import store_settings
 
 log = structlog.get_logger()
 
@@ -213,7 +212,7 @@ class SiteLimits:
         outcome = await self._send(known.place.charge_point, GetSettings(names=NAMES[named]))
         read = settings_of(outcome)
         async with self._pool.acquire() as connection:
-            await store_settings(connection, known.place.charge_point, read)
+            await remember(connection, known.place.charge_point, read)
         abilities = abilities_of(named, {name: value for name, (value, _) in read.items()})
         return replace(known.target, abilities=abilities)
 

@@ -15,6 +15,7 @@ from billing import SESSION_ID, CliError, ExitCode, Output, Refused, async_comma
 from csms.charge_points import service as charge_points
 from csms.charge_points.asking import finish, require_online, said, send, timeout_option
 from csms.charge_points.charge_point import ChargePoint
+from csms.charge_points.device_settings import remember
 from csms.charge_points.device_settings import settings_of as settings_in
 from csms.cli.context import connect, default_actor, settings_of
 from csms.protocol.blocks.charging_profile import ChargingProfile, Purpose, RateUnit
@@ -147,7 +148,7 @@ async def _abilities(connection: Any, charge_point: ChargePoint, *, timeout_s: f
     settings = await service.known_settings(connection, charge_point.id, names)
     if not settings:
         read = settings_in(await send(connection, charge_point, GetSettings(names=names), timeout_s=timeout_s))
-        await service.store_settings(connection, charge_point.id, read)
+        await remember(connection, charge_point.id, read)
         settings = {name: value for name, (value, _) in read.items()}
     abilities = abilities_of(protocol, settings)
     if abilities.announced is False:

@@ -69,11 +69,3 @@ SELECT s.name, s.value
   FROM device_setting s JOIN charge_point c ON c.id = s.charge_point
  WHERE s.charge_point = :charge_point::text AND s.name = ANY(:names::text[])
    AND s.read_at >= coalesce(c.booted_at, '-infinity');
-
--- name: store_setting
--- One setting as just read.
-INSERT INTO device_setting (charge_point, name, value, mutability, read_at)
-VALUES (:charge_point::text, :name::text, :value::text, :mutability::text, now())
-    ON CONFLICT (charge_point, name)
-    DO UPDATE SET value = excluded.value, mutability = coalesce(excluded.mutability, device_setting.mutability),
-                  read_at = excluded.read_at;

@@ -105,16 +105,6 @@ async def known_settings(connection: Any, charge_point: str, names: tuple[str, .
     return {row["name"]: row["value"] for row in rows}
 
 
-async def store_settings(
-    connection: Any, charge_point: str, settings: Mapping[str, tuple[str | None, str | None]]
-) -> None:
-    """Name -> (value, mutability) as just read."""
-    for name, (value, mutability) in sorted(settings.items()):
-        await SQL.store_setting.execute(
-            connection, charge_point=charge_point, name=name, value=value, mutability=mutability
-        )
-
-
 # --- what holds ------------------------------------------------------------------------------------------------------
 
 
