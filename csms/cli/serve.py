@@ -19,7 +19,7 @@ from billing import CliError, ExitCode
 from csms import logs
 from csms.app import Running, run_server
 from csms.cli.context import database
-from csms.event_loop import collect_seldom, run
+from csms.event_loop import Collector, run
 from csms.files.server import require_tls_files
 from csms.gateway.tls import TlsFilesInvalid, load_tls
 from csms.settings import Settings, load_settings
@@ -191,7 +191,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def _started(settings: Settings, running: Running, watchdog: Watchdog) -> None:
-    collect_seldom()
+    Collector().start()
     watchdog.start()
     _print_ready(settings, running)
 

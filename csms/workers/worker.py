@@ -13,7 +13,7 @@ import structlog
 
 from csms import logs
 from csms.app import Running, run_server
-from csms.event_loop import collect_seldom, run
+from csms.event_loop import Collector, run
 from csms.watchdog import Watchdog
 from csms.workers.order import Order, Ready, own_version
 
@@ -28,7 +28,7 @@ async def _serve(order: Order) -> None:
     def started(running: Running) -> None:
         nonlocal stop
         stop = running.stop
-        collect_seldom()
+        Collector().start()
         watchdog.start()
         ready = Ready(ocpp_url=running.ocpp_url, http_url=running.http_url, files_url=running.files_url)
         sys.stdout.write(ready.model_dump_json() + "\n")

@@ -15,7 +15,7 @@ from typing import Literal
 
 from csms import logs
 from csms.charge_points.charge_point import ChargePoint, password_hash
-from csms.event_loop import collect_seldom, run
+from csms.event_loop import Collector, run
 from csms.gateway.application import SocketInfo
 from csms.gateway.client_certificate import CertificateRecord
 from csms.gateway.gateway import Gateway
@@ -112,7 +112,7 @@ async def _main(given: argparse.Namespace) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(gateway.run())
         port = await gateway.started()
-        collect_seldom()
+        Collector().start()
         tell_ports(port, tls_port)
 
 
