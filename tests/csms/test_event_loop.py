@@ -75,7 +75,7 @@ async def test_a_batch_is_not_looked_through_while_it_is_there() -> None:
     Collector().start()
     begin = [each["collections"] for each in gc.get_stats()]
     for _ in range(LOOKS):
-        batch = [[n] for n in range(4 * GROWN)]
+        batch = [[n] for n in range(2 * GROWN)]
         await asyncio.sleep(LOOK_S)
         del batch
         await asyncio.sleep(LOOK_S)
