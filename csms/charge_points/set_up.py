@@ -12,8 +12,6 @@ from csms.charge_points.service import SQL
 from csms.charge_points.template import READ_ONLY_V16, READ_ONLY_V201, VERSION, Wanted, fallback, template, to_change
 from csms.protocol.vocabulary import Protocol
 
-__all__ = ["apply_template", "settings_of"]
-
 log = structlog.get_logger()
 
 

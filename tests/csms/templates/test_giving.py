@@ -10,7 +10,7 @@ import pytest
 from wallbox import Wallbox
 
 from billing import AlreadyDone
-from csms.charge_points.device_settings import DeviceSettings
+from csms.charge_points.device_settings import DeviceSettings, remember
 from csms.charge_points.set_up import apply_template
 from csms.protocol.vocabulary import Protocol
 from csms.templates import service
@@ -244,3 +244,15 @@ async def test_the_metering_template_goes_in_the_same_way(connection: Any, pool:
     ]
     assert known["metervaluesampleinterval"].value == "900"
     assert known["transactionmessageattempts"].value == "10"
+
+
+async def test_who_does_not_say_whether_a_setting_can_be_changed_leaves_what_is_known(connection: Any) -> None:
+    await remember(connection, ID, {"Reset": ("1", "ReadOnly"), "Beta": (None, None)})
+    await remember(connection, ID, {"Beta": ("2", "ReadWrite"), "Reset": ("3", None), "Alpha": ("4", None)})
+    await remember(connection, ID, {})
+    rows = await connection.fetch("SELECT name, value, mutability FROM device_setting ORDER BY name")
+    assert [tuple(row) for row in rows] == [
+        ("Alpha", "4", None),
+        ("Beta", "2", "ReadWrite"),
+        ("Reset", "3", "ReadOnly"),
+    ]
