@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.accounts.cli import account_group
+    from billing.accounts.seller_cli import seller_group
+    from billing.audit.cli import audit_group
     from billing.bills.batch import Days, accounts, bill_period, count_unbilled, unbilled_batches
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
@@ -142,9 +145,11 @@ __all__ = [
     "Usage",
     "UserClass",
     "Verdict",
+    "account_group",
     "accounts",
     "assign_tariff",
     "async_command",
+    "audit_group",
     "bill_group",
     "bill_period",
     "bind_names",
@@ -178,6 +183,7 @@ __all__ = [
     "rerate_session",
     "reratings_of",
     "rfc3339",
+    "seller_group",
     "session_ratings",
     "set_cost_limit",
     "simulate_command",
@@ -194,6 +200,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "account_group": "billing.accounts.cli:account_group",
+    "seller_group": "billing.accounts.seller_cli:seller_group",
+    "audit_group": "billing.audit.cli:audit_group",
     "NoSuchZone": "billing.time_zones:NoSuchZone",
     "zone_named": "billing.time_zones:zone_named",
     "prices_at_start": "billing.rating.outlook:prices_at_start",

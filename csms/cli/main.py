@@ -15,6 +15,8 @@ from csms.cli.gathered import Gathered
 from csms.database.errors import DatabaseError, DatabaseUnavailable
 
 COMMANDS = {
+    "account": "csms.cli.accounts:account",
+    "audit": "csms.cli.accounts:audit",
     "bill": "csms.cli.bills:bill",
     "certificate": "csms.certificates.cli:certificate",
     "completion": "csms.cli.completion:completion",
@@ -37,6 +39,7 @@ COMMANDS = {
     "reservation": "csms.reservations.cli:reservation",
     "review": "csms.sessions.cli:review",
     "security": "csms.security.cli:security",
+    "seller": "csms.cli.accounts:seller",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",

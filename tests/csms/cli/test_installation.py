@@ -17,6 +17,8 @@ from csms.cli.main import csms
 from csms.database.cluster import owner_of
 
 COMMANDS = {
+    "account": {"close", "create", "export", "list", "pseudonymise", "set", "show", "token"},
+    "audit": {"export", "log", "verify"},
     "bill": {"cdr", "list", "run", "show"},
     "certificate": {
         "alarms", "authority", "delete", "expiring", "inquiries", "install", "list", "renew", "revoke", "show",
@@ -43,6 +45,7 @@ COMMANDS = {
     "reservation": {"cancel", "create", "list", "show"},
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
+    "seller": {"create", "list", "set", "show", "site", "sites"},
     "serve": None,
     "session": {"evidence", "explain", "facts", "limit", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},
