@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from billing.cost_limits.service import exhausted as without_credit
     from billing.discounts.nouns import discount_group, incentive_group, surcharge_group
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
+    from billing.invoices.cli import invoice_group
+    from billing.invoices.credit_cli import credit_group
     from billing.jurisdictions.display import display_price
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
@@ -159,11 +161,13 @@ __all__ = [
     "count_open",
     "count_unbilled",
     "create_tariff",
+    "credit_group",
     "discount_group",
     "display_price",
     "dossier_of",
     "explain_session",
     "incentive_group",
+    "invoice_group",
     "json_text",
     "list_cost_limits",
     "newest_bills",
@@ -200,6 +204,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "invoice_group": "billing.invoices.cli:invoice_group",
+    "credit_group": "billing.invoices.credit_cli:credit_group",
     "account_group": "billing.accounts.cli:account_group",
     "seller_group": "billing.accounts.seller_cli:seller_group",
     "audit_group": "billing.audit.cli:audit_group",

@@ -102,7 +102,7 @@ class InvoiceRun:
         self._reason = reason
         self._on_made = on_made
         self._on_seen = on_seen
-        self._workers = workers
+        self._workers = 1 if wanted.limit is not None else workers  # who counts does it alone
         self.tally = Tally()
 
     async def run(self) -> Tally:

@@ -27,6 +27,7 @@ COMMANDS = {
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
+    "credit": {"correct", "create", "list"},
     "db": {"backup", "migrate", "psql", "rebuild", "restore", "status", "verify"},
     "demo": None,
     "discount": {"add", "end", "list", "redeem", "show", "which"},
@@ -34,6 +35,7 @@ COMMANDS = {
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
+    "invoice": {"draft", "list", "run", "series", "show", "verify"},
     "local-list": {"list", "send", "show"},
     "log": {"collect", "get", "list", "status"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},
