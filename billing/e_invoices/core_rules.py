@@ -12,13 +12,13 @@ from typing import Final
 
 from billing.e_invoices.code_lists import COUNTRIES, EAS, VAT_PREFIXES, is_unit
 from billing.e_invoices.model import Identifier, Invoice, MeansCode, Period, PostalAddress, TradeParty
-from billing.e_invoices.rule import Predicate, Rule, Source
+from billing.e_invoices.rule import Predicate, Rule, Severity, Source
 
 _TOLERANCE: Final = 1
 """One unit of the currency: so far may tax and net of a group be from what lines and rate give."""
 _ZERO_RATED: Final = ("Z", "E", "AE", "K", "G")
 _TAXED: Final = ("S", "L", "M")
-_PREFIXES: Final = {"S": "S", "Z": "Z", "E": "E", "AE": "AE", "K": "IC", "G": "G", "O": "O", "L": "IG", "M": "IP"}
+_PREFIXES: Final = {"S": "S", "Z": "Z", "E": "E", "AE": "AE", "K": "IC", "G": "G", "O": "O", "L": "AF", "M": "AG"}
 """How rules call each category."""
 _NAMES: Final = {
     "S": "standard rate",
@@ -119,16 +119,11 @@ _OF_THE_DOCUMENT: Final = (
         holds=lambda invoice: _in_order(invoice.period),
     ),
     Rule(
-        id="BR-55",
-        text="an invoice that is referred to (BG-3) is named by its number (BT-25)",
-        source=Source.DOCUMENT,
-        holds=lambda invoice: invoice.preceding is None or bool(invoice.preceding.number),
-    ),
-    Rule(
         id="BR-CO-25",
         text="where an amount is due (BT-115), the day on which it is due (BT-9) or the terms (BT-20) are told",
         source=Source.ACCOUNT,
         holds=lambda invoice: invoice.totals.due <= 0 or bool(invoice.due_on or invoice.payment_terms),
+        severity=Severity.WARNING,  # CEN took it out of its checks with 1.3.16; receivers with older ones turn it down
     ),
     Rule(
         id="BR-61",
@@ -191,19 +186,19 @@ _OF_PARTIES: Final = (
     Rule(
         id="BR-CL-14",
         text="countries are those of ISO 3166-1, as two letters",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=lambda invoice: _known_country(invoice.seller.address, invoice.buyer.address),
     ),
     Rule(
         id="BR-CL-25",
         text="the scheme of an electronic address (BT-34, BT-49) is one of the EAS code list, such as 9930 or EM",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=lambda invoice: all(_known_scheme(party.electronic_address) for party in _parties(invoice)),
     ),
     Rule(
         id="BR-CO-09",
         text="a VAT id (BT-31, BT-48) begins with the letters of its country; that of Greece with EL",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=lambda invoice: all(
             party.vat_id is None or party.vat_id[:2] in VAT_PREFIXES for party in _parties(invoice)
         ),
@@ -338,7 +333,7 @@ _OF_CATEGORIES: Final = (
         id="BR-AE-02",
         text="with reverse charge (AE) the VAT id or tax number of the seller (BT-31, BT-32) and the VAT id or register "
         "entry of the buyer (BT-48, BT-47) are told",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=_where(
             "AE",
             lambda invoice: _seller_is_registered(invoice) and bool(invoice.buyer.vat_id or invoice.buyer.registration),
@@ -347,7 +342,7 @@ _OF_CATEGORIES: Final = (
     Rule(
         id="BR-IC-02",
         text="with an intra-community supply (K) the VAT ids of seller and buyer (BT-31, BT-48) are told",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=_where("K", lambda invoice: bool(invoice.seller.vat_id and invoice.buyer.vat_id)),
     ),
     Rule(

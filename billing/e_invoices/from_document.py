@@ -55,7 +55,7 @@ _EXEMPTION_CODES: Final = {
 }
 """BT-121. Why something is exempt (E) is known from its note alone."""
 _WITH_REASON: Final = frozenset({"E", *_EXEMPTION_CODES})
-"""Categories that tell why no VAT is charged; the others must not (BR-S-10, BR-Z-10, BR-IG-10, BR-IP-10)."""
+"""Categories that tell why no VAT is charged; the others must not (BR-S-10, BR-Z-10, BR-AF-10, BR-AG-10)."""
 _TYPES: Final = {
     (DocumentKind.INVOICE, False): TypeCode.INVOICE,
     (DocumentKind.CREDIT_NOTE, False): TypeCode.CREDIT_NOTE,

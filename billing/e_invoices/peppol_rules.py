@@ -142,13 +142,13 @@ _OWN: Final = (
     Rule(
         id="PEPPOL-EN16931-CL008",
         text="electronic addresses (BT-34, BT-49) are of a scheme of the Peppol network; an e-mail address is none",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=lambda invoice: all(_in_network(party) for party in (invoice.seller, invoice.buyer)),
     ),
     Rule(
         id="PEPPOL-COMMON-R043",
         text="a Belgian enterprise number (scheme 0208) has ten digits, the last two of which check the others",
-        source=Source.ACCOUNT,
+        source=Source.PARTIES,
         holds=_belgian_numbers,
     ),
     Rule(

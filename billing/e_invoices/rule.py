@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from billing.e_invoices.model import Invoice
 
@@ -20,10 +21,11 @@ class Severity(StrEnum):
 
 
 class Source(StrEnum):
-    """Where what the rule asks for is entered."""
+    """Where what the rule asks for is entered, on a document that we write as its seller."""
 
     SELLER = "enter it with the seller"
     ACCOUNT = "enter it with the account"
+    PARTIES = "enter it with the seller or the account"
     TAX_RULE = "enter it with the tax rule"
     CHARGE = "enter it with the item, contract or tariff that the line is from"
     DOCUMENT = "it is decided when the document is made"
@@ -39,8 +41,13 @@ class Rule:
     holds: Predicate
     severity: Severity = Severity.FATAL
 
-    def __str__(self) -> str:
-        return f"[{self.id}] {self.text} ({self.source.value})"
+    def told(self, invoice: Invoice) -> str:
+        """The rule with who can mend it: where the buyer writes the document, the seller is the account."""
+        source = _SWAPPED.get(self.source, self.source) if invoice.type_code.is_self_billed else self.source
+        return f"[{self.id}] {self.text} ({source.value})"
+
+
+_SWAPPED: Final = {Source.SELLER: Source.ACCOUNT, Source.ACCOUNT: Source.SELLER}
 
 
 def broken(rules: tuple[Rule, ...], invoice: Invoice) -> tuple[Rule, ...]:

@@ -47,7 +47,7 @@ def refuse_broken(invoice: Invoice, profile: Profile) -> tuple[Rule, ...]:
     found = findings(invoice, profile)
     fatal = [rule for rule in found if rule.severity is Severity.FATAL]
     if fatal:
-        told = "; ".join(str(rule) for rule in fatal)
+        told = "; ".join(rule.told(invoice) for rule in fatal)
         raise Refused(
             f"document {invoice.number} cannot leave as {profile.value}: {told}",
             next_step="a document that is issued stays as it is: enter what is missing, then credit it and issue it anew, "

