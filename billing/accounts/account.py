@@ -10,6 +10,7 @@ from typing import Final
 
 from billing.accounts.party import LANGUAGES, LINE_LENGTH_MAX, mistakes_in_party
 from billing.accounts.seller import mistakes_in_id
+from billing.e_invoices.profiles import Profile
 from billing.invoices.document import GroupBy, Party
 from billing.taxes.tax_rule import CustomerKind
 from billing.time_zones import NoSuchZone, zone_named
@@ -86,7 +87,7 @@ class AccountDetails:
 class Account:
     """`payer` receives its documents in its place. `time_zone` is the calendar of its periods and fees.
 
-    `grouped_by`: how the lines of its documents are arranged.
+    `grouped_by`: how the lines of its documents are arranged. `e_invoice`: in which form it wants them, if not as a PDF only.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Account:
     payment_days: int = 14
     groups: tuple[str, ...] = ()
     grouped_by: tuple[GroupBy, ...] = ()
+    e_invoice: Profile | None = None
     self_billing: SelfBilling | None = None
 
     @property

@@ -17,6 +17,7 @@ from billing.accounts.reading_cli import add_reading, shown
 from billing.accounts.token_cli import token_group
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
+from billing.e_invoices.profiles import Profile
 from billing.invoices.document import GroupBy, Party
 
 Actor = Callable[[], str]
@@ -72,6 +73,10 @@ def _term_options(command: Any) -> Any:
             click.option(
                 "--group-by", "grouped_by", multiple=True, type=click.Choice([each.value for each in GroupBy]),
                 help="How lines of its documents are arranged; may come more than once.",
+            ),
+            click.option(
+                "--e-invoice", type=click.Choice([each.value for each in Profile]),
+                help="In which form it wants its invoices; what its rules ask for is asked of each.",
             ),
             click.option("--self-billing-from", type=DAY, help="From this day on we may write documents in the partner's name, as agreed."),
             click.option("--self-billing-until", type=DAY, help="The last day on which we may."),
@@ -145,7 +150,7 @@ def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:
           csms account set F-7 --group-by driver --group-by vehicle --reason "asked for it"
           csms account set C-1001 --clear payer --reason "pays herself"
         """
-        given = said(_texts(values) | {"payer": values["payer"], "brand": values["brand"]}, cleared)
+        given = said(_texts(values) | {name: values[name] for name in ("payer", "brand", "e_invoice")}, cleared)
         if not given and not any(values.values()):
             raise click.UsageError("say what to change")
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
@@ -157,7 +162,7 @@ def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
-    others = {*_TERMS, "kind", "rhythm", "groups", "grouped_by", "self_billing_from", "self_billing_until"}
+    others = {*_TERMS, "kind", "rhythm", "e_invoice", "groups", "grouped_by", "self_billing_from", "self_billing_until"}
     return {name: text for name, text in values.items() if name not in others}
 
 
@@ -168,11 +173,13 @@ def _with(account: Account, values: Mapping[str, Any], given: Mapping[str, Any])
         **{name: given[name] for name in _DETAILS if name in given},
     )
     terms: dict[str, Any] = {name: values[name] for name in _TERMS if values.get(name) is not None}
-    terms |= {name: None for name in ("payer", "brand") if given.get(name, "") is None}
+    terms |= {name: None for name in ("payer", "brand", "e_invoice") if given.get(name, "") is None}
     if values.get("kind") is not None:
         terms["kind"] = AccountKind(values["kind"])
     if values.get("rhythm") is not None:
         terms["rhythm"] = Rhythm(values["rhythm"])
+    if values.get("e_invoice") is not None:
+        terms["e_invoice"] = Profile(values["e_invoice"])
     if values.get("groups"):
         terms["groups"] = tuple(dict.fromkeys(values["groups"]))
     if values.get("grouped_by"):

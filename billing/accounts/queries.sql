@@ -37,16 +37,16 @@ SELECT EXISTS (SELECT FROM site WHERE id = :site::text);
 -- name: insert_account
 -- A new account; none comes back where there is one of that id.
 INSERT INTO account (id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by,
-                     self_billing, details, created_at)
+                     e_invoice, self_billing, details, created_at)
 VALUES (:id::text, :seller::text, :brand::text, :kind::text, :payer::text, :state::text, :language::text,
         :time_zone::text, :rhythm::text, :payment_days::integer, :groups::text[], :grouped_by::text[],
-        :self_billing::text::jsonb, :details::text::jsonb, :now::timestamptz)
+        :e_invoice::text, :self_billing::text::jsonb, :details::text::jsonb, :now::timestamptz)
 ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: lock_account
 -- An account, nobody else's to change until the transaction ends.
-SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by,
+SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by, e_invoice,
        self_billing::text AS self_billing, details::text AS details
   FROM account
  WHERE id = :id::text
@@ -58,12 +58,12 @@ UPDATE account
    SET seller = :seller::text, brand = :brand::text, kind = :kind::text, payer = :payer::text, state = :state::text,
        language = :language::text, time_zone = :time_zone::text, rhythm = :rhythm::text,
        payment_days = :payment_days::integer, groups = :groups::text[], grouped_by = :grouped_by::text[],
-       self_billing = :self_billing::text::jsonb, details = :details::text::jsonb
+       e_invoice = :e_invoice::text, self_billing = :self_billing::text::jsonb, details = :details::text::jsonb
  WHERE id = :id::text;
 
 -- name: accounts
 -- Some accounts, or all that fit: by seller, kind, group, state, and a word in what identifies them.
-SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by,
+SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by, e_invoice,
        self_billing::text AS self_billing, details::text AS details
   FROM account
  WHERE (:ids::text[] IS NULL OR id = ANY(:ids))

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from billing.accounts.account import Account, AccountDetails, AccountKind, AccountState, Holding, Rhythm, SelfBilling
 from billing.accounts.seller import Seller, SellerDetails
+from billing.e_invoices.profiles import Profile
 from billing.invoices.document import GroupBy
 from billing.sql import Connection, Queries
 
@@ -55,6 +56,7 @@ def terms_values(account: Account) -> dict[str, Any]:
         "payment_days": account.payment_days,
         "groups": list(account.groups),
         "grouped_by": [each.value for each in account.grouped_by],
+        "e_invoice": None if account.e_invoice is None else account.e_invoice.value,
         "self_billing": None if agreed is None else _SELF_BILLING.dump_python(agreed, mode="json"),
     }
 
@@ -89,6 +91,7 @@ def read_account(row: Any) -> Account:
         payment_days=row["payment_days"],
         groups=tuple(row["groups"]),
         grouped_by=tuple(GroupBy(each) for each in row["grouped_by"]),
+        e_invoice=None if row["e_invoice"] is None else Profile(row["e_invoice"]),
         self_billing=None if agreed is None else _SELF_BILLING.validate_json(agreed),
         details=_ACCOUNT.validate_json(row["details"]),
     )

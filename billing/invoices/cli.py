@@ -17,6 +17,7 @@ from billing.errors import ExitCode
 from billing.invoices import service
 from billing.invoices.document import DocumentForm, DocumentKind
 from billing.invoices.draft_cli import draft_group
+from billing.invoices.e_invoice_cli import add_e_invoices
 from billing.invoices.numbering import DEFAULTS
 from billing.invoices.rows import COLUMNS, document_row, listed_row
 from billing.invoices.run_cli import add_run
@@ -48,6 +49,7 @@ def invoice_group(connect: Connect, *, open_pool: OpenPool, actor: Actor) -> cli
     _add_show(invoice, connect)
     _add_verify(invoice, connect)
     _add_series(invoice, connect, actor)
+    add_e_invoices(invoice, connect)
     invoice.add_command(draft_group(connect, actor=actor))
     return invoice
 

@@ -10,6 +10,9 @@ from typing import Final
 
 from billing.accounts.account import Account, AccountKind, Rhythm
 from billing.accounts.seller import Seller
+from billing.e_invoices.from_document import invoice_of as e_invoice_of
+from billing.e_invoices.rule import Severity
+from billing.e_invoices.rules import findings, fitted
 from billing.invoices import words
 from billing.invoices.charge import BilledCharge
 from billing.invoices.composition import Composed, Discount, TaxedCharge, compose, tax_mode
@@ -32,6 +35,7 @@ SIMPLIFIED_MAX: Final = {("DE", "EUR"): 25_000, ("AT", "EUR"): 40_000}
 SIMPLIFIED_MAX_ELSEWHERE: Final = 10_000
 """What every member state has to allow (Art. 238 of the VAT directive), of euros; other currencies are not judged."""
 _MONTHS: Final = {Rhythm.MONTH: 1, Rhythm.QUARTER: 3, Rhythm.HALF_YEAR: 6, Rhythm.YEAR: 12}
+_SOME_NUMBER: Final = "1"
 _WEEK: Final = timedelta(days=6)
 _SUNDAY: Final = 6
 
@@ -94,7 +98,7 @@ def invoice_of(
     party = account.details.party
     if party.address is None and account.kind is not AccountKind.PRIVATE:
         raise CannotBeIssued(f"account {account.id} has no address", f"csms account set {account.id} --street ...")
-    return Document(
+    document = Document(
         kind=DocumentKind.INVOICE,
         form=DocumentForm.FULL,
         number="",
@@ -116,6 +120,22 @@ def invoice_of(
         grouped_by=account.grouped_by,
         borne=_borne(charges),
     )
+    _require_e_invoice(document, account)
+    return document
+
+
+def _require_e_invoice(document: Document, account: Account) -> None:
+    """Before it has a number: an issued document stays as it is, and could only be credited."""
+    if account.e_invoice is None:
+        return
+    invoice = fitted(e_invoice_of(replace(document, number=_SOME_NUMBER)), account.e_invoice)
+    fatal = [rule for rule in findings(invoice, account.e_invoice) if rule.severity is Severity.FATAL]
+    if fatal:
+        raise CannotBeIssued(
+            f"account {account.id} wants {account.e_invoice.value}, whose rules its document would break: "
+            + "; ".join(rule.told(invoice) for rule in fatal),
+            f"csms account set {account.id} and csms seller set enter what is missing",
+        )
 
 
 def receipt_of(seller: Seller, charge: BilledCharge, terms: Terms, *, language: str) -> Document:

@@ -28,7 +28,7 @@ CREATE TABLE site_seller (
 SELECT csms_append_only('site_seller');
 
 -- A customer's file. details: how documents name and reach the customer. payer: who receives its documents in its place.
--- grouped_by: how their lines are arranged. self_billing: what was agreed on documents in the name of a partner.
+-- grouped_by: how their lines are arranged. e_invoice: the profile in which it wants them. self_billing: what was agreed on documents in the name of a partner.
 CREATE TABLE account (
     id            text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9._-]{1,64}$'),
     seller        text NOT NULL REFERENCES seller,
@@ -42,6 +42,7 @@ CREATE TABLE account (
     payment_days  integer NOT NULL CHECK (payment_days BETWEEN 0 AND 365),
     groups        text[] NOT NULL DEFAULT '{}',
     grouped_by    text[] NOT NULL DEFAULT '{}',
+    e_invoice     text CHECK (e_invoice ~ '^[a-z-]{1,40}$'),
     self_billing  jsonb,
     details       jsonb NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now()

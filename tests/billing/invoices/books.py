@@ -44,6 +44,7 @@ class Books:
     pool: asyncpg.Pool
     clock: Clock = field(default_factory=lambda: Clock(datetime(2026, 4, 1, 8, tzinfo=UTC)))
     source: TableSource = field(default_factory=TableSource)
+    seller: Seller = NORTH
 
     def __post_init__(self) -> None:
         self.world = World(self.pool)
@@ -118,7 +119,7 @@ class Books:
     ) -> tuple[list[Made], Tally]:
         made: list[Made] = []
         run = InvoiceRun(
-            self.pool, RunWanted(seller=NORTH, until=until, issued_on=issued_on, **more), clock=self.clock, actor="ada",
+            self.pool, RunWanted(seller=self.seller, until=until, issued_on=issued_on, **more), clock=self.clock, actor="ada",
             reason="month", on_made=on_made or made.append, workers=workers,
         )  # fmt: skip
         return made, await run.run()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import asyncpg
 import pytest
 
+from billing.accounts import sellers
+from billing.accounts import service as accounts
 from billing.accounts.account import AccountKind, Rhythm
+from billing.e_invoices.profiles import Profile
+from billing.e_invoices.service import e_invoice
 from billing.errors import Refused
 from billing.invoices.document import DocumentForm, GroupBy, LineKind, TaxMode
 from tests.billing.bills.world import tariff_file
-from tests.billing.invoices.books import APRIL_1, MARCH, Books
+from tests.billing.invoices.books import APRIL_1, DOK, MARCH, Books
 
 
 async def test_a_month_becomes_one_invoice_for_the_customer_and_a_receipt_for_whoever_has_no_contract(
@@ -166,6 +171,49 @@ async def test_a_receipt_above_the_limit_names_nobody_and_is_left_out_with_what_
     assert made[0].left_out is not None
     assert "250.50 EUR: above 250.00 EUR a document names the customer" in made[0].left_out
     assert "csms account token give" in (made[0].next_step or "")
+
+
+async def test_who_wants_an_e_invoice_gets_none_that_its_rules_would_turn_down(books: Books) -> None:
+    await books.customer("F-1", "VAN-1", kind=AccountKind.BUSINESS, e_invoice=Profile.XRECHNUNG_UBL)
+    await books.charged("VAN-1")
+    made, _ = await books.run()
+    assert made[0].left_out is not None
+    assert all(rule in made[0].left_out for rule in ("[BR-DE-15]", "[BR-DE-2]")), made[0].left_out
+    assert made[0].next_step == "csms account set F-1 and csms seller set enter what is missing"
+
+    contact = {
+        "contact": "Accounts",
+        "phone": "+49 40 0000",
+        "email": "books@north.example",
+        "electronic_address": "DE136695976",
+        "electronic_scheme": "9930",
+    }
+    async with books.pool.acquire() as connection:
+        await sellers.change(
+            connection, "north", lambda known: replace(known, party=replace(known.party, **contact)),
+            now=books.clock.now, actor="ada", reason="asked for",
+        )  # fmt: skip
+        await accounts.change(
+            connection, "F-1",
+            lambda known: replace(
+                known,
+                details=replace(
+                    known.details, buyer_reference="04011000-12345-03",
+                    party=replace(
+                        known.details.party, electronic_address="van@example.org", electronic_scheme="EM",
+                        address=replace(known.details.party.address or DOK, postal_code="3500 AA"),
+                    ),
+                ),
+            ),
+            now=books.clock.now, actor="ada", reason="asked for",
+        )  # fmt: skip
+        books.seller = await sellers.get(connection, "north")
+    made, _ = await books.run()
+
+    assert made[0].left_out is None
+    [issued] = await books.documents()
+    sent = e_invoice(issued, Profile.XRECHNUNG_UBL)
+    assert (sent.file_name, b"R2026-000001" in sent.content) == ("R2026-000001.xml", True)
 
 
 async def test_held_sessions_wait(books: Books) -> None:

@@ -35,7 +35,7 @@ COMMANDS = {
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
-    "invoice": {"draft", "list", "run", "series", "show", "verify"},
+    "invoice": {"draft", "einvoice", "list", "run", "series", "show", "validate", "verify"},
     "local-list": {"list", "send", "show"},
     "log": {"collect", "get", "list", "status"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},

@@ -103,6 +103,34 @@ async def test_a_draft_is_made_looked_at_and_issued_or_given_up(office: dict[str
     assert (void.json, gone.code) == ({"draft": other, "state": "void"}, 7)
 
 
+async def test_a_document_becomes_an_e_invoice_where_the_rules_of_its_form_allow_it(
+    office: dict[str, str], tmp_path: Path
+) -> None:
+    address = ("--street", "Weg 1", "--postal-code", "50667", "--city", "Koeln", "--country", "DE")
+    electronic = ("--electronic-address", "erika@example.org", "--electronic-scheme", "EM")
+    assert (await run(office, "account", "set", "C-1", *address, *electronic, "--reason", "asked")).code == 0
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
+    file = tmp_path / "invoice.xml"
+    found = await run(office, "invoice", "validate", "R2026-000001", "--profile", "xrechnung-ubl", "-o", "json")
+    refused = await run(office, "invoice", "einvoice", "R2026-000001", "--profile", "xrechnung-ubl")
+    contact = ("--contact", "Accounts", "--phone", "+49 40 123", "--email", "books@north.example")
+    assert (await run(office, "seller", "set", "north", *contact, "--reason", "asked")).code == 0
+    asked = ("--buyer-reference", "04011000-12345-03", "--e-invoice", "xrechnung-ubl")
+    assert (await run(office, "account", "set", "C-2", *address, *electronic, *asked, "--reason", "asked")).code == 0
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-2")).code == 0
+    sound = await run(office, "invoice", "validate", "R2026-000002", "--profile", "xrechnung-ubl")
+    made = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl", "--out", file)
+    twice = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl", "--out", file)
+    printed = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl")
+
+    assert found.code == 6
+    assert {"BR-DE-2", "BR-DE-15"} <= {each["rule"] for each in found.json}
+    assert (refused.code, "[BR-DE-15]" in refused.error["message"]) == (5, True)
+    assert (sound.code, sound.out, made.code, twice.code) == (0, "", 0, 7)
+    assert file.read_bytes() == printed.out.encode()
+    assert "<cbc:ID>R2026-000002</cbc:ID>" in printed.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
