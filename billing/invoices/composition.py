@@ -89,13 +89,17 @@ def compose(
 ) -> Composed:
     """Work out a document.
 
+    What a fee gives back, such as the rest of a period after an upgrade, is a line below zero: as much as the same tax's
+    other lines come to, and no more.
+
     Raises:
-        CannotBeInvoiced: a charge is in another currency, below zero, or comes twice.
+        CannotBeInvoiced: a charge is in another currency, comes twice, or would take a tax group below zero.
     """
     _require_fitting(charges, currency)
     drafts = [line for each in charges for line in _drafts(each, mode, currency)]
     drafts.sort(key=lambda line: _place(line, grouped_by))
     drafts = _discounted(drafts, discounts, mode)
+    _require_no_credit(drafts, mode)
     groups = _groups(drafts, mode)
     lines = _taxed(drafts, groups, mode)
     return Composed(
@@ -112,6 +116,18 @@ def _require_fitting(charges: Sequence[BilledCharge | TaxedCharge], currency: st
         if bare.source in seen:
             raise CannotBeInvoiced(f"{bare.source} comes twice")
         seen.add(bare.source)
+
+
+def _require_no_credit(lines: Sequence[Line], mode: TaxMode) -> None:
+    bases: dict[Tax, int] = {}
+    for line in lines:
+        bases[line.tax] = bases.get(line.tax, 0) + base_of(line, mode)
+    for tax, base in bases.items():
+        if base < 0:
+            back = next(line.source for line in lines if line.tax == tax and base_of(line, mode) < 0)
+            raise CannotBeInvoiced(
+                f"{back} gives back more than is to pay under {tax.category} {tax.rate} %: it waits for a document that bears it"
+            )
 
 
 def _place(line: Line, grouped_by: Sequence[GroupBy]) -> tuple[object, ...]:
@@ -135,8 +151,6 @@ def _drafts(each: BilledCharge | TaxedCharge, mode: TaxMode, currency: str) -> l
         exact /= 1 + rate
         price = None
     minor = round_units(exact * 10 ** minor_digits(currency))
-    if minor < 0:
-        raise CannotBeInvoiced(f"{charge.source} is below zero: it is a credit, not an invoice's line")
     return [
         Line(
             position=0, kind=charge.kind, source=charge.source, name=charge.name, description=charge.description,
@@ -181,7 +195,11 @@ def _rate(tax: Tax) -> Fraction:
 
 def _discounted(lines: list[Line], discounts: Sequence[Discount], mode: TaxMode) -> list[Line]:
     for discount in discounts:
-        chosen = [n for n, line in enumerate(lines) if discount.sources is None or line.source in discount.sources]
+        chosen = [
+            n
+            for n, line in enumerate(lines)
+            if base_of(line, mode) > 0 and (discount.sources is None or line.source in discount.sources)
+        ]
         shares = _shares([lines[n] for n in chosen], discount, mode)
         for n, share in zip(chosen, shares, strict=True):
             if share:
@@ -249,10 +267,22 @@ def _taxed(lines: Sequence[Line], groups: Sequence[TaxGroup], mode: TaxMode) -> 
         if mode is TaxMode.PER_LINE:
             taxes |= {n: round_units(lines[n].net_minor * _rate(group.tax)) for n in members}
         else:
-            taxes |= dict(
-                zip(by_source, allocate(group.tax_minor, [lines[n].net_minor for n in by_source]), strict=True)
-            )
+            taxes |= dict(zip(by_source, spread(group.tax_minor, [lines[n].net_minor for n in by_source]), strict=True))
     return [replace(line, tax_minor=taxes[n], gross_minor=line.net_minor + taxes[n]) for n, line in enumerate(lines)]
+
+
+def spread(total_minor: int, bases: Sequence[int]) -> list[int]:
+    """As allocate(), where some weights are below zero and their sum is not: each part is off by less than one unit."""
+    whole = sum(bases)
+    if not whole:
+        assert not total_minor, "nothing is spread over nothing"
+        return [0] * len(bases)
+    shares = [divmod(total_minor * base, whole) for base in bases]
+    parts = [part for part, _ in shares]
+    for n in sorted(range(len(parts)), key=lambda n: (-shares[n][1], n))[: total_minor - sum(parts)]:
+        parts[n] += 1
+    assert sum(parts) == total_minor, "a split must lose nothing"
+    return parts
 
 
 def _net_of_gross(line: Line) -> Line:

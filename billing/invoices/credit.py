@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from billing.invoices.composition import ONE, PIECE, Amounts, Composed, base_of
+from billing.invoices.composition import ONE, PIECE, Amounts, Composed, base_of, spread
 from billing.invoices.document import BornePart, Document, DocumentKind, Line, LineKind, Tax, TaxGroup, TaxMode
-from billing.money import allocate, round_units
+from billing.money import round_units
 
 
 class CannotBeCredited(ValueError):
@@ -65,6 +65,8 @@ def credit(invoice: Document, credited: Credited, wanted: Mapping[int, int] | No
     if not any(taken.values()):
         raise CannotBeCredited(f"nothing of {invoice.number} is left to credit")
     groups = _groups(invoice, credited, taken)
+    if not groups:  # what lines still have, others give back
+        raise CannotBeCredited(f"nothing of {invoice.number} is left to credit")
     lines = _lines(invoice, taken, groups, whole=wanted is None and not any(credited.lines.values()))
     return CreditNote(
         composed=Composed(lines=tuple(lines), tax_groups=tuple(groups)),
@@ -101,6 +103,11 @@ def _groups(invoice: Document, credited: Credited, taken: Mapping[int, int]) -> 
         if not now.get(group.tax):
             continue
         so_far = before[group.tax] + now[group.tax]
+        if so_far > bases[group.tax]:
+            raise CannotBeCredited(
+                f"of what {invoice.number} charges under {group.tax.category} {group.tax.rate} % remain"
+                f" {invoice.money(bases[group.tax] - before[group.tax])}, not {invoice.money(now[group.tax])}"
+            )
         net_before, tax_before = credited.groups.get(group.tax, (0, 0))
         share = Fraction(so_far, bases[group.tax])
         if invoice.tax_mode is TaxMode.KEEP_GROSS:
@@ -125,7 +132,7 @@ def _lines(invoice: Document, taken: Mapping[int, int], groups: Sequence[TaxGrou
     for group in groups:
         members = [line for line in shown if line.tax == group.tax]
         weights = [taken[line.position] for line in members]
-        nets, taxes = allocate(group.net_minor, weights), allocate(group.tax_minor, weights)
+        nets, taxes = spread(group.net_minor, weights), spread(group.tax_minor, weights)
         if invoice.tax_mode is TaxMode.KEEP_GROSS:
             taxes = [weight - net for weight, net in zip(weights, nets, strict=True)]
         else:

@@ -106,7 +106,7 @@ CREATE TABLE credit_allocation (
     credit_note  bigint NOT NULL REFERENCES invoice DEFERRABLE INITIALLY DEFERRED,
     invoice      bigint NOT NULL REFERENCES invoice,
     position     integer NOT NULL,
-    base_minor   bigint NOT NULL CHECK (base_minor > 0),
+    base_minor   bigint NOT NULL CHECK (base_minor <> 0),
     PRIMARY KEY (credit_note, position),
     FOREIGN KEY (invoice, position) REFERENCES invoice_line (invoice, position)
 );

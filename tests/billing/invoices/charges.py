@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -65,6 +66,18 @@ def priced(
         ),
         tax=tax,
     )  # fmt: skip
+
+
+@st.composite
+def charges_with_refunds(draw: st.DrawFn, currency: str) -> list[BilledCharge | TaxedCharge]:
+    """Some charges, and beside items what gives a part of them back under the same tax."""
+    found = draw(some_charges(currency))
+    for n, each in enumerate([each for each in found if isinstance(each, TaxedCharge)]):
+        if draw(st.booleans()):
+            back = draw(st.integers(1, int(each.charge.quantity)))
+            part = replace(each.charge, source=f"back:{n}", quantity=Decimal(-back))
+            found.append(replace(each, charge=part))
+    return found
 
 
 @st.composite

