@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import click
 
 from billing.accounts import service, store
@@ -9,6 +11,7 @@ from billing.accounts.account import Account, AccountKind, AccountState
 from billing.accounts.options import party_row
 from billing.accounts.store import HeldFor
 from billing.audit import service as audit
+from billing.bills.bill import whole_wh
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import Connect
 from billing.money import Money
@@ -107,7 +110,7 @@ async def _file(connection: Connection, id_: str, *, limit: int, personal: bool)
     kept = await audit.personal_of(connection, [each.id for each in changes]) if personal else {}
     return shown(account) | {
         "tokens": [_held_row(each) for each in held],
-        "sessions": [_session_row(row) for row in sessions],
+        "sessions": [_session_row(row, full=personal) for row in sessions],
         "changes": [
             {
                 "id": each.id,
@@ -131,20 +134,19 @@ def _held_row(held: HeldFor) -> dict[str, object]:
     }
 
 
-def _session_row(row: dict[str, object]) -> dict[str, object]:
+def _session_row(row: dict[str, object], *, full: bool) -> dict[str, object]:
     minor, currency = row["total_incl_minor"], row["currency"]
     billed = Money(minor, currency).text if isinstance(minor, int) and isinstance(currency, str) else None
-    return {
+    energy = row["energy_wh"]
+    shown = {
         "session": row["session"],
         "charge_point": row["charge_point"],
-        "token": row["token"],
-        "started_at": row["started_at"],
         "ended_at": row["ended_at"],
-        "energy_wh": row["energy_wh"],
-        "bill": row["kind"],
+        "energy_wh": whole_wh(energy) if isinstance(energy, Decimal) else None,
         "total_incl_tax": billed,
         "currency": currency,
     }
+    return shown | ({name: row[name] for name in ("token", "started_at", "kind")} if full else {})
 
 
 def _listed(account: Account) -> dict[str, object]:
