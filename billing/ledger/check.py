@@ -45,7 +45,7 @@ class Check:
 
 
 async def _entries_balanced(connection: Connection, seller: str) -> list[tuple[str, str]]:
-    rows = await SQL.unequal_sums.fetch(connection, seller=seller, limit=FOUND_MAX)
+    rows = await SQL.unequal_sums.fetch(connection, seller=seller, month=None, limit=FOUND_MAX)
     return [
         (
             f"entry {row['id']}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
@@ -172,6 +172,22 @@ class DraftEntry:
     def body_hash(self) -> bytes:
         """SHA-256 of its body as JSON."""
         return sha256(json.dumps(self.body, separators=(",", ":")).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedEntry:
+    """An entry as it stands in the books. `number` is its place in them."""
+
+    number: int
+    booked_on: date
+    entry: DraftEntry
+    actor: str
+    at: datetime
+
+    @property
+    def is_late(self) -> bool:
+        """The month of its fact was locked when it came to be known."""
+        return self.booked_on != self.entry.fact_on
 
 
 BODY_NAMES: Final = ("fact", "fact_on", "document", "text", "reverses", "postings")

@@ -170,16 +170,25 @@ SELECT count(*) AS entries, coalesce(sum(postings), 0)::bigint AS postings
 SELECT id FROM seller ORDER BY id;
 
 -- name: unequal_sums
--- Entries whose postings do not add up, or are not all there. There cannot be any, unless somebody went round the triggers.
-SELECT e.id, e.key, e.postings, s.found, s.currencies
-  FROM ledger_entry e
- CROSS JOIN LATERAL (
-       SELECT coalesce(sum(c.found), 0)::bigint AS found,
-              array_agg(c.currency::text ORDER BY c.currency) FILTER (WHERE c.amount <> 0) AS currencies
-         FROM (SELECT p.currency, count(*) AS found, sum(p.amount_minor) AS amount
-                 FROM ledger_posting p WHERE p.entry = e.id GROUP BY p.currency) c) s
- WHERE e.seller = :seller::text AND (s.found <> e.postings OR s.currencies IS NOT NULL)
- ORDER BY e.id
+-- Entries whose postings do not add up, or are not all there; of a month or of all (NULL). There cannot be any, unless
+-- somebody went round the triggers.
+WITH chosen AS (
+    SELECT id, key, postings FROM ledger_entry
+     WHERE seller = :seller::text
+       AND (:month::date IS NULL OR booked_on >= :month AND booked_on < :month + interval '1 month')
+), sums AS (
+    SELECT p.entry, p.currency, count(*) AS found, sum(p.amount_minor) AS amount
+      FROM chosen c JOIN ledger_posting p ON p.entry = c.id
+     GROUP BY p.entry, p.currency
+), whole AS (
+    SELECT entry, sum(found) AS found,
+           array_agg(currency::text ORDER BY currency) FILTER (WHERE amount <> 0) AS currencies
+      FROM sums GROUP BY entry
+)
+SELECT c.id, c.key, c.postings, coalesce(w.found, 0)::bigint AS found, w.currencies
+  FROM chosen c LEFT JOIN whole w ON w.entry = c.id
+ WHERE coalesce(w.found, 0) <> c.postings OR w.currencies IS NOT NULL
+ ORDER BY c.id
  LIMIT :limit::integer;
 
 -- name: unequal_reversals
@@ -243,3 +252,140 @@ SELECT a.kind, a.owner, p.document, p.currency, sum(p.amount_minor)::bigint AS o
  GROUP BY a.kind, a.owner, p.document, p.currency
 HAVING sum(p.amount_minor) <> 0
  ORDER BY a.kind, a.owner, min(e.fact_on), p.document;
+
+-- name: newest_entry
+-- The greatest id of an entry of a seller, or of one booked in a month. Asked while nobody posts, or of a locked month.
+SELECT coalesce(max(id), 0) FROM ledger_entry
+ WHERE seller = :seller::text
+   AND (:month::date IS NULL OR booked_on >= :month AND booked_on < :month + interval '1 month');
+
+-- name: pending_months
+-- Months with entries behind the last export of a form and currency: after which entry, up to which, how many.
+SELECT month, after, max(id) AS up_to, count(*) AS entries
+  FROM (SELECT e.id, m.month, coalesce(x.up_to, 0) AS after
+          FROM ledger_entry e
+         CROSS JOIN LATERAL (SELECT date_trunc('month', e.booked_on)::date AS month) m
+          LEFT JOIN (SELECT month, max(up_to_entry) AS up_to FROM ledger_export
+                      WHERE seller = :seller::text AND format = :format::text
+                        AND currency IS NOT DISTINCT FROM :currency::text
+                      GROUP BY month) x ON x.month = m.month
+         WHERE e.seller = :seller AND e.id <= :horizon::bigint AND e.id > coalesce(x.up_to, 0)
+           AND (:month::date IS NULL OR e.booked_on >= :month AND e.booked_on < :month + interval '1 month')) p
+ GROUP BY month, after
+ ORDER BY month;
+
+-- name: currencies_of
+-- The currencies in which a seller has accounts.
+SELECT DISTINCT currency FROM ledger_account WHERE seller = :seller::text ORDER BY currency;
+
+-- name: accounts_between
+-- The accounts on which entries of a month post in a currency, with an id above one and up to another.
+SELECT a.kind, a.owner, max(abs(p.amount_minor)) AS most_minor
+  FROM ledger_entry e
+  JOIN ledger_posting p ON p.entry = e.id
+  JOIN ledger_account a ON a.id = p.account
+ WHERE e.seller = :seller::text AND e.booked_on >= :month::date AND e.booked_on < :month + interval '1 month'
+   AND e.id > :after::bigint AND e.id <= :up_to::bigint AND p.currency = :currency::text
+ GROUP BY a.kind, a.owner;
+
+-- name: insert_export
+-- A file was written. Refused by its key where another one begins behind the same entry.
+INSERT INTO ledger_export (seller, format, currency, month, after_entry, up_to_entry, map_as_of, datev_as_of, entries, bytes,
+                           sha256, actor, at)
+VALUES (:seller::text, :format::text, :currency::text, :month::date, :after_entry::bigint, :up_to_entry::bigint,
+        :map_as_of::bigint, :datev_as_of::bigint, :entries::bigint, :bytes::bigint, :sha256::bytea, :actor::text,
+        :at::timestamptz)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: find_export
+-- One file.
+SELECT * FROM ledger_export WHERE id = :id::bigint;
+
+-- name: exports_of
+-- The files of a seller, of one month or form or all, as they follow each other.
+SELECT * FROM ledger_export
+ WHERE seller = :seller::text AND (:month::date IS NULL OR month = :month) AND (:format::text IS NULL OR format = :format)
+   AND (:currency::text IS NULL OR currency = :currency)
+ ORDER BY month, format, currency, after_entry;
+
+-- name: map_as_of
+-- What is mapped by the rows up to an id: the newest of each kind and pattern, where it has a number.
+SELECT * FROM (
+    SELECT DISTINCT ON (kind, pattern) kind, pattern, number, tax_key, reason, actor, at
+      FROM ledger_map WHERE seller = :seller::text AND id <= :as_of::bigint
+     ORDER BY kind, pattern, id DESC) newest
+ WHERE number IS NOT NULL
+ ORDER BY kind, pattern;
+
+-- name: newest_map
+-- The newest row of a seller's map.
+SELECT coalesce(max(id), 0) FROM ledger_map WHERE seller = :seller::text;
+
+-- name: insert_map
+-- From now on accounts of a kind whose owner fits are known by this number, or by none.
+INSERT INTO ledger_map (seller, kind, pattern, number, tax_key, reason, actor, at)
+VALUES (:seller::text, :kind::text, :pattern::text, :number::text, :tax_key::text, :reason::text, :actor::text,
+        :at::timestamptz);
+
+-- name: datev_as_of
+-- What DATEV asks for of a seller, by the newest row or by that of an id.
+SELECT id, consultant, client, account_digits, year_begins, reason, actor, at
+  FROM ledger_datev
+ WHERE seller = :seller::text AND (:id::bigint IS NULL OR id = :id)
+ ORDER BY id DESC LIMIT 1;
+
+-- name: insert_datev
+-- From now on DATEV files of a seller say this.
+INSERT INTO ledger_datev (seller, consultant, client, account_digits, year_begins, reason, actor, at)
+VALUES (:seller::text, :consultant::integer, :client::integer, :account_digits::smallint, :year_begins::smallint,
+        :reason::text, :actor::text, :at::timestamptz)
+RETURNING id;
+
+-- name: unbilled_sessions
+-- Sessions of a seller that ended in a period of their sites' own days and have no final bill: held ones, or the others.
+-- A session is its customer's seller's, else the site's; that of nobody is everybody's.
+SELECT count(*) AS sessions, coalesce(sum(u.energy_wh), 0) / 1000 AS kwh
+  FROM (SELECT s.energy_wh, s.token, s.started_at, c.site,
+               s.holds <> '{}' OR coalesce(r.holds, '{}') <> '{}' AS held
+          FROM session s
+          JOIN charge_point c ON c.id = s.charge_point
+          JOIN site t ON t.id = c.site
+          LEFT JOIN rating r ON r.session = s.id
+         WHERE s.ended_at >= :first::date - interval '1 day' AND s.ended_at < :last::date + interval '2 days'
+           AND (s.ended_at AT TIME ZONE t.time_zone)::date BETWEEN :first AND :last AND s.dropped IS NULL
+           AND NOT EXISTS (SELECT FROM bill b WHERE b.session = s.id AND b.kind = 'final')) u
+  LEFT JOIN LATERAL (SELECT account FROM account_token WHERE token = u.token AND valid_from <= u.started_at
+                      ORDER BY valid_from DESC LIMIT 1) k ON true
+  LEFT JOIN account a ON a.id = k.account
+  LEFT JOIN LATERAL (SELECT seller FROM site_seller WHERE site = u.site AND valid_from <= u.started_at
+                      ORDER BY valid_from DESC LIMIT 1) v ON true
+ WHERE u.held = :held::boolean AND coalesce(a.seller, v.seller, :seller::text) = :seller;
+
+-- name: values_unbilled
+-- What sessions are worth that no document shows: by site and currency, final bills that count, and the last interim of those
+-- that have none yet, running, waiting or held. without_amount: they have not even an interim.
+SELECT w.site, w.currency, w.state, count(*) AS sessions, count(*) FILTER (WHERE w.total_incl_minor IS NULL) AS without_amount,
+       coalesce(sum(w.energy_wh), 0) / 1000 AS kwh, coalesce(sum(w.total_excl_minor), 0)::bigint AS excl_minor,
+       coalesce(sum(w.total_incl_minor), 0)::bigint AS incl_minor
+  FROM (SELECT c.site, coalesce(b.currency, t.currency) AS currency, s.token, s.started_at, s.energy_wh,
+               b.total_excl_minor, b.total_incl_minor,
+               CASE WHEN b.kind <> 'interim' THEN 'final'
+                    WHEN s.holds <> '{}' OR coalesce(r.holds, '{}') <> '{}' THEN 'held'
+                    WHEN s.ended_at IS NULL THEN 'running'
+                    ELSE 'waiting' END AS state
+          FROM session s
+          JOIN charge_point c ON c.id = s.charge_point
+          JOIN site t ON t.id = c.site
+          LEFT JOIN rating r ON r.session = s.id
+          LEFT JOIN LATERAL (SELECT kind, currency, total_excl_minor, total_incl_minor FROM bill
+                              WHERE session = s.id ORDER BY kind = 'interim', seq DESC LIMIT 1) b ON true
+         WHERE s.dropped IS NULL AND s.started_at IS NOT NULL) w
+  LEFT JOIN LATERAL (SELECT account FROM account_token WHERE token = w.token AND valid_from <= w.started_at
+                      ORDER BY valid_from DESC LIMIT 1) k ON true
+  LEFT JOIN account a ON a.id = k.account
+  LEFT JOIN LATERAL (SELECT seller FROM site_seller WHERE site = w.site AND valid_from <= w.started_at
+                      ORDER BY valid_from DESC LIMIT 1) v ON true
+ WHERE coalesce(a.seller, v.seller, :seller::text) = :seller
+ GROUP BY w.site, w.currency, w.state
+ ORDER BY w.site, w.currency, w.state;

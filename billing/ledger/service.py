@@ -17,10 +17,10 @@ from typing import Final
 
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.ledger import store
-from billing.ledger.entry import DraftEntry, differences, reversal_of
+from billing.ledger.entry import BookedEntry, DraftEntry, differences, reversal_of
 from billing.ledger.month import following, month_of
 from billing.ledger.posting_rules import DOCUMENT_FACTS
-from billing.ledger.store import SQL, BookedEntry, KnownEntry, NewEntry
+from billing.ledger.store import SQL, KnownEntry, NewEntry
 from billing.sql import Connection
 
 AT_ONCE_MAX: Final = 5_000

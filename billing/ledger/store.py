@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, TypeAlias
 
-from billing.ledger.entry import AccountKind, DraftEntry, LedgerAccount, Posting
+from billing.ledger.entry import AccountKind, BookedEntry, DraftEntry, LedgerAccount, Posting
 from billing.sql import Connection, Queries
 
 SQL: Final = Queries.load("billing.ledger")
@@ -17,22 +17,6 @@ AT_A_TIME: Final = 5_000
 
 AccountKey: TypeAlias = tuple[str, LedgerAccount, str]
 """Seller, account, currency."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookedEntry:
-    """An entry as it stands in the books. `number` is its place in them."""
-
-    number: int
-    booked_on: date
-    entry: DraftEntry
-    actor: str
-    at: datetime
-
-    @property
-    def is_late(self) -> bool:
-        """Its fact is of a month that was locked when it came to be known."""
-        return self.booked_on != self.entry.fact_on
 
 
 async def account_ids(connection: Connection, keys: Collection[AccountKey]) -> dict[AccountKey, int]:
