@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -17,6 +18,8 @@ from billing.money import Money
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9-]")
 _LINK: Final = re.compile(r"[A-Za-z0-9._/-]+")
 _HASH_LENGTH: Final = 8
+_NAMES_KEPT: Final = 50_000
+"""A month has fewer accounts than postings."""
 
 
 class BeancountLayout:
@@ -58,6 +61,7 @@ def _posting_lines(posting: Posting) -> Iterator[str]:
         yield f"    due-on: {posting.due_on}"
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def account_name(account: LedgerAccount) -> str:
     """Assets:Receivable:C-1001, Liabilities:TaxPayable:DE:S:19."""
     head = f"{account.kind.nature}:{_camel(account.kind)}"

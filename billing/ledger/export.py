@@ -177,7 +177,12 @@ async def export_pending(
     """
     for span in await pending(connection, seller, form, month=month, currency=currency):
         file = open_file()
-        yield await _export(connection, span, file, now=now, actor=actor), file
+        try:
+            made = await _export(connection, span, file, now=now, actor=actor)
+        except BaseException:
+            file.close()
+            raise
+        yield made, file
 
 
 async def pending(
@@ -187,9 +192,8 @@ async def pending(
     async with connection.transaction():
         await SQL.lock_for_locking.execute(connection, seller=seller)
         horizon = await SQL.newest_entry.fetchval(connection, seller=seller, month=None)
-    currencies = [currency] if currency or form is not Form.DATEV else await _currencies(connection, seller)
     spans = []
-    for each in currencies:
+    for each in await _named_currencies(connection, seller, form, currency):
         rows = await SQL.pending_months.fetch(
             connection, seller=seller, format=form.value, currency=each, horizon=horizon, month=month
         )
@@ -200,21 +204,27 @@ async def pending(
     return [each for each in spans if each.currency is None or await _accounts(connection, each)]
 
 
-async def _currencies(connection: Connection, seller: str) -> list[str | None]:
-    return [row["currency"] for row in await SQL.currencies_of.fetch(connection, seller=seller)]
-
-
 async def _the_currency(connection: Connection, seller: str, form: Form, named: str | None) -> str | None:
     """That of a DATEV file: the one named, or the only one there is."""
-    if form is not Form.DATEV or named is not None:
-        return named
-    known = await _currencies(connection, seller)
+    known = await _named_currencies(connection, seller, form, named)
     if len(known) > 1:
         raise Refused(
             f"{seller} has accounts in {', '.join(map(str, known))}, a DATEV file is in one of them",
             "say which: --currency",
         )
     return known[0] if known else None
+
+
+async def _named_currencies(connection: Connection, seller: str, form: Form, named: str | None) -> list[str | None]:
+    """Those that files are made in, one each: the one named, or all there are; None: all of them in one file."""
+    if form is not Form.DATEV:
+        if named is not None:
+            raise Refused(f"a {form} file has all currencies in it", "leave --currency away")
+        return [None]
+    known: list[str | None] = [row["currency"] for row in await SQL.currencies_of.fetch(connection, seller=seller)]
+    if named is not None and named not in known:
+        raise NotFound(f"{seller} has no account in {named}", f"it has some in {', '.join(map(str, known)) or 'none'}")
+    return known if named is None else [named]
 
 
 async def exports_of(

@@ -105,7 +105,8 @@ def add_export(group: click.Group, connect: Connect, actor: Actor) -> None:
         _require_one_way(form, month=month, is_next=is_next, run=run, directory=directory, dry_run=dry_run)
         async with connect(context) as connection:
             if run is not None:
-                _put(await _again(connection, run), directory, output)
+                with _new_file() as file:
+                    _put(await _again(connection, run, file), file, directory, output)
                 return
             of, wanted = await service.the_seller(connection, seller), Form(str(form))
             given: dict[str, Any] = {"currency": currency, "now": datetime.now(UTC), "actor": actor()}
@@ -113,8 +114,9 @@ def add_export(group: click.Group, connect: Connect, actor: Actor) -> None:
                 found = await export.pending(connection, of, wanted, month=month, currency=currency)
                 output.rows([_span_row(each) for each in found], columns=COLUMNS[1:6])
             elif month is not None and not is_next:
-                file = _new_file()
-                _put((await export.export_month(connection, of, wanted, month, file, **given), file), directory, output)
+                with _new_file() as file:
+                    whole = await export.export_month(connection, of, wanted, month, file, **given)
+                    _put(whole, file, directory, output)
             else:
                 made = export.export_pending(connection, of, wanted, _new_file, month=month, **given)
                 output.rows([_stored(each, file, directory) async for each, file in made], columns=COLUMNS)
@@ -133,26 +135,24 @@ def _require_one_way(
         raise click.UsageError("--run changes nothing; leave --dry-run away")
 
 
-async def _again(connection: Connection, run: int) -> tuple[Export, BinaryIO]:
-    found, file = await export.find_export(connection, run), _new_file()
+async def _again(connection: Connection, run: int, file: BinaryIO) -> Export:
+    found = await export.find_export(connection, run)
     await export.write_again(connection, found, file)
-    return found, file
+    return found
 
 
 def _new_file() -> BinaryIO:
     return tempfile.TemporaryFile()
 
 
-def _put(made: tuple[Export, BinaryIO], directory: Path | None, output: Output) -> None:
+def _put(found: Export, file: BinaryIO, directory: Path | None, output: Output) -> None:
     """Into the directory, or to stdout as it is."""
-    found, file = made
     if directory is not None:
         output.rows([_stored(found, file, directory)], columns=COLUMNS)
         return
-    with file:
-        file.seek(0)
-        shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+    file.seek(0)
+    shutil.copyfileobj(file, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
 
 
 def _stored(found: Export, file: BinaryIO, directory: Path | None) -> dict[str, object]:

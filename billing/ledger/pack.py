@@ -6,7 +6,6 @@ Made again it is the same to the byte. A room that has something to hand over ad
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from datetime import date, datetime
 from filecmp import cmp
 from hashlib import file_digest
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from billing.cli_output import json_value
 from billing.errors import Refused
@@ -53,22 +52,22 @@ Part: TypeAlias = Callable[[Packing], Awaitable[None]]
 
 
 async def _ledger(packing: Packing) -> None:
-    """Every file of the month that went to the general ledger, and one with what had not gone there yet."""
+    """Every file of the month that went to the general ledger, and one more with what had not gone there yet."""
     connection, seller, month = packing.connection, packing.seller, packing.month
+    fresh = packing.directory / ".fresh"
     for form in packing.forms:
         made = export.export_pending(
-            connection, seller, form, _no_file, month=month, now=packing.now, actor=packing.actor
+            connection, seller, form, lambda: fresh.open("wb"), month=month, now=packing.now, actor=packing.actor
         )
-        async for _new, file in made:
+        written = set()
+        async for each, file in made:
             file.close()
+            fresh.rename(packing.directory / each.file_name)
+            written.add(each.id)
         for each in await export.exports_of(connection, seller, month=month, form=form):
-            with (packing.directory / each.file_name).open("wb") as file:
-                await export.write_again(connection, each, file)
-
-
-def _no_file() -> BinaryIO:
-    """Only its hash is wanted: the file is written from what is remembered, as it will be ever after."""
-    return Path(os.devnull).open("wb")
+            if each.id not in written:
+                with (packing.directory / each.file_name).open("wb") as file:
+                    await export.write_again(connection, each, file)
 
 
 async def _trial_balance(packing: Packing) -> None:

@@ -170,15 +170,13 @@ async def _with_postings(
     connection: Connection, seller: str, rows: Sequence[Any], *, currency: str | None
 ) -> list[BookedEntry]:
     postings: dict[int, list[Posting]] = {row["id"]: [] for row in rows}
+    accounts: dict[int, LedgerAccount] = {}
     for each in await SQL.postings_of.fetch(connection, entries=list(postings), currency=currency):
+        account = accounts.get(each["account"])
+        if account is None:
+            account = accounts[each["account"]] = LedgerAccount(AccountKind(each["kind"]), each["owner"])
         postings[each["entry"]].append(
-            Posting(
-                LedgerAccount(AccountKind(each["kind"]), each["owner"]),
-                each["amount_minor"],
-                each["currency"],
-                each["document"],
-                each["due_on"],
-            )
+            Posting(account, each["amount_minor"], each["currency"], each["document"], each["due_on"])
         )
     return [
         BookedEntry(

@@ -353,6 +353,16 @@ async def test_a_datev_file_is_in_one_currency(desk: Desk) -> None:
     assert yen.file_name == f"EXTF_acme_2026-03_JPY_{yen.id}.csv"
 
 
+async def test_a_currency_is_named_only_where_a_file_has_one(desk: Desk) -> None:
+    await desk.ready_for_datev()
+    await desk.books.post(sale("R-1"))
+
+    with pytest.raises(Refused, match=r"a csv file has all currencies in it"):
+        await desk.next("csv", currency="EUR")
+    with pytest.raises(NotFound, match=r"acme has no account in EURO"):
+        await desk.next("datev", currency="EURO")
+
+
 async def test_what_datev_cannot_be_told_is_refused(desk: Desk) -> None:
     await desk.books.post(transfer("x", [(BANK, 5, "KWD"), (customer(), -5, "KWD")]))
     with pytest.raises(Refused, match=r"what DATEV files of acme bear is not said yet"):
