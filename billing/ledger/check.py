@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from billing.ledger.month import month_text
 from billing.ledger.store import SQL
 from billing.money import Money
-from billing.sql import Connection
+from billing.sql import Connection, Query
 
 FOUND_MAX: Final = 100
 """Of one check: who has more has one cause."""
@@ -44,40 +44,48 @@ class Check:
     look: Look
 
 
+async def _in_months(query: Query, connection: Connection, seller: str) -> list[tuple[str, Any]]:
+    """What a query finds in each month, with the month: no statement is longer the older the books are."""
+    months = [row["month"] for row in await SQL.months_of.fetch(connection, seller=seller)]
+    return [
+        (month_text(month), row)
+        for month in months
+        for row in await query.fetch(connection, seller=seller, month=month, limit=FOUND_MAX)
+    ]
+
+
 async def _entries_balanced(connection: Connection, seller: str) -> list[tuple[str, str]]:
-    rows = await SQL.unequal_sums.fetch(connection, seller=seller, month=None, limit=FOUND_MAX)
     return [
         (
             f"entry {row['id']}",
             f"{row['key']} has {row['found']} postings of {row['postings']}"
             + (f" and does not sum to zero in {', '.join(row['currencies'])}" if row["currencies"] else ""),
         )
-        for row in rows
+        for _, row in await _in_months(SQL.unequal_sums, connection, seller)
     ]
 
 
 async def _trial_balance(connection: Connection, seller: str) -> list[tuple[str, str]]:
-    rows = await SQL.unequal_trial_balance.fetch(connection, seller=seller)
     return [
-        (row["currency"], f"debits exceed credits by {Money(row['difference_minor'], row['currency'])}") for row in rows
+        (f"{month} {row['currency']}", f"debits exceed credits by {Money(row['difference_minor'], row['currency'])}")
+        for month, row in await _in_months(SQL.unequal_trial_balance, connection, seller)
     ]
 
 
 async def _reversals(connection: Connection, seller: str) -> list[tuple[str, str]]:
-    rows = await SQL.unequal_reversals.fetch(connection, seller=seller, limit=FOUND_MAX)
     return [
-        (f"entry {row['id']}", f"{row['key']} is not the exact negative of entry {row['reverses']}") for row in rows
+        (f"entry {row['id']}", f"{row['key']} is not the exact negative of entry {row['reverses']}")
+        for _, row in await _in_months(SQL.unequal_reversals, connection, seller)
     ]
 
 
 async def _projections(connection: Connection, seller: str) -> list[tuple[str, str]]:
-    rows = await SQL.unequal_balances.fetch(connection, seller=seller, limit=FOUND_MAX)
     return [
         (
-            f"{row['kind']}:{row['owner']} {month_text(row['month'])}",
+            f"{row['kind']}:{row['owner']} {month}",
             f"{_turnover(row, 'kept_')} is kept, its postings come to {_turnover(row, '')}",
         )
-        for row in rows
+        for month, row in await _in_months(SQL.unequal_balances, connection, seller)
     ]
 
 

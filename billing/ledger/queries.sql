@@ -170,12 +170,11 @@ SELECT count(*) AS entries, coalesce(sum(postings), 0)::bigint AS postings
 SELECT id FROM seller ORDER BY id;
 
 -- name: unequal_sums
--- Entries whose postings do not add up, or are not all there; of a month or of all (NULL). There cannot be any, unless
--- somebody went round the triggers.
+-- Entries of a month whose postings do not add up, or are not all there. There cannot be any, unless somebody went round
+-- the triggers.
 WITH chosen AS (
     SELECT id, key, postings FROM ledger_entry
-     WHERE seller = :seller::text
-       AND (:month::date IS NULL OR booked_on >= :month AND booked_on < :month + interval '1 month')
+     WHERE seller = :seller::text AND booked_on >= :month::date AND booked_on < :month + interval '1 month'
 ), sums AS (
     SELECT p.entry, p.currency, count(*) AS found, sum(p.amount_minor) AS amount
       FROM chosen c JOIN ledger_posting p ON p.entry = c.id
@@ -192,10 +191,11 @@ SELECT c.id, c.key, c.postings, coalesce(w.found, 0)::bigint AS found, w.currenc
  LIMIT :limit::integer;
 
 -- name: unequal_reversals
--- Reversals that are not the exact negative of their entry.
+-- Reversals of a month that are not the exact negative of their entry.
 SELECT e.id, e.key, e.reverses
   FROM ledger_entry e
  WHERE e.seller = :seller::text AND e.reverses IS NOT NULL
+   AND e.booked_on >= :month::date AND e.booked_on < :month + interval '1 month'
    AND EXISTS (SELECT FROM (SELECT * FROM ledger_posting WHERE entry = e.id) r
                  FULL JOIN (SELECT * FROM ledger_posting WHERE entry = e.reverses) o ON o.n = r.n
                 WHERE (r.account, r.amount_minor, r.document) IS DISTINCT FROM (o.account, -o.amount_minor, o.document))
@@ -203,32 +203,49 @@ SELECT e.id, e.key, e.reverses
  LIMIT :limit::integer;
 
 -- name: unequal_balances
--- Turnovers of locked months that are not what their postings come to.
+-- Turnovers that were kept of a month and are not what its postings come to; of one that is open none is kept.
 WITH counted AS (
-    SELECT p.account, date_trunc('month', e.booked_on)::date AS month,
-           sum(greatest(p.amount_minor, 0)) AS debit, sum(greatest(-p.amount_minor, 0)) AS credit
+    SELECT p.account, sum(greatest(p.amount_minor, 0)) AS debit, sum(greatest(-p.amount_minor, 0)) AS credit
       FROM ledger_entry e JOIN ledger_posting p ON p.entry = e.id
-     WHERE e.seller = :seller::text
-       AND e.booked_on < (SELECT max(month) + interval '1 month' FROM ledger_lock WHERE seller = :seller)
-     GROUP BY 1, 2
+     WHERE e.seller = :seller::text AND e.booked_on >= :month::date AND e.booked_on < :month + interval '1 month'
+       AND :month <= (SELECT max(month) FROM ledger_lock WHERE seller = :seller)
+     GROUP BY p.account
 ), kept AS (
-    SELECT b.* FROM ledger_balance b JOIN ledger_account a ON a.id = b.account WHERE a.seller = :seller
+    SELECT b.account, b.debit_minor, b.credit_minor
+      FROM ledger_balance b JOIN ledger_account a ON a.id = b.account WHERE a.seller = :seller AND b.month = :month
 )
-SELECT a.kind, a.owner, a.currency, month, coalesce(k.debit_minor, 0) AS kept_debit, coalesce(k.credit_minor, 0) AS kept_credit,
+SELECT a.kind, a.owner, a.currency, coalesce(k.debit_minor, 0) AS kept_debit, coalesce(k.credit_minor, 0) AS kept_credit,
        coalesce(c.debit, 0)::bigint AS debit, coalesce(c.credit, 0)::bigint AS credit
-  FROM counted c FULL JOIN kept k USING (account, month)
+  FROM counted c FULL JOIN kept k USING (account)
   JOIN ledger_account a ON a.id = account
  WHERE (k.debit_minor, k.credit_minor) IS DISTINCT FROM (c.debit::bigint, c.credit::bigint)
- ORDER BY a.kind, a.owner, a.currency, month
+ ORDER BY a.kind, a.owner, a.currency
  LIMIT :limit::integer;
 
 -- name: unequal_trial_balance
--- Currencies in which the debits of a seller are not its credits.
+-- Currencies in which the debits of a month are not its credits.
 SELECT p.currency, sum(p.amount_minor)::bigint AS difference_minor
-  FROM ledger_posting p
- WHERE p.seller = :seller::text
+  FROM ledger_entry e JOIN ledger_posting p ON p.entry = e.id
+ WHERE e.seller = :seller::text AND e.booked_on >= :month::date AND e.booked_on < :month + interval '1 month'
  GROUP BY p.currency
-HAVING sum(p.amount_minor) <> 0;
+HAVING sum(p.amount_minor) <> 0
+ ORDER BY p.currency
+ LIMIT :limit::integer;
+
+-- name: months_of
+-- Months in which anything is booked for a seller, or that are locked.
+WITH RECURSIVE booked AS (
+    SELECT date_trunc('month', min(booked_on))::date AS month FROM ledger_entry WHERE seller = :seller::text
+    UNION ALL
+    SELECT (SELECT date_trunc('month', min(booked_on))::date FROM ledger_entry
+             WHERE seller = :seller AND booked_on >= b.month + interval '1 month')
+      FROM booked b
+     WHERE b.month IS NOT NULL
+)
+SELECT month FROM booked WHERE month IS NOT NULL
+UNION
+SELECT month FROM ledger_lock WHERE seller = :seller
+ ORDER BY month;
 
 -- name: broken_export_chains
 -- Exports of a month that do not begin where the one before ended.
