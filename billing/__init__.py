@@ -59,7 +59,11 @@ if TYPE_CHECKING:
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
     from billing.invoices.cli import invoice_group
     from billing.invoices.credit_cli import credit_group
+    from billing.invoices.report_cli import add_document_reports
     from billing.jurisdictions.display import display_price
+    from billing.ledger.cli import ledger_group
+    from billing.ledger.close_cli import close_group
+    from billing.ledger.report_cli import report_group
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
@@ -149,6 +153,7 @@ __all__ = [
     "Verdict",
     "account_group",
     "accounts",
+    "add_document_reports",
     "assign_tariff",
     "async_command",
     "audit_group",
@@ -156,6 +161,7 @@ __all__ = [
     "bill_period",
     "bind_names",
     "cell",
+    "close_group",
     "cost_limit_standing",
     "cost_limits_of_session",
     "count_open",
@@ -169,6 +175,7 @@ __all__ = [
     "incentive_group",
     "invoice_group",
     "json_text",
+    "ledger_group",
     "list_cost_limits",
     "newest_bills",
     "outlook_of",
@@ -184,6 +191,7 @@ __all__ = [
     "recalculations_of",
     "receipt_of",
     "recomputed_bills",
+    "report_group",
     "rerate_session",
     "reratings_of",
     "rfc3339",
@@ -204,6 +212,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "add_document_reports": "billing.invoices.report_cli:add_document_reports",
+    "ledger_group": "billing.ledger.cli:ledger_group",
+    "close_group": "billing.ledger.close_cli:close_group",
+    "report_group": "billing.ledger.report_cli:report_group",
     "invoice_group": "billing.invoices.cli:invoice_group",
     "credit_group": "billing.invoices.credit_cli:credit_group",
     "account_group": "billing.accounts.cli:account_group",

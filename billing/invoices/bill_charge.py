@@ -39,6 +39,7 @@ class BilledSession:
     charge_point: str
     evse: int | None
     site: str
+    country: str
     time_zone: str
     token: str | None
     started_at: datetime
@@ -84,7 +85,7 @@ def charge_of(billed: BilledSession, *, language: str, late_before: datetime | N
         currency=billed.currency,
         name=f"{words.CHARGING[language]} {detail.ended_at.date().isoformat()}, {billed.site}",
         price_with_tax=billed.detail["tax_included"] == "YES",
-        parts=tax_parts(billed.detail, billed.currency, language=language),
+        parts=tax_parts(billed.detail, billed.currency, language=language, country=billed.country),
         day=detail.ended_at.date(),
         session=detail,
         labels={**billed.labels, "site": billed.site},
@@ -99,12 +100,12 @@ def masked(token: str | None) -> str | None:
     return "*" * max(len(token) - SHOWN_OF_TOKEN, 0) + token[-SHOWN_OF_TOKEN:]
 
 
-def tax_parts(detail: Mapping[str, Any], currency: str, *, language: str) -> tuple[TaxedPart, ...]:
-    """The tax groups of a rating with the category and note that the tax rules gave them."""
+def tax_parts(detail: Mapping[str, Any], currency: str, *, language: str, country: str) -> tuple[TaxedPart, ...]:
+    """The tax groups of a rating with the category and note that the tax rules of the site's country gave them."""
     parts: list[TaxedPart] = []
     for group in detail["tax_groups"]:
         net, tax = _minor(group["net"], currency), _minor(group["tax"], currency)
-        taxes = _taxes_of(group["vat"], detail, language)
+        taxes = _taxes_of(group["vat"], detail, language, country)
         weights = list(taxes.values())
         if len(taxes) == 1 or not any(weights):
             parts.append(TaxedPart(tax=next(iter(taxes)), net_minor=net, tax_minor=tax))
@@ -118,20 +119,20 @@ def tax_parts(detail: Mapping[str, Any], currency: str, *, language: str) -> tup
     return _joined(parts)
 
 
-def _taxes_of(vat: str | None, detail: Mapping[str, Any], language: str) -> dict[Tax, Fraction]:
+def _taxes_of(vat: str | None, detail: Mapping[str, Any], language: str, country: str) -> dict[Tax, Fraction]:
     """What a rate means, weighed by what was paid for under each meaning: rules may give one rate two categories."""
     if vat is None:
-        return {Tax("O", Decimal(0), words.NOT_SUBJECT_TO_VAT[language]): Fraction(1)}
+        return {Tax("O", Decimal(0), words.NOT_SUBJECT_TO_VAT[language], country): Fraction(1)}
     rate = Decimal(vat)
     found: dict[Tax, Fraction] = {}
     for each in detail.get("taxes", ()):
         if Decimal(each["rate"]) == rate:
-            tax = Tax(each["category"], rate, each["note"])
+            tax = Tax(each["category"], rate, each["note"], country)
             part = detail["components"].get(each["component"])
             found[tax] = found.get(tax, Fraction(0)) + (
                 Fraction(0) if part is None else Fraction(part["excl_tax_exact"])
             )
-    return found or {Tax("S" if rate else "Z", rate): Fraction(1)}
+    return found or {Tax("S" if rate else "Z", rate, None, country): Fraction(1)}
 
 
 def _joined(parts: Sequence[TaxedPart]) -> tuple[TaxedPart, ...]:

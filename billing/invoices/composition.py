@@ -259,7 +259,7 @@ def _taxed(lines: Sequence[Line], groups: Sequence[TaxGroup], mode: TaxMode) -> 
     """The lines with all three amounts, which add up to their groups'; a line for the cents by which shown nets differ."""
     if mode is TaxMode.KEEP_GROSS:
         done = [_net_of_gross(line) for line in lines]
-        return done + [line for group in groups for line in _rounding(done, group)]
+        return done + [line for group in groups for line in rounding_lines(done, group)]
     taxes: dict[int, int] = {}
     for group in groups:
         members = [n for n, line in enumerate(lines) if line.tax == group.tax]
@@ -292,7 +292,8 @@ def _net_of_gross(line: Line) -> Line:
     return replace(line, net_minor=net, tax_minor=line.gross_minor - net)
 
 
-def _rounding(lines: Sequence[Line], group: TaxGroup) -> list[Line]:
+def rounding_lines(lines: Sequence[Line], group: TaxGroup) -> list[Line]:
+    """The cents by which the nets of a tax group's lines differ from its own, if they do."""
     shown = sum(line.net_minor for line in lines if line.tax == group.tax)
     cents = group.net_minor - shown
     if not cents:

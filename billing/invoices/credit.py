@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from billing.invoices.composition import ONE, PIECE, Amounts, Composed, base_of, spread
+from billing.invoices.composition import ONE, PIECE, Amounts, Composed, base_of, rounding_lines, spread
 from billing.invoices.document import BornePart, Document, DocumentKind, Line, LineKind, Tax, TaxGroup, TaxMode
 from billing.money import round_units
 
@@ -24,21 +24,23 @@ class CannotBeCredited(ValueError):
 class Credited:
     """What earlier credit notes took back of an invoice.
 
-    `lines`: of each line in the terms of the invoice's tax mode (with tax under KEEP_GROSS); `groups`: net and tax of each
-    tax group; `borne_minor`: of what third parties paid.
+    `lines`: of each line in the terms of the invoice's tax mode (with tax under KEEP_GROSS), `nets` of each its net;
+    `groups`: net and tax of each tax group; `borne_minor`: of what third parties paid.
     """
 
     lines: Mapping[int, int] = field(default_factory=dict)
+    nets: Mapping[int, int] = field(default_factory=dict)
     groups: Mapping[Tax, tuple[int, int]] = field(default_factory=dict)
     borne_minor: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditNote:
-    """The figures of a credit note. `taken`: by position of the invoice's line, in the terms of its tax mode."""
+    """The figures of a credit note. `taken`: by position of the invoice's line, in the terms of its tax mode; `nets`: their nets."""
 
     composed: Composed
     taken: Mapping[int, int]
+    nets: Mapping[int, int]
     borne: tuple[BornePart, ...] = ()
 
 
@@ -67,10 +69,14 @@ def credit(invoice: Document, credited: Credited, wanted: Mapping[int, int] | No
     groups = _groups(invoice, credited, taken)
     if not groups:  # what lines still have, others give back
         raise CannotBeCredited(f"nothing of {invoice.number} is left to credit")
-    lines = _lines(invoice, taken, groups, whole=wanted is None and not any(credited.lines.values()))
+    whole = wanted is None and not any(credited.lines.values())
+    shown = [line for line in invoice.lines if taken.get(line.position) or (whole and line.position in taken)]
+    shown = [line for line in shown if any(line.tax == group.tax for group in groups)]
+    nets = {line.position: _net(invoice, line, credited, taken) for line in shown}
     return CreditNote(
-        composed=Composed(lines=tuple(lines), tax_groups=tuple(groups)),
-        taken={position: minor for position, minor in taken.items() if minor},
+        composed=Composed(lines=tuple(_lines(invoice, shown, taken, nets, groups)), tax_groups=tuple(groups)),
+        taken={line.position: taken[line.position] for line in shown if taken[line.position]},
+        nets=nets,
         borne=_borne(invoice, credited, taken),
     )
 
@@ -122,25 +128,38 @@ def _groups(invoice: Document, credited: Credited, taken: Mapping[int, int]) -> 
     return found
 
 
-def _lines(invoice: Document, taken: Mapping[int, int], groups: Sequence[TaxGroup], *, whole: bool) -> list[Line]:
+def _net(invoice: Document, line: Line, credited: Credited, taken: Mapping[int, int]) -> int:
+    """The net of what is taken of a line: all of it together is the line's own."""
+    minor = taken[line.position]
+    if invoice.tax_mode is not TaxMode.KEEP_GROSS:
+        return minor
+    if not line.gross_minor:
+        return 0
+    share = Fraction(credited.lines.get(line.position, 0) + minor, line.gross_minor)
+    return round_units(line.net_minor * share) - credited.nets.get(line.position, 0)
+
+
+def _lines(
+    invoice: Document,
+    shown: Sequence[Line],
+    taken: Mapping[int, int],
+    nets: Mapping[int, int],
+    groups: Sequence[TaxGroup],
+) -> list[Line]:
+    """The lines that are taken back, and for each tax group the cents by which their nets differ from its own."""
     lines: list[Line] = []
-    shown = [
-        line
-        for line in invoice.lines
-        if line.kind is not LineKind.ROUNDING and (taken.get(line.position) or (whole and line.position in taken))
-    ]
     for group in groups:
         members = [line for line in shown if line.tax == group.tax]
         weights = [taken[line.position] for line in members]
-        nets, taxes = spread(group.net_minor, weights), spread(group.tax_minor, weights)
         if invoice.tax_mode is TaxMode.KEEP_GROSS:
-            taxes = [weight - net for weight, net in zip(weights, nets, strict=True)]
+            taxes = [weight - nets[line.position] for line, weight in zip(members, weights, strict=True)]
         else:
-            nets = weights
-        for line, net, tax in zip(members, nets, taxes, strict=True):
+            taxes = spread(group.tax_minor, weights)
+        for line, tax in zip(members, taxes, strict=True):
             full = taken[line.position] == base_of(line, invoice.tax_mode)
-            lines.append(_line(invoice, line, net, tax, full=full))
+            lines.append(_line(invoice, line, nets[line.position], tax, full=full))
     lines.sort(key=lambda line: line.position)
+    lines += [line for group in groups for line in rounding_lines(lines, group)]
     return [replace(line, position=n) for n, line in enumerate(lines, start=1)]
 
 

@@ -186,14 +186,15 @@ def simplified_max(seller: Seller, currency: str) -> int | None:
 
 def credit_note_of(invoice: Document, note: CreditNote, *, issued_on: date, reason: str) -> Document:
     """The credit note: parties, language and terms are those of the invoice that it takes back."""
+    figures = _worded(note.composed, invoice.language)
     return replace(
         invoice,
         kind=DocumentKind.CREDIT_NOTE,
         number="",
         issued_on=issued_on,
         due_on=None,
-        lines=note.composed.lines,
-        tax_groups=note.composed.tax_groups,
+        lines=figures.lines,
+        tax_groups=figures.tax_groups,
         borne=note.borne,
         paid_minor=0,
         paid_how=None,

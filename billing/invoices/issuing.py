@@ -1,13 +1,12 @@
 """The act of issuing: one document, one transaction, its number taken last. Callers hold the connection.
 
-Lines and sources are written first, then the number is taken, which locks the series until the commit; whatever fails,
-at whatever moment, rolls back all of it, the number too. So numbers have no gap, and nobody waits for a series longer
-than one document's last statements take.
+Lines and sources are written first, then the number is taken, which locks the series until the commit, and the document is
+entered in the books; whatever fails, at whatever moment, rolls back all of it, the number too. So numbers have no gap,
+nobody waits for a series longer than one document's last statements take, and there is no document without its entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,21 +14,24 @@ import asyncpg
 
 from billing.errors import AlreadyDone, Refused
 from billing.invoices import store
+from billing.invoices.credit import CreditNote
 from billing.invoices.document import Document, Line, LineKind
 from billing.invoices.document_json import line_texts, texts_of
 from billing.invoices.numbering import DEFAULTS, number_of, year_of
 from billing.invoices.store import SQL, Issued
+from billing.ledger import service as ledger
+from billing.ledger.posting_rules import entry_of
 from billing.sql import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A document about to be issued. `corrects`: the invoice that it takes back, and `taken` how much of each line."""
+    """A document about to be issued. `corrects`: the invoice that it takes back, and `credit` what of it."""
 
     seller: str
     document: Document
     corrects: int | None = None
-    taken: Mapping[int, int] | None = None
+    credit: CreditNote | None = None
 
 
 async def issue(connection: Connection, prepared: Prepared, *, now: datetime, actor: str, reason: str) -> Issued:
@@ -57,6 +59,7 @@ async def issue(connection: Connection, prepared: Prepared, *, now: datetime, ac
                 corrects=prepared.corrects, texts=texts, chain=store.chain_after(series.chain, texts.hash), now=now,
                 actor=actor, reason=reason,
             )  # fmt: skip
+            await ledger.post(connection, [entry_of(numbered, prepared.seller)], now=now, actor=actor)
     except asyncpg.UniqueViolationError as twice:
         if twice.constraint_name != "invoice_source_pkey":
             raise
@@ -79,10 +82,12 @@ def _session(line: Line) -> int | None:
 
 
 async def _allocate(connection: Connection, id_: int, prepared: Prepared) -> None:
-    taken = prepared.taken or {}
+    assert prepared.credit is not None, "a credit note knows what it takes back"
+    taken, nets = prepared.credit.taken, prepared.credit.nets
     await SQL.insert_allocations.execute(
-        connection, credit_note=id_, invoice=prepared.corrects, positions=list(taken), bases=list(taken.values())
-    )
+        connection, credit_note=id_, invoice=prepared.corrects, positions=list(taken), bases=list(taken.values()),
+        nets=[nets[position] for position in taken],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ SELECT id, coalesce(payer, id) AS payer FROM account WHERE id = ANY(:ids::text[]
 -- Sessions that ended before a day of their account's calendar and are on no invoice, with the bill that counts: all there is
 -- to say of them on a document. Of whom the token was when they began.
 SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, s.charge_point, s.evse, e.name AS site,
-       e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
+       e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
        s.energy_source, b.tariff, b.tariff_version, t.labels::text AS labels
   FROM (SELECT h.token, h.valid_from, h.account, h.labels,
                lead(h.valid_from) OVER (PARTITION BY h.token ORDER BY h.valid_from) AS valid_to
@@ -48,7 +48,7 @@ SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, 
 -- name: unclaimed_sessions
 -- The next sessions that ended before an instant whose token nobody pays for, at sites where a seller sells; on no receipt yet.
 SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,
-       e.name AS site, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
+       e.name AS site, e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
        s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels
   FROM session s
   JOIN rating r ON r.session = s.id AND r.holds = '{}'
@@ -70,7 +70,7 @@ SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text
 -- name: billed_sessions_named
 -- Given bills as they are, whether invoiced or not.
 SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,
-       e.name AS site, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
+       e.name AS site, e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
        s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels
   FROM unnest(:sessions::integer[], :seqs::integer[]) AS n (session, seq)
   JOIN bill b ON b.session = n.session AND b.seq = n.seq
@@ -97,12 +97,11 @@ SELECT nextval('invoice_id');
 
 -- name: insert_lines
 -- The lines of a document, before it has its number.
-INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, tax_category, tax_rate, day, session,
-                          body)
-SELECT :invoice::bigint, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.category, l.rate, l.day, l.session, l.body::jsonb
-  FROM unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :categories::text[],
-              :rates::numeric[], :days::date[], :sessions::integer[], :bodies::text[])
-    AS l (position, kind, net, tax, category, rate, day, session, body);
+INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
+SELECT :invoice::bigint, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
+  FROM unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :days::date[],
+              :sessions::integer[], :bodies::text[])
+    AS l (position, kind, net, tax, day, session, body);
 
 -- name: insert_sources
 -- What a document is for. One that is on another document already violates the key, and nothing of this document stays.
@@ -112,9 +111,9 @@ SELECT n.source, :invoice::bigint, n.session
 
 -- name: insert_allocations
 -- What a credit note takes back.
-INSERT INTO credit_allocation (credit_note, invoice, position, base_minor)
-SELECT :credit_note::bigint, :invoice::bigint, n.position, n.base_minor
-  FROM unnest(:positions::integer[], :bases::bigint[]) AS n (position, base_minor);
+INSERT INTO credit_allocation (credit_note, invoice, position, base_minor, net_minor)
+SELECT :credit_note::bigint, :invoice::bigint, n.position, n.base_minor, n.net_minor
+  FROM unnest(:positions::integer[], :bases::bigint[], :nets::bigint[]) AS n (position, base_minor, net_minor);
 
 -- name: pattern_of
 -- The shape of a seller's numbers, where it said one.
@@ -168,10 +167,11 @@ WITH written AS (
             :body::text::jsonb, :hash::bytea, :chain::bytea, :actor::text, :reason::text)), chained AS (
     UPDATE number_series SET chain = :chain
      WHERE seller = :seller AND kind = :kind AND form = :form AND year = :year)
-INSERT INTO invoice_tax (invoice, tax_category, tax_rate, note, net_minor, tax_minor)
-SELECT :id, t.category, t.rate, t.note, t.net, t.tax
-  FROM unnest(:categories::text[], :rates::numeric[], :notes::text[], :nets::bigint[], :taxes::bigint[])
-    AS t (category, rate, note, net, tax);
+INSERT INTO invoice_tax (invoice, country, tax_category, tax_rate, note, net_minor, tax_minor)
+SELECT :id, t.country, t.category, t.rate, t.note, t.net, t.tax
+  FROM unnest(:countries::text[], :categories::text[], :rates::numeric[], :notes::text[], :nets::bigint[],
+              :taxes::bigint[])
+    AS t (country, category, rate, note, net, tax);
 
 -- name: find_invoices
 -- Documents by number, of one seller or of all.
@@ -207,7 +207,7 @@ SELECT invoice, position, body::text AS body FROM invoice_line WHERE invoice = A
 
 -- name: credited_lines
 -- What credit notes took back of each line of a document.
-SELECT position, sum(base_minor)::bigint AS base_minor
+SELECT position, sum(base_minor)::bigint AS base_minor, sum(net_minor)::bigint AS net_minor
   FROM credit_allocation
  WHERE invoice = :invoice::bigint
  GROUP BY position;
@@ -221,11 +221,12 @@ SELECT id, number, issued_on, net_minor, tax_minor, gross_minor, body::text AS b
 
 -- name: credited_groups
 -- What credit notes took back of each tax group of a document.
-SELECT t.tax_category, t.tax_rate, t.note, sum(t.net_minor)::bigint AS net_minor, sum(t.tax_minor)::bigint AS tax_minor
+SELECT t.country, t.tax_category, t.tax_rate, t.note, sum(t.net_minor)::bigint AS net_minor,
+       sum(t.tax_minor)::bigint AS tax_minor
   FROM invoice_tax t
   JOIN invoice c ON c.id = t.invoice
  WHERE c.corrects = :invoice::bigint
- GROUP BY 1, 2, 3;
+ GROUP BY 1, 2, 3, 4;
 
 -- name: invoice_of_source
 -- On which document something was invoiced.
@@ -279,3 +280,36 @@ SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, 
   LEFT JOIN invoice i ON i.id = d.invoice
  WHERE :every::boolean OR d.state = 'open'
  ORDER BY d.id;
+
+-- name: revenue
+-- What documents of a seller charge less what credit notes take back, added up by what is asked for.
+SELECT CASE :by::text
+           WHEN 'site' THEN l.body->'session'->>'site'
+           WHEN 'charge_point' THEN l.body->'session'->>'charge_point'
+           WHEN 'tariff' THEN l.body->'session'->>'tariff'
+           WHEN 'channel' THEN CASE WHEN i.account IS NULL THEN 'ad_hoc' ELSE 'contract' END
+           WHEN 'month' THEN to_char(i.issued_on, 'YYYY-MM')
+           ELSE l.kind END AS of,
+       i.currency, count(*) AS lines,
+       coalesce(sum((l.body->'session'->>'energy_wh')::numeric) FILTER (WHERE i.kind = 'invoice'), 0) / 1000 AS kwh,
+       sum(s.sign * l.net_minor)::bigint AS net_minor, sum(s.sign * l.tax_minor)::bigint AS tax_minor,
+       sum(s.sign * l.gross_minor)::bigint AS gross_minor
+  FROM invoice i
+  JOIN invoice_line l ON l.invoice = i.id
+ CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
+ WHERE i.seller = :seller::text AND i.form <> 'self_billed'
+   AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
+ GROUP BY 1, 2
+ ORDER BY 1, 2;
+
+-- name: taxes_charged
+-- Taxes of a seller's documents less those of credit notes, by country, category and rate.
+SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) AS documents,
+       sum(s.sign * t.net_minor)::bigint AS net_minor, sum(s.sign * t.tax_minor)::bigint AS tax_minor
+  FROM invoice i
+  JOIN invoice_tax t ON t.invoice = i.id
+ CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
+ WHERE i.seller = :seller::text AND i.form <> 'self_billed'
+   AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
+ GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
+ ORDER BY 1, 2, 3, 4;

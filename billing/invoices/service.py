@@ -112,7 +112,7 @@ async def _credit(
     except CannotBeCredited as refused:
         raise Refused(str(refused), f"see csms invoice show {invoice.document.number}") from refused
     document = credit_note_of(invoice.document, note, issued_on=issued_on, reason=reason)
-    prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, taken=note.taken)
+    prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, credit=note)
     return await issue(connection, prepared, now=now, actor=actor, reason=reason)
 
 

@@ -61,6 +61,7 @@ def read_session(row: Any) -> BilledSession:
         charge_point=row["charge_point"],
         evse=row["evse"],
         site=row["site"],
+        country=row["country"],
         time_zone=row["time_zone"],
         token=row["token"],
         started_at=row["started_at"],
@@ -75,6 +76,13 @@ def read_session(row: Any) -> BilledSession:
     )
 
 
+def country_of(document: Document, tax: Tax) -> str:
+    """Whose tax it is: of no seller without an address is there a document."""
+    address = document.seller.address
+    assert tax.country or address, "a seller has an address"
+    return tax.country or (address.country if address else "")
+
+
 async def write_lines(connection: Connection, id_: int, lines: Sequence[Line], bodies: Sequence[str]) -> None:
     await SQL.insert_lines.execute(
         connection,
@@ -83,8 +91,6 @@ async def write_lines(connection: Connection, id_: int, lines: Sequence[Line], b
         kinds=[line.kind for line in lines],
         nets=[line.net_minor for line in lines],
         taxes=[line.tax_minor for line in lines],
-        categories=[line.tax.category for line in lines],
-        rates=[line.tax.rate for line in lines],
         days=[None if line.days is None else line.days[1] for line in lines],
         sessions=[None if line.session is None else line.session.session for line in lines],
         bodies=list(bodies),
@@ -131,6 +137,7 @@ async def write_invoice(
         chain=chain,
         actor=actor,
         reason=reason,
+        countries=[country_of(document, group.tax) for group in groups],
         categories=[group.tax.category for group in groups],
         rates=[group.tax.rate for group in groups],
         notes=[group.tax.note or "" for group in groups],
@@ -163,6 +170,10 @@ async def credited(connection: Connection, invoice: int, document: Document) -> 
     """What credit notes took back of a document so far."""
     lines = await SQL.credited_lines.fetch(connection, invoice=invoice)
     groups = await SQL.credited_groups.fetch(connection, invoice=invoice)
+    taxes = {
+        (country_of(document, tax), tax.category, tax.rate, tax.note or ""): tax
+        for tax in (group.tax for group in document.tax_groups)
+    }
     borne: dict[str, int] = {}
     if document.borne:
         for note in await SQL.credit_notes_of.fetch(connection, invoice=invoice):
@@ -171,8 +182,12 @@ async def credited(connection: Connection, invoice: int, document: Document) -> 
                 borne[key] = borne.get(key, 0) + part["amount_minor"]
     return Credited(
         lines={row["position"]: row["base_minor"] for row in lines},
+        nets={row["position"]: row["net_minor"] for row in lines},
         groups={
-            Tax(row["tax_category"], row["tax_rate"], row["note"] or None): (row["net_minor"], row["tax_minor"])
+            taxes[row["country"], row["tax_category"], row["tax_rate"], row["note"]]: (
+                row["net_minor"],
+                row["tax_minor"],
+            )
             for row in groups
         },
         borne_minor=borne,

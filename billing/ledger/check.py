@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, TypeAlias
 
 from billing.ledger.month import month_text
@@ -94,6 +95,11 @@ def _turnover(row: Any, prefix: str) -> str:
     return f"debit {debit}, credit {credit} {row['currency']}"
 
 
+async def _documents(connection: Connection, seller: str) -> list[tuple[str, str]]:
+    rows = await SQL.unposted_documents.fetch(connection, seller=seller, last=date.max, limit=FOUND_MAX)
+    return [(row["number"], "no entry is of it, or its entry comes to something else") for row in rows]
+
+
 async def _export_chains(connection: Connection, seller: str) -> list[tuple[str, str]]:
     rows = await SQL.broken_export_chains.fetch(connection, seller=seller, limit=FOUND_MAX)
     return [
@@ -108,6 +114,7 @@ async def _export_chains(connection: Connection, seller: str) -> list[tuple[str,
 CHECKS: Final = (
     Check("entries", "each entry has all of its postings and sums to zero in every currency", _entries_balanced),
     Check("trial_balance", "debits are credits in every currency", _trial_balance),
+    Check("documents", "each document has its entry, which comes to its gross amount", _documents),
     Check("reversals", "each reversal is the exact negative of its entry", _reversals),
     Check("projections", "what was kept of locked months is what their postings come to", _projections),
     Check("exports", "each export of a month begins where the one before ended", _export_chains),

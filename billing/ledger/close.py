@@ -126,6 +126,28 @@ async def _sessions(closing: Closing, *, held: bool, next_step: str) -> Found:
     return Found(open=row["sessions"], note=f"{row['kwh']:.3f} kWh" if row["sessions"] else "", next_step=next_step)
 
 
+async def _uninvoiced(closing: Closing) -> Found:
+    row = await SQL.uninvoiced_sessions.fetchrow(
+        closing.connection, seller=closing.seller, first=closing.month, last=last_day(closing.month)
+    )
+    assert row is not None, "an aggregate without groups has one row"
+    run = f"csms invoice run --seller {closing.seller} --period {month_text(closing.month)} --reason ..."
+    return Found(open=row["sessions"], next_step=run)
+
+
+async def _drafts(closing: Closing) -> Found:
+    rows = await SQL.open_drafts.fetch(closing.connection, seller=closing.seller, last=last_day(closing.month))
+    told = ", ".join(str(row["id"]) for row in rows[:3])
+    return Found(open=len(rows), note=told, next_step="csms invoice draft issue DRAFT, or void it")
+
+
+async def _documents(closing: Closing) -> Found:
+    rows = await SQL.unposted_documents.fetch(
+        closing.connection, seller=closing.seller, last=last_day(closing.month), limit=100
+    )
+    return Found(open=len(rows), note=", ".join(row["number"] for row in rows[:3]), next_step="csms ledger check")
+
+
 async def _entries(closing: Closing) -> Found:
     rows = await SQL.unequal_sums.fetch(closing.connection, seller=closing.seller, month=closing.month, limit=100)
     return Found(open=len(rows), note=", ".join(row["key"] for row in rows[:3]), next_step="csms ledger check")
@@ -142,6 +164,9 @@ CHECKS: Final = (
     CloseCheck(name="months_before", what="the months before are locked", may_wait=False, look=_months_before),
     CloseCheck(name="sessions_unbilled", what="what ended in it has its final bill", may_wait=True, look=_unbilled),
     CloseCheck(name="sessions_held", what="nothing that ended in it is held", may_wait=True, look=_held),
+    CloseCheck(name="sessions_invoiced", what="what ended in it is on a document", may_wait=True, look=_uninvoiced),
+    CloseCheck(name="drafts", what="no draft waits to be issued or given up", may_wait=True, look=_drafts),
+    CloseCheck(name="documents", what="each document has its entry", may_wait=False, look=_documents),
     CloseCheck(name="entries", what="its entries are whole and sum to zero", may_wait=False, look=_entries),
     CloseCheck(name="trial_balance", what="debits are credits at its end", may_wait=False, look=_trial_balance),
 )

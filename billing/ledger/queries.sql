@@ -379,6 +379,46 @@ SELECT count(*) AS sessions, coalesce(sum(u.energy_wh), 0) / 1000 AS kwh
                       ORDER BY valid_from DESC LIMIT 1) v ON true
  WHERE u.held = :held::boolean AND coalesce(a.seller, v.seller, :seller::text) = :seller;
 
+-- name: uninvoiced_sessions
+-- Sessions of a seller that ended in a period of their sites' own days, cost something, and are on no document.
+SELECT count(*) AS sessions
+  FROM (SELECT s.token, s.started_at, c.site
+          FROM session s
+          JOIN charge_point c ON c.id = s.charge_point
+          JOIN site t ON t.id = c.site
+          JOIN LATERAL (SELECT total_incl_minor FROM bill
+                         WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) b ON b.total_incl_minor <> 0
+         WHERE s.ended_at >= :first::date - interval '1 day' AND s.ended_at < :last::date + interval '2 days'
+           AND (s.ended_at AT TIME ZONE t.time_zone)::date BETWEEN :first AND :last AND s.dropped IS NULL
+           AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)) u
+  LEFT JOIN LATERAL (SELECT account FROM account_token WHERE token = u.token AND valid_from <= u.started_at
+                      ORDER BY valid_from DESC LIMIT 1) k ON true
+  LEFT JOIN account a ON a.id = k.account
+  LEFT JOIN LATERAL (SELECT seller FROM site_seller WHERE site = u.site AND valid_from <= u.started_at
+                      ORDER BY valid_from DESC LIMIT 1) v ON true
+ WHERE coalesce(a.seller, v.seller, :seller::text) = :seller;
+
+-- name: open_drafts
+-- Drafts of a seller's customers that nobody issued or gave up, for periods that end by a day.
+SELECT d.id
+  FROM invoice_draft d
+  JOIN account a ON a.id = d.account
+ WHERE d.state = 'open' AND a.seller = :seller::text AND d.until <= :last::date
+ ORDER BY d.id;
+
+-- name: unposted_documents
+-- Documents of a seller up to a day that no entry is of, or whose entry comes to something else.
+SELECT i.number
+  FROM invoice i
+  LEFT JOIN ledger_entry e ON e.seller = i.seller AND e.document = i.number
+  LEFT JOIN LATERAL (SELECT abs(sum(p.amount_minor)) AS owed FROM ledger_posting p
+                       JOIN ledger_account a ON a.id = p.account
+                      WHERE p.entry = e.id AND a.kind IN ('receivable', 'incentive_receivable', 'payable')) o ON true
+ WHERE i.seller = :seller::text AND i.issued_on <= :last::date
+   AND (e.id IS NULL OR coalesce(o.owed, 0) <> i.gross_minor)
+ ORDER BY i.id
+ LIMIT :limit::integer;
+
 -- name: values_unbilled
 -- What sessions are worth that no document shows: by site and currency, final bills that count, and the last interim of those
 -- that have none yet, running, waiting or held. without_amount: they have not even an interim.
@@ -397,7 +437,8 @@ SELECT w.site, w.currency, w.state, count(*) AS sessions, count(*) FILTER (WHERE
           LEFT JOIN rating r ON r.session = s.id
           LEFT JOIN LATERAL (SELECT kind, currency, total_excl_minor, total_incl_minor FROM bill
                               WHERE session = s.id ORDER BY kind = 'interim', seq DESC LIMIT 1) b ON true
-         WHERE s.dropped IS NULL AND s.started_at IS NOT NULL) w
+         WHERE s.dropped IS NULL AND s.started_at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)) w
   LEFT JOIN LATERAL (SELECT account FROM account_token WHERE token = w.token AND valid_from <= w.started_at
                       ORDER BY valid_from DESC LIMIT 1) k ON true
   LEFT JOIN account a ON a.id = k.account

@@ -69,8 +69,6 @@ CREATE TABLE invoice_line (
     net_minor     bigint NOT NULL,
     tax_minor     bigint NOT NULL,
     gross_minor   bigint NOT NULL,
-    tax_category  text NOT NULL,
-    tax_rate      numeric NOT NULL,
     day           date,
     session       integer REFERENCES session,
     body          jsonb NOT NULL,
@@ -80,14 +78,16 @@ CREATE TABLE invoice_line (
 CREATE INDEX invoice_line_session ON invoice_line (session) WHERE session IS NOT NULL;
 SELECT csms_append_only('invoice_line');
 
+-- The taxes of a document. country: whose tax it is.
 CREATE TABLE invoice_tax (
     invoice       bigint NOT NULL REFERENCES invoice DEFERRABLE INITIALLY DEFERRED,
+    country       text NOT NULL CHECK (country ~ '^[A-Z]{2}$'),
     tax_category  text NOT NULL,
     tax_rate      numeric NOT NULL,
     note          text NOT NULL DEFAULT '',
     net_minor     bigint NOT NULL,
     tax_minor     bigint NOT NULL,
-    PRIMARY KEY (invoice, tax_category, tax_rate, note)
+    PRIMARY KEY (invoice, country, tax_category, tax_rate, note)
 );
 SELECT csms_append_only('invoice_tax');
 
@@ -107,6 +107,7 @@ CREATE TABLE credit_allocation (
     invoice      bigint NOT NULL REFERENCES invoice,
     position     integer NOT NULL,
     base_minor   bigint NOT NULL CHECK (base_minor <> 0),
+    net_minor    bigint NOT NULL,
     PRIMARY KEY (credit_note, position),
     FOREIGN KEY (invoice, position) REFERENCES invoice_line (invoice, position)
 );

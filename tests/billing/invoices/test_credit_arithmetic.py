@@ -27,6 +27,9 @@ def after(before: Credited, note: CreditNote) -> Credited:
     lines = dict(before.lines)
     for position, minor in note.taken.items():
         lines[position] = lines.get(position, 0) + minor
+    nets = dict(before.nets)
+    for position, minor in note.nets.items():
+        nets[position] = nets.get(position, 0) + minor
     groups = dict(before.groups)
     for group in note.composed.tax_groups:
         net, tax = groups.get(group.tax, (0, 0))
@@ -35,7 +38,7 @@ def after(before: Credited, note: CreditNote) -> Credited:
     for part in note.borne:
         key = f"{part.party}:{part.label}"
         borne[key] = borne.get(key, 0) + part.amount_minor
-    return Credited(lines=lines, groups=groups, borne_minor=borne)
+    return Credited(lines=lines, nets=nets, groups=groups, borne_minor=borne)
 
 
 @st.composite
@@ -78,6 +81,9 @@ def test_any_parts_in_any_order_never_exceed_the_invoice_and_add_up_to_it(
         require_sound(invoice, note)
         credited = after(credited, note)
 
+    if not any(remaining(invoice, credited).values()):
+        shown = [line for line in invoice.lines if line.kind is not LineKind.ROUNDING]
+        assert credited.nets == {line.position: line.net_minor for line in shown if line.position in credited.nets}
     for group in invoice.tax_groups:
         assert credited.groups.get(group.tax, (0, 0)) == (group.net_minor, group.tax_minor)
     if invoice.gross_minor:
@@ -118,12 +124,13 @@ def test_four_parts_of_an_invoice_are_the_invoice_to_the_cent() -> None:
     assert nets == [7038, 7038, 7037, 7038]
 
 
-def test_a_whole_credit_shows_every_line_and_no_rounding_line() -> None:
+def test_a_whole_credit_takes_back_every_line_as_it_was_and_its_cents_with_it() -> None:
     composed = compose([billed(n, part_of_gross(10)) for n in range(4)], mode=TaxMode.KEEP_GROSS, currency="EUR")
     note = credit(document_of(composed, TaxMode.KEEP_GROSS), Credited())
 
     assert [line.kind for line in composed.lines][-1] is LineKind.ROUNDING
-    assert [line.source for line in note.composed.lines] == [f"credit:R-1:{n}" for n in (1, 2, 3, 4)]
+    assert [line.source for line in note.composed.lines[:4]] == [f"credit:R-1:{n}" for n in (1, 2, 3, 4)]
+    assert [line.net_minor for line in note.composed.lines] == [line.net_minor for line in composed.lines]
     assert (note.composed.tax_groups[0].net_minor, note.composed.gross_minor) == (34, 40)
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "certificate": {
         "alarms", "authority", "delete", "expiring", "inquiries", "install", "list", "renew", "revoke", "show",
     },
+    "close": {"lock", "pack", "reopen", "run", "status"},
     "completion": None,
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
@@ -36,6 +37,9 @@ COMMANDS = {
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
     "invoice": {"draft", "einvoice", "list", "run", "series", "show", "validate", "verify"},
+    "ledger": {
+        "accounts", "balance", "check", "datev", "export", "exports", "map", "postings", "reverse", "rules",
+    },
     "local-list": {"list", "send", "show"},
     "log": {"collect", "get", "list", "status"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},
@@ -44,6 +48,7 @@ COMMANDS = {
     "price-series": {"import", "list", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},
     "quirk": {"list", "show"},
+    "report": {"open-items", "revenue", "tax", "trial-balance", "unbilled"},
     "reservation": {"cancel", "create", "list", "show"},
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
