@@ -10,6 +10,8 @@ from typing import Final
 from billing.errors import Refused
 
 LOGO_BYTES_MAX: Final = 512 * 1024
+LINES_MAX: Final = 4
+LINE_LENGTH_MAX: Final = 120
 EVERY_LANGUAGE: Final = "*"
 """In `Brand.footer`: for languages that have no lines of their own."""
 
@@ -50,6 +52,12 @@ class Brand:
             raise Refused(
                 f"{self.template[:80]!r} cannot name a template", "use letters, digits, dot, dash and underscore"
             )
+        for lines in (self.sender, *self.footer.values()):
+            if len(lines) > LINES_MAX or any(len(each) > LINE_LENGTH_MAX for each in lines):
+                raise Refused(
+                    f"brand {self.id} says more than a letterhead has room for",
+                    f"write at most {LINES_MAX} lines of {LINE_LENGTH_MAX} characters",
+                )
         if self.logo is not None:
             _check_logo(self.logo)
 

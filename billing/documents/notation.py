@@ -21,7 +21,10 @@ NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 DASH: Final = " \N{EN DASH} "
 KWH_PLACES: Final = 3
 _PLACES_MIN: Final = {"KWH": KWH_PLACES}
-_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN: Final = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction
+    "\u00ad\u200b\u2060\ufeff"  # have no width: PDF readers would copy them along with every letter that had one once
+)
 _CITY_FIRST: Final = frozenset({"US", "CA", "AU"})
 _POSTCODE_BELOW: Final = frozenset({"GB", "IE"})
 _UNITS: Final = {"KWH": "KWH", "H": "HUR", "HOUR": "HUR", "S": "SEC", "MIN": "MIN", "1": "C62", "": "C62"}
@@ -29,7 +32,7 @@ _UNITS: Final = {"KWH": "KWH", "H": "HUR", "HOUR": "HUR", "S": "SEC", "MIN": "MI
 
 
 def clean(text: str | None) -> str:
-    """A text as paper can bear it, on one line: composed, without controls and without what turns its direction."""
+    """A text as paper can bear it, on one line: composed, without controls and what is not seen."""
     return " ".join(_bearable(text or "").split())
 
 
@@ -46,7 +49,7 @@ def _bearable(text: str) -> str:
 
 
 def _shown(character: str) -> str:
-    if character in _BIDI:
+    if character in _UNSEEN:
         return ""
     if character.isspace():
         return character if character == NO_BREAK else " "

@@ -10,6 +10,7 @@ import base64
 import io
 import re
 import threading
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -102,7 +103,7 @@ class Typesetter:
                             f"template {template.name} does not work: {trouble.message}",
                             "correct it", details={"diagnostic": str(trouble.diagnostic)[:4000]},
                         ) from trouble  # fmt: skip
-                    replaced += missing
+                    replaced += [each for each in missing if unicodedata.category(each[0]) != "Cf"]
                     for each in missing:
                         body = body.replace(orjson.dumps(each).decode()[1:-1], REPLACED)
                 else:
