@@ -33,6 +33,7 @@ Examples:
 """
 SAMPLES: Final = ("invoice", "debit", "reverse-charge", "credit-note", "receipt", "self-billing", "fleet")
 FORMS: Final = (".pdf", ".docx", ".png")
+FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT: Final = click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File: .pdf, .png or .docx."
 )
@@ -53,14 +54,10 @@ def _add_preview(group: click.Group, connect: Connect, find: Find | None) -> Non
     @click.option("--number", hidden=find is None, help="A document of the books instead of a sample.")
     @click.option("--sample", "kind", type=click.Choice(SAMPLES), default=SAMPLES[0], show_default=True)
     @click.option("--language", metavar="CODE", help="Of words, numbers and days; English unless said.")
-    @click.option(
-        "--template",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A .docx or .typ of your own; ours unless said.",
-    )
+    @click.option("--template", type=FILE, help="A .docx or .typ of your own; ours unless said.")
     @click.option("--name", "brand_name", help="Of the brand.")
     @click.option("--accent", metavar="#RRGGBB", help="Colour of the brand.")
-    @click.option("--logo", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="SVG or PNG.")
+    @click.option("--logo", type=FILE, help="SVG or PNG.")
     @OUT
     @FORCE
     @output_options

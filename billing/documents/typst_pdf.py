@@ -30,6 +30,8 @@ from billing.invoices.document import Document
 OWN_TEMPLATES: Final = Path(__file__).with_name("templates")
 QR_VERSION_MAX: Final = 13
 """EPC069-12: banking apps read no larger ones."""
+QR_MASK: Final = 3
+"""Trying all eight takes five times as long, and every reader reads each."""
 REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 SHOWN_PPI: Final = 110
 
@@ -166,7 +168,7 @@ def qr_of(payload: str) -> segno.QRCode | None:
     """The code of a payment (error correction M); None where there is none, or it would be too large to be read."""
     if not payload:
         return None
-    code = segno.make_qr(payload, error="m", boost_error=False, encoding="utf-8")
+    code = segno.make_qr(payload, error="m", boost_error=False, encoding="utf-8", mask=QR_MASK)
     return code if int(code.version) <= QR_VERSION_MAX else None
 
 
