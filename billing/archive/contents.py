@@ -11,12 +11,14 @@ import hashlib
 import os
 import secrets
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 BLOCK_BYTES: Final = 1024 * 1024
+WRITERS: Final = 8
 READ_ONLY: Final = 0o400
 PREFIXES: Final = tuple(f"{n:02x}" for n in range(256))
 _NAME_LENGTH: Final = 64
@@ -50,12 +52,14 @@ class Contents:
     def receive(self, contents: Sequence[bytes]) -> None:
         """Write them for good into `incoming/`, but those that are here already and right."""
         _make(self._incoming)
-        for content in contents:
-            sha256 = hashlib.sha256(content).digest()
-            if self._is_right(self.path(sha256)):
-                continue
-            self._write(self._incoming / sha256.hex(), content)
+        with ThreadPoolExecutor(WRITERS) as writers:  # what several wait for, the disk does at once
+            list(writers.map(self._receive, contents))
         _sync(self._incoming)
+
+    def _receive(self, content: bytes) -> None:
+        sha256 = hashlib.sha256(content).digest()
+        if not self._is_right(self.path(sha256)):
+            self._write(self._incoming / sha256.hex(), content)
 
     def _is_right(self, path: Path) -> bool:
         try:
@@ -91,10 +95,8 @@ class Contents:
             with contextlib.suppress(FileNotFoundError):
                 (self._incoming / target.name).replace(target)
                 moved.add(target.parent)
-        for place in moved:
-            _sync(place)
         if moved:
-            _sync(self._incoming)
+            _sync_all([*moved, self._incoming])
 
     def forget_unfinished(self, sums: Sequence[bytes], *, before_s: float) -> int:
         """Delete these out of `incoming/`, and halves of files there, where they are older than `before_s` (seconds of the epoch); how many."""
@@ -131,15 +133,16 @@ class Contents:
         """Of what lies where this content should. Raises FileNotFoundError, or OSError where it cannot be read."""
         return _sum(self.path(sha256))
 
-    def remove(self, sha256: bytes) -> bool:
-        """Whether it was there, arrived or not."""
-        was_there = False
-        for path in (self._incoming / sha256.hex(), self.path(sha256)):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-                _sync(path.parent)
-                was_there = True
-        return was_there
+    def remove(self, sums: Collection[bytes]) -> int:
+        """Arrived or not; how many were there."""
+        gone: dict[bytes, set[Path]] = {}
+        for sha256 in sums:
+            for path in (self._incoming / sha256.hex(), self.path(sha256)):
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+                    gone.setdefault(sha256, set()).add(path.parent)
+        _sync_all(set().union(*gone.values()))
+        return len(gone)
 
     def has(self, sha256: bytes) -> bool:
         return self.path(sha256).exists()
@@ -188,6 +191,11 @@ def _make(place: Path) -> None:
     with contextlib.suppress(FileExistsError):
         place.mkdir(mode=0o700)
     _sync(place.parent)
+
+
+def _sync_all(places: Collection[Path]) -> None:
+    with ThreadPoolExecutor(WRITERS) as writers:
+        list(writers.map(_sync, places))
 
 
 def _sync(place: Path) -> None:

@@ -7,7 +7,7 @@ is there, and `settle` and `expire` finish what was begun.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -176,10 +176,7 @@ class Archive:
                     done.waiting.update(page)
                     continue
                 dead = set(page) - await store.living(connection, page)
-                done.removed += await asyncio.to_thread(self._remove_all, dead)
-
-    def _remove_all(self, sums: Collection[bytes]) -> int:
-        return sum(self.contents.remove(each) for each in sums)
+                done.removed += await asyncio.to_thread(self.contents.remove, dead)
 
     async def _forget_unfinished(self, connection: Connection, done: Expired, *, now: datetime) -> None:
         """Delete what came in and never got its row: a crash or a rollback left it behind."""

@@ -79,7 +79,7 @@ def _letterhead(made: Any) -> None:
         _say(made.add_paragraph(), text, size=8, colour=GREY).alignment = RIGHT
     _say(made.add_paragraph(), "{% if sample %}{{ sample }}{% endif %}", size=11, bold=True, colour=GREY)
     sides = made.add_table(rows=1, cols=2)
-    _set_widths(sides, (100, 70))
+    _set_widths(sides, (90, 80))
     left, right = sides.rows[0].cells
     _say(left.paragraphs[0], "{{ sender.lines | join(' · ') }}", size=7, colour=GREY)
     for text in ("{%p for each in recipient.lines %}", "{{ each }}", "{%p endfor %}"):
@@ -171,7 +171,7 @@ def _totals(made: Any) -> None:
     made.add_paragraph()
     table = made.add_table(rows=0, cols=5)
     table.alignment = WD_TABLE_ALIGNMENT.LEFT
-    _set_widths(table, (26, 26, 26, 26, 66))
+    _set_widths(table, (36, 26, 26, 26, 56))
     texts = ("{{ words.tax_summary }}", "{{ words.net }}", "{{ words.tax }}", "{{ words.gross }}", "")
     _plain_row(table, texts, colour=GREY)
     _tag(table, "for group in tax_groups")
