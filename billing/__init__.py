@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.accounts.cli import account_group
+    from billing.accounts.seller_cli import seller_group
+    from billing.audit.cli import audit_group
     from billing.bills.batch import Days, accounts, bill_period, count_unbilled, unbilled_batches
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from billing.cost_limits.service import exhausted as without_credit
     from billing.discounts.nouns import discount_group, incentive_group, surcharge_group
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
+    from billing.invoices.cli import invoice_group
+    from billing.invoices.credit_cli import credit_group
     from billing.jurisdictions.display import display_price
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
@@ -142,9 +147,11 @@ __all__ = [
     "Usage",
     "UserClass",
     "Verdict",
+    "account_group",
     "accounts",
     "assign_tariff",
     "async_command",
+    "audit_group",
     "bill_group",
     "bill_period",
     "bind_names",
@@ -154,11 +161,13 @@ __all__ = [
     "count_open",
     "count_unbilled",
     "create_tariff",
+    "credit_group",
     "discount_group",
     "display_price",
     "dossier_of",
     "explain_session",
     "incentive_group",
+    "invoice_group",
     "json_text",
     "list_cost_limits",
     "newest_bills",
@@ -178,6 +187,7 @@ __all__ = [
     "rerate_session",
     "reratings_of",
     "rfc3339",
+    "seller_group",
     "session_ratings",
     "set_cost_limit",
     "simulate_command",
@@ -194,6 +204,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "invoice_group": "billing.invoices.cli:invoice_group",
+    "credit_group": "billing.invoices.credit_cli:credit_group",
+    "account_group": "billing.accounts.cli:account_group",
+    "seller_group": "billing.accounts.seller_cli:seller_group",
+    "audit_group": "billing.audit.cli:audit_group",
     "NoSuchZone": "billing.time_zones:NoSuchZone",
     "zone_named": "billing.time_zones:zone_named",
     "prices_at_start": "billing.rating.outlook:prices_at_start",

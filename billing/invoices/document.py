@@ -117,16 +117,20 @@ class DirectDebit:
 
 @dataclass(frozen=True, slots=True)
 class Tax:
-    """What makes lines one tax group: category (UNTDID 5305), rate in percent, and why no tax is charged if none is."""
+    """What makes lines one tax group: category (UNTDID 5305), rate in percent, and why no tax is charged if none is.
+
+    `country` is whose tax it is (ISO 3166-1, two letters); None: that of the seller.
+    """
 
     category: str
     rate: Decimal
     note: str | None = None
+    country: str | None = None
 
     @property
-    def order(self) -> tuple[str, Decimal, str]:
+    def order(self) -> tuple[str, Decimal, str, str]:
         """By this, tax groups stand in a document: never by the order of lines."""
-        return (self.category, -self.rate, self.note or "")
+        return (self.category, -self.rate, self.note or "", self.country or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

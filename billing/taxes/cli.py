@@ -14,8 +14,9 @@ from billing.tariffs.assignment_cli import PlaceOf
 from billing.taxes import service
 from billing.taxes.rule_cli import Actor, rule_group
 from billing.taxes.store import Bearer, CustomerSaid
+from billing.taxes.supply_parameter import SUPPLY
 from billing.taxes.tax_decision import Judged, RuleVerdict
-from billing.taxes.tax_rule import CustomerKind
+from billing.taxes.tax_rule import SUPPLIES, CustomerKind, Supplied
 
 HELP = """Taxes by rule: which VAT a session bears by country, customer, supply and day.
 
@@ -113,9 +114,7 @@ def _add_which(group: click.Group, connect: Connect, place_of: PlaceOf) -> None:
     @click.option("--cp", "charge_point", metavar="CP", required=True, help="Where somebody would charge.")
     @click.option("--token", metavar="TOKEN", help="Who would charge; a private customer unless said.")
     @click.option("--at", type=INSTANT, help="The tax point: when the session ends; now unless said.")
-    @click.option(
-        "--supply", type=click.Choice([each.value for each in ComponentName]), help="Only this part of the bill."
-    )
+    @click.option("--supply", type=SUPPLY, help=f"Only this: {SUPPLIES}.")
     @output_options
     @click.pass_context
     @async_command
@@ -124,7 +123,7 @@ def _add_which(group: click.Group, connect: Connect, place_of: PlaceOf) -> None:
         charge_point: str,
         token: str | None,
         at: datetime | None,
-        supply: str | None,
+        supply: Supplied | None,
         output: Output,
     ) -> None:
         """Say which tax rule decides for each part of a bill, and of every other rule why it does not.
@@ -137,7 +136,7 @@ def _add_which(group: click.Group, connect: Connect, place_of: PlaceOf) -> None:
           csms tax which --cp CP-001 --at 2026-12-31T23:59:59+01:00 --supply energy -o json
         """
         when = at or datetime.now(UTC)
-        parts = list(ComponentName) if supply is None else [ComponentName(supply)]
+        parts: list[Supplied] = list(ComponentName) if supply is None else [supply]
         async with connect(context) as connection:
             place = await place_of(connection, charge_point, token, when)
             bearer = _bearer(token, place.customer.token_group)
@@ -157,7 +156,7 @@ def _add_which(group: click.Group, connect: Connect, place_of: PlaceOf) -> None:
 def _verdict_row(part: Judged, each: RuleVerdict) -> dict[str, object]:
     rule = each.rule
     return {
-        "supply": part.component,
+        "supply": part.component.value,
         "applies": each.applies,
         "rule": rule.id,
         "rate": format(rule.rate, "f"),

@@ -12,11 +12,11 @@ import click
 from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.errors import Refused
-from billing.rating.rating import ComponentName
 from billing.taxes import service
 from billing.taxes.rules_csv import rules_from_csv
 from billing.taxes.store import StoredRule
-from billing.taxes.tax_rule import Category, CustomerKind, TaxRule, VatIdAsked
+from billing.taxes.supply_parameter import SUPPLY
+from billing.taxes.tax_rule import SUPPLIES, Category, CustomerKind, TaxRule, VatIdAsked
 
 Actor: TypeAlias = Callable[[], str]
 """Who gives a command."""
@@ -65,7 +65,7 @@ _ASKS = (
         help="Only customers without or with one, of this country or another; any unless said.",
     ),
     click.option(
-        "--supply", type=click.Choice([each.value for each in ComponentName]), help="Only this part; all unless said."
+        "--supply", type=SUPPLY, help=f"Only this: {SUPPLIES}; all unless said."
     ),
 )  # fmt: skip
 _SAYS = (
@@ -125,7 +125,7 @@ def _rule(id_: str, said: dict[str, Any]) -> TaxRule:
         valid_to=said["valid_to"],
         customer=None if customer is None else CustomerKind(customer),
         vat_id=None if vat_id is None else VatIdAsked(vat_id),
-        supply=None if supply is None else ComponentName(supply),
+        supply=supply,
         note=said["note"],
     )
 
@@ -220,7 +220,7 @@ def rule_row(each: StoredRule) -> dict[str, object]:
         "country": rule.country,
         "customer": rule.customer,
         "vat_id": rule.vat_id,
-        "supply": rule.supply,
+        "supply": None if rule.supply is None else rule.supply.value,
         "rate": format(rule.rate, "f"),
         "category": rule.category.value,
         "note": rule.note,

@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from billing.errors import Refused
-from billing.rating.rating import ComponentName
-from billing.taxes.tax_rule import Category, CustomerKind, TaxRule, VatIdAsked, mistakes
+from billing.taxes.tax_rule import SUPPLIES, Category, CustomerKind, Supplied, TaxRule, VatIdAsked, mistakes, supplied
 
 COLUMNS: Final = (
     "id", "country", "customer", "vat_id", "supply", "rate", "category", "note", "valid_from", "valid_to",
@@ -64,7 +63,7 @@ def _rule(row: Mapping[str | None, str | list[str] | None]) -> tuple[TaxRule | N
     wrong: list[str] = []
     customer = _choice(cells, "customer", CustomerKind, wrong)
     vat_id = _choice(cells, "vat_id", VatIdAsked, wrong)
-    supply = _choice(cells, "supply", ComponentName, wrong)
+    supply = _supply(cells.get("supply", ""), wrong)
     category = _choice(cells, "category", Category, wrong)
     rate, valid_from = _rate(cells["rate"], wrong), _day(cells["valid_from"], "valid_from", wrong)
     valid_to = _day(cells["valid_to"], "valid_to", wrong) if cells.get("valid_to") else None
@@ -87,6 +86,14 @@ def _choice(cells: Mapping[str, str], name: str, choices: type[Choice], wrong: l
         return choices(text)
     except ValueError:
         wrong.append(f"{name} is one of {', '.join(choices)}, not {text!r}")
+        return None
+
+
+def _supply(text: str, wrong: list[str]) -> Supplied | None:
+    try:
+        return None if text in ANY else supplied(text)
+    except ValueError:
+        wrong.append(f"supply is one of {SUPPLIES}, not {text!r}")
         return None
 
 

@@ -15,7 +15,7 @@ from billing.sql import Connection
 from billing.taxes import store
 from billing.taxes.store import SQL, Bearer, CustomerSaid, StoredRule
 from billing.taxes.tax_decision import UNKNOWN, Judged, Supply, TaxedCustomer, day_of, judge, taxes_for
-from billing.taxes.tax_rule import CustomerKind, TaxRule, mistakes
+from billing.taxes.tax_rule import CustomerKind, Product, Supplied, TaxRule, mistakes, supplied
 from billing.taxes.vat_id import misshapen, written
 
 SEE_RULES = "see csms tax rule list"
@@ -54,7 +54,12 @@ async def taxes_of(
         return found
     if to_bill:
         await SQL.lock_for_deciding.execute(connection, key=store.LOCK_KEY)
-    rules = await store.rules_of(connection, {each.country for each in asking.values()})
+    rules = {
+        country: [rule for rule in found_there if not isinstance(rule.supply, Product)]
+        for country, found_there in (
+            await store.rules_of(connection, {each.country for each in asking.values()})
+        ).items()
+    }
     if not any(rules.values()):
         return found
     point = (await policy_store.current(connection)).rating.tax_point
@@ -76,8 +81,36 @@ def _tax_point(session: Taxable, point: TaxPoint) -> datetime:
     return session.ends_at if point is TaxPoint.END else session.starts_at
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductSold:
+    """Something sold beside sessions as taxes look at it: `supply` by the name that rules may ask for."""
+
+    country: str
+    day: date
+    customer: TaxedCustomer
+    supply: str
+
+
+async def taxes_of_products(connection: Connection, sold: Sequence[ProductSold]) -> list[TaxRule | str]:
+    """The rule that decides for each of these, or why none does; by the rules of now.
+
+    Until the transaction ends nobody can enter another rule. Where a country has no rules nothing is decided: beside
+    sessions there is no tariff that names a rate.
+    """
+    if not sold:
+        return []
+    await SQL.lock_for_deciding.execute(connection, key=store.LOCK_KEY)
+    rules = await store.rules_of(connection, {each.country for each in sold})
+    found: list[TaxRule | str] = []
+    for each in sold:
+        supply = Supply(country=each.country, day=each.day, customer=each.customer)
+        judged = judge(rules[each.country], supply, supplied(each.supply))
+        found.append(judged.rule or f"{supply}, {each.supply}: {judged.open}")
+    return found
+
+
 async def which(
-    connection: Connection, *, site: str, bearer: Bearer, at: datetime, parts: Collection[ComponentName]
+    connection: Connection, *, site: str, bearer: Bearer, at: datetime, parts: Collection[Supplied]
 ) -> Questioned:
     """What each rule means for each part of a bill with its tax point at `at`: the decision itself, told.
 

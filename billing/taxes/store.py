@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from billing.rating.rating import ComponentName
 from billing.sql import Connection, Queries
 from billing.taxes.tax_decision import TaxedCustomer
-from billing.taxes.tax_rule import Category, CustomerKind, TaxRule, VatIdAsked
+from billing.taxes.tax_rule import Category, CustomerKind, TaxRule, VatIdAsked, supplied
 
 SQL: Final = Queries.load("billing.taxes")
 
@@ -74,7 +73,7 @@ def _stored(row: Any) -> StoredRule:
         valid_to=row["valid_to"],
         customer=None if row["customer"] is None else CustomerKind(row["customer"]),
         vat_id=None if row["vat_id"] is None else VatIdAsked(row["vat_id"]),
-        supply=None if row["supply"] is None else ComponentName(row["supply"]),
+        supply=None if row["supply"] is None else supplied(row["supply"]),
         note=row["note"],
     )
     return StoredRule(
@@ -93,7 +92,7 @@ async def insert_rule(connection: Connection, rule: TaxRule, *, actor: str, ente
         country=rule.country,
         customer=rule.customer,
         vat_id=rule.vat_id,
-        supply=rule.supply,
+        supply=None if rule.supply is None else rule.supply.value,
         rate=rule.rate,
         category=rule.category,
         note=rule.note,

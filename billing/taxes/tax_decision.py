@@ -16,7 +16,7 @@ from billing.rating.matching import Phase, menu_of
 from billing.rating.rating import AppliedTax, ComponentName, Concession, Effect, component_of
 from billing.rating.terms import Undecided
 from billing.tariffs.tariff import Tariff, TaxIncluded
-from billing.taxes.tax_rule import CustomerKind, TaxRule, VatIdAsked
+from billing.taxes.tax_rule import CustomerKind, Supplied, TaxRule, VatIdAsked
 from billing.taxes.vat_id import country_of
 from billing.time_zones import zone_named
 
@@ -65,7 +65,7 @@ class RuleVerdict:
 class Judged:
     """A part of a bill with what every rule means for it, the deciding one first. `open`: why none decides."""
 
-    component: ComponentName
+    component: Supplied
     verdicts: tuple[RuleVerdict, ...]
     open: str | None = field(default=None)
 
@@ -92,7 +92,7 @@ def priced_parts(tariff: Tariff, concessions: Iterable[Concession] = ()) -> tupl
     return tuple(name for name in ComponentName if name in found)
 
 
-def judge(rules: Iterable[TaxRule], supply: Supply, component: ComponentName) -> Judged:
+def judge(rules: Iterable[TaxRule], supply: Supply, component: Supplied) -> Judged:
     """What each rule of the country means for one part of a bill."""
     out: list[RuleVerdict] = []
     fitting: list[TaxRule] = []
@@ -134,16 +134,17 @@ def taxes_for(
 def _applied(judged: Judged) -> AppliedTax:
     rule = judged.rule
     assert rule is not None, "what is not open has its rule"
+    assert isinstance(judged.component, ComponentName), "a session has these parts only"
     return AppliedTax(
         component=judged.component, rate=rule.rate, rule=rule.id, category=rule.category.value, note=rule.note
     )
 
 
-def _excluded(rule: TaxRule, supply: Supply, component: ComponentName) -> str | None:
+def _excluded(rule: TaxRule, supply: Supply, component: Supplied) -> str | None:
     """Why a rule has nothing to do with this part of a bill; None: it fits."""
     if rule.country != supply.country:
         return f"for {rule.country}, this is {supply.country}"
-    if rule.supply is not None and rule.supply is not component:
+    if rule.supply is not None and rule.supply != component:
         return f"for {rule.supply.value}, this is {component.value}"
     if supply.day < rule.valid_from:
         return f"holds only from {rule.valid_from}, the tax point is {supply.day}"

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from billing.rating.rating import ComponentName
 
 NOTE_LENGTH_MAX: Final = 500
 RATE_MAX: Final = Decimal(100)
 RATE_PLACES_MAX: Final = 4
+SUPPLIES: Final = f"{', '.join(ComponentName)}, or what contracts and items call theirs, such as subscription"
+_PRODUCT: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class CustomerKind(StrEnum):
@@ -21,6 +23,29 @@ class CustomerKind(StrEnum):
 
     PRIVATE = "private"
     BUSINESS = "business"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A supply that is no part of a session: what contracts and items call it, such as subscription or hardware."""
+
+    value: str
+
+
+Supplied: TypeAlias = ComponentName | Product
+
+
+def supplied(text: str) -> Supplied:
+    """What is meant by the name of a supply.
+
+    Raises:
+        ValueError: nothing can be called so.
+    """
+    if text in set(ComponentName):
+        return ComponentName(text)
+    if not _PRODUCT.fullmatch(text):
+        raise ValueError(text)
+    return Product(text)
 
 
 class VatIdAsked(StrEnum):
@@ -82,11 +107,11 @@ class TaxRule:
     valid_to: date | None = None
     customer: CustomerKind | None = None
     vat_id: VatIdAsked | None = None
-    supply: ComponentName | None = None
+    supply: Supplied | None = None
     note: str | None = None
 
     @property
-    def asks(self) -> tuple[CustomerKind | None, VatIdAsked | None, ComponentName | None]:
+    def asks(self) -> tuple[CustomerKind | None, VatIdAsked | None, Supplied | None]:
         """What it asks for, with what follows from that: only a business has a VAT id."""
         customer, vat_id = self.customer, self.vat_id
         if customer is None and vat_id in _WITH_VAT_ID:

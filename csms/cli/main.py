@@ -15,10 +15,13 @@ from csms.cli.gathered import Gathered
 from csms.database.errors import DatabaseError, DatabaseUnavailable
 
 COMMANDS = {
+    "account": "csms.cli.accounts:account",
+    "audit": "csms.cli.accounts:audit",
     "bill": "csms.cli.bills:bill",
     "certificate": "csms.certificates.cli:certificate",
     "completion": "csms.cli.completion:completion",
     "cp": "csms.charge_points.cli:cp",
+    "credit": "csms.cli.invoices:credit",
     "db": "csms.database.cli:db",
     "demo": "csms.cli.demo:demo",
     "discount": "csms.cli.discounts:discount",
@@ -26,6 +29,7 @@ COMMANDS = {
     "file": "csms.files.cli:file",
     "firmware": "csms.firmware.cli:firmware",
     "incentive": "csms.cli.discounts:incentive",
+    "invoice": "csms.cli.invoices:invoice",
     "local-list": "csms.local_lists.cli:local_list",
     "log": "csms.firmware.log_cli:log",
     "monitor": "csms.monitoring.cli:monitor",
@@ -37,6 +41,7 @@ COMMANDS = {
     "reservation": "csms.reservations.cli:reservation",
     "review": "csms.sessions.cli:review",
     "security": "csms.security.cli:security",
+    "seller": "csms.cli.accounts:seller",
     "serve": "csms.cli.serve:serve",
     "session": "csms.sessions.cli:session",
     "sim": "csms.cli.sim:sim",

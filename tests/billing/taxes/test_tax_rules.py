@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from billing.rating.rating import Basis, ComponentName, Concession, Effect
 from billing.rating.terms import Undecided
 from billing.tariffs.tariff import parse_tariff
 from billing.taxes.tax_decision import Supply, TaxedCustomer, day_of, judge, priced_parts, taxes_for
-from billing.taxes.tax_rule import Category, CustomerKind, TaxRule, VatIdAsked, mistakes
+from billing.taxes.tax_rule import Category, CustomerKind, TaxRule, VatIdAsked, mistakes, supplied
 from billing.taxes.vat_id import country_of, misshapen, written
 
 ENERGY, PARKING, FLAT = ComponentName.ENERGY, ComponentName.PARKING, ComponentName.FLAT
@@ -275,3 +276,18 @@ def test_a_vat_id_of_the_right_form_tells_its_country(text: str, country: str) -
 )
 def test_what_can_be_no_vat_id_is_said(text: str) -> None:
     assert misshapen(written(text)) is not None
+
+
+def test_what_is_sold_beside_sessions_is_asked_for_by_its_own_name() -> None:
+    books, energy = rule("BOOKS", "7", supply=supplied("manual")), rule("ENERGY", "10", supply=supplied("energy"))
+
+    assert judge([books, energy, rule()], supply(), supplied("manual")).rule == books
+    assert judge([books, energy, rule()], supply(), supplied("subscription")).rule == rule()
+    assert decided([books, energy, rule()], supply(), PARKING) == "DE"
+    assert supplied("energy") is ENERGY
+
+
+@pytest.mark.parametrize("text", ["", "Energy", "a b", "1st", "x" * 41])
+def test_what_is_no_name_of_a_supply_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        supplied(text)

@@ -17,6 +17,8 @@ from csms.cli.main import csms
 from csms.database.cluster import owner_of
 
 COMMANDS = {
+    "account": {"close", "create", "export", "list", "pseudonymise", "set", "show", "token"},
+    "audit": {"export", "log", "verify"},
     "bill": {"cdr", "list", "run", "show"},
     "certificate": {
         "alarms", "authority", "delete", "expiring", "inquiries", "install", "list", "renew", "revoke", "show",
@@ -25,6 +27,7 @@ COMMANDS = {
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
+    "credit": {"correct", "create", "list"},
     "db": {"backup", "migrate", "psql", "rebuild", "restore", "status", "verify"},
     "demo": None,
     "discount": {"add", "end", "list", "redeem", "show", "which"},
@@ -32,6 +35,7 @@ COMMANDS = {
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
+    "invoice": {"draft", "einvoice", "list", "run", "series", "show", "validate", "verify"},
     "local-list": {"list", "send", "show"},
     "log": {"collect", "get", "list", "status"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},
@@ -43,6 +47,7 @@ COMMANDS = {
     "reservation": {"cancel", "create", "list", "show"},
     "review": {"drop", "list", "release", "show"},
     "security": {"list", "show", "summary"},
+    "seller": {"create", "list", "set", "show", "site", "sites"},
     "serve": None,
     "session": {"evidence", "explain", "facts", "limit", "list", "orphans", "rerate", "show", "watch"},
     "sim": {"fleet", "replay", "run"},

@@ -1,0 +1,51 @@
+"""A legal entity that sells, and what its documents show of it. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from billing.accounts.party import creditor_id_mistake, mistakes_in_bank, mistakes_in_party
+from billing.invoices.document import BankAccount, Party
+
+ID_FORM: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Of sellers, brands and accounts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SellerDetails:
+    """`creditor_id` by which it collects direct debits (SEPA). `footer` stands on each page of its documents."""
+
+    party: Party
+    bank: BankAccount | None = None
+    creditor_id: str | None = None
+    footer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seller:
+    id: str
+    details: SellerDetails
+
+
+def mistakes_in_seller(seller: Seller) -> list[str]:
+    """Why there can be no such seller; all of it. A seller has an address, and a number by which its taxes are known."""
+    found = mistakes_in_id(seller.id)
+    details = seller.details
+    found += mistakes_in_party(details.party)
+    if details.party.address is None:
+        found.append("a seller has an address (Art. 226 (5) of the VAT directive)")
+    if details.party.vat_id is None and details.party.tax_number is None:
+        found.append("a seller has a VAT id or a tax number (Art. 226 (3) of the VAT directive)")
+    if details.bank is not None:
+        found += mistakes_in_bank(details.bank)
+    if details.creditor_id is not None and (why := creditor_id_mistake(details.creditor_id)) is not None:
+        found.append(f"{details.creditor_id} is no creditor identifier: {why}")
+    return found
+
+
+def mistakes_in_id(id_: str) -> list[str]:
+    if ID_FORM.fullmatch(id_):
+        return []
+    return [f"{id_!r} is no id: use letters, digits, dot, dash and underscore, at most 64"]

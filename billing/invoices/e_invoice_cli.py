@@ -1,0 +1,91 @@
+"""csms invoice validate and csms invoice einvoice: a document in the form that its receiver's machine reads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from billing.cli_output import Output, async_command, output_options
+from billing.cli_parameters import Connect
+from billing.e_invoices.profiles import Profile
+from billing.errors import AlreadyDone, ExitCode
+from billing.invoices import service
+
+RULE_COLUMNS = ("rule", "severity", "text", "who")
+_PROFILE = click.option(
+    "--profile", required=True, type=click.Choice([each.value for each in Profile]), help="The form."
+)
+_SELLER = click.option("--seller", help="Whose document, where several sellers have one of that number.")
+
+
+def add_e_invoices(group: click.Group, connect: Connect) -> None:
+    @group.command("validate")
+    @click.argument("number", metavar="NUMBER")
+    @_PROFILE
+    @_SELLER
+    @output_options
+    @click.pass_context
+    @async_command
+    async def validate(context: click.Context, number: str, profile: str, seller: str | None, output: Output) -> None:
+        """Look at a document by the rules of a form of e-invoice: EN 16931, XRechnung, Peppol. Our own reading of them.
+
+        Silent where it keeps them all; else exit status 6.
+
+        \b
+        Example:
+          csms invoice validate R2026-000001 --profile xrechnung-ubl
+        """
+        from billing.e_invoices.service import e_invoice_findings  # noqa: PLC0415 - only these two commands need it
+
+        async with connect(context) as connection:
+            found = await service.get(connection, number, seller=seller)
+        rules = e_invoice_findings(found.document, Profile(profile))
+        if rules:
+            output.rows(
+                [{"rule": each.id, "severity": each.severity, "text": each.text, "who": each.source} for each in rules],
+                columns=RULE_COLUMNS,
+            )
+            context.exit(ExitCode.FINDINGS)
+
+    _add_einvoice(group, connect)
+
+
+def _add_einvoice(group: click.Group, connect: Connect) -> None:
+    @group.command("einvoice")
+    @click.argument("number", metavar="NUMBER")
+    @_PROFILE
+    @click.option(
+        "--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to; standard output unless said."
+    )
+    @_SELLER
+    @click.pass_context
+    @async_command
+    async def einvoice(context: click.Context, number: str, profile: str, out: Path | None, seller: str | None) -> None:
+        """Write a document as an e-invoice. Refused with the rules' own ids where its receiver would turn it down.
+
+        \b
+        Examples:
+          csms invoice einvoice R2026-000001 --profile xrechnung-ubl --out R2026-000001.xml
+          csms invoice einvoice R2026-000001 --profile peppol > R2026-000001.xml
+        """
+        from billing.e_invoices.service import e_invoice  # noqa: PLC0415 - lxml and drafthorse take long to load
+
+        async with connect(context) as connection:
+            found = await service.get(connection, number, seller=seller)
+        made = e_invoice(found.document, Profile(profile))
+        _write(made.content, out)
+        for rule in made.warnings:
+            click.echo(f"[{rule.id}] {rule.text} ({rule.source.value})", err=True)
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        with out.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise AlreadyDone(f"{out} exists", "name another file, or take it away first") from None

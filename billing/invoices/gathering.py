@@ -1,0 +1,69 @@
+"""What customers have to pay, found for many of them at once. Callers hold the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+
+from billing.accounts import service as accounts
+from billing.accounts.account import Account
+from billing.invoices import store
+from billing.invoices.bill_charge import charge_of
+from billing.invoices.charge import BilledCharge
+from billing.invoices.drafting import Charge, first_day
+from billing.invoices.store import SQL
+from billing.sql import Connection
+from billing.time_zones import zone_named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """What an account pays for in one currency, its own and that of those whose payer it is. `draft`: one is open."""
+
+    account: Account
+    currency: str
+    charges: tuple[Charge, ...]
+    draft: int | None = None
+
+
+async def owed_by(connection: Connection, ids: Sequence[str], *, until: date) -> list[Owed]:
+    """What these accounts have to pay of what ended up to a day of their calendars; by account and currency."""
+    rows = await SQL.accounts_with_dependants.fetch(connection, ids=list(ids))
+    payers = {row["id"]: row["payer"] for row in rows}
+    known = {account.id: account for account in await accounts.find(connection, ids=list(payers))}
+    drafts = {
+        (row["account"], row["currency"]): row["id"]
+        for row in await SQL.open_drafts_of.fetch(connection, accounts=list(ids))
+    }
+    found: dict[tuple[str, str], list[Charge]] = {}
+    for row in await SQL.billed_sessions.fetch(connection, accounts=list(payers), until=until):
+        payer = known[payers[row["account"]]]
+        charge = charge_of(store.read_session(row), language=payer.language, late_before=_begin(payer, until))
+        found.setdefault((payer.id, charge.currency), []).append(_told_whose(charge, payer, known[row["account"]]))
+    return [
+        Owed(account=known[id_], currency=currency, charges=tuple(charges), draft=drafts.get((id_, currency)))
+        for (id_, currency), charges in sorted(found.items())
+    ]
+
+
+def _begin(account: Account, until: date) -> datetime | None:
+    first = first_day(account.rhythm, until)
+    if first is None:
+        return None
+    return datetime.combine(first, time(), tzinfo=zone_named(account.time_zone)).astimezone(UTC)
+
+
+def _told_whose(charge: BilledCharge, payer: Account, holder: Account) -> BilledCharge:
+    """On a document for several accounts each line says whose it is, unless the token's label does."""
+    if holder.id == payer.id or "driver" in charge.labels:
+        return charge
+    return replace(charge, labels={**charge.labels, "driver": holder.name})
+
+
+async def unclaimed(
+    connection: Connection, seller: str, *, until: datetime, after: int, language: str, limit: int
+) -> list[BilledCharge]:
+    """The next sessions whose token nobody's account pays for, where a seller sells; ended before an instant."""
+    rows = await SQL.unclaimed_sessions.fetch(connection, seller=seller, until=until, after=after, limit=limit)
+    return [charge_of(store.read_session(row), language=language) for row in rows]

@@ -1,0 +1,281 @@
+-- name: next_accounts
+-- The next accounts that pay for themselves, of a seller and in given rhythms; with their brand's and group's way of paying.
+SELECT id
+  FROM account
+ WHERE seller = :seller::text AND payer IS NULL AND id > :after::text
+   AND (:rhythms::text[] IS NULL OR rhythm = ANY(:rhythms))
+   AND (:account::text IS NULL OR id = :account)
+   AND state <> 'pseudonymised'
+ ORDER BY id
+ LIMIT :limit::integer;
+
+-- name: count_accounts
+-- How many those are.
+SELECT count(*)
+  FROM account
+ WHERE seller = :seller::text AND payer IS NULL
+   AND (:rhythms::text[] IS NULL OR rhythm = ANY(:rhythms))
+   AND (:account::text IS NULL OR id = :account)
+   AND state <> 'pseudonymised';
+
+-- name: accounts_with_dependants
+-- Accounts and those that they pay for.
+SELECT id, coalesce(payer, id) AS payer FROM account WHERE id = ANY(:ids::text[]) OR payer = ANY(:ids) ORDER BY id;
+
+-- name: billed_sessions
+-- Sessions that ended before a day of their account's calendar and are on no invoice, with the bill that counts: all there is
+-- to say of them on a document. Of whom the token was when they began.
+SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, s.charge_point, s.evse, e.name AS site,
+       e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
+       s.energy_source, b.tariff, b.tariff_version, t.labels::text AS labels
+  FROM (SELECT h.token, h.valid_from, h.account, h.labels,
+               lead(h.valid_from) OVER (PARTITION BY h.token ORDER BY h.valid_from) AS valid_to
+          FROM account_token h
+         WHERE h.token IN (SELECT token FROM account_token WHERE account = ANY(:accounts::text[]))) AS t
+  JOIN account a ON a.id = t.account
+  JOIN session s ON s.token = t.token AND s.started_at >= t.valid_from
+                AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
+  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site e ON e.id = c.site
+  JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
+                  FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
+ WHERE t.account = ANY(:accounts::text[]) AND s.dropped IS NULL
+   AND s.ended_at < ((:until::date + 1)::timestamp AT TIME ZONE a.time_zone)
+   AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
+ ORDER BY s.id;
+
+-- name: unclaimed_sessions
+-- The next sessions that ended before an instant whose token nobody pays for, at sites where a seller sells; on no receipt yet.
+SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,
+       e.name AS site, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
+       s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels
+  FROM session s
+  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site e ON e.id = c.site
+  JOIN LATERAL (SELECT seller FROM site_seller w
+                 WHERE w.site = e.id AND w.valid_from <= s.started_at ORDER BY w.valid_from DESC LIMIT 1) AS w
+    ON w.seller = :seller::text
+  JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
+                  FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
+ WHERE s.id > :after::integer AND s.dropped IS NULL AND s.ended_at < :until::timestamptz
+   AND NOT EXISTS (SELECT FROM (SELECT account FROM account_token h
+                                 WHERE h.token = s.token AND h.valid_from <= s.started_at
+                                 ORDER BY h.valid_from DESC LIMIT 1) AS h WHERE h.account IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
+ ORDER BY s.id
+ LIMIT :limit::integer;
+
+-- name: billed_sessions_named
+-- Given bills as they are, whether invoiced or not.
+SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,
+       e.name AS site, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
+       s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels
+  FROM unnest(:sessions::integer[], :seqs::integer[]) AS n (session, seq)
+  JOIN bill b ON b.session = n.session AND b.seq = n.seq
+  JOIN session s ON s.id = b.session
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site e ON e.id = c.site
+ ORDER BY s.id;
+
+-- name: newest_bill_of
+-- The bill of a session that counts, interim ones aside.
+SELECT seq, kind, corrects FROM bill WHERE session = :session::integer AND kind <> 'interim' ORDER BY seq DESC LIMIT 1;
+
+-- name: lock_account
+-- Nobody else invoices or credits this account until the transaction ends.
+SELECT id FROM account WHERE id = :id::text FOR NO KEY UPDATE;
+
+-- name: lock_document
+-- Nobody else credits this document until the transaction ends.
+SELECT pg_advisory_xact_lock(:key::integer, hashint8(:id::bigint));
+
+-- name: next_id
+-- The id of a document about to be written.
+SELECT nextval('invoice_id');
+
+-- name: insert_lines
+-- The lines of a document, before it has its number.
+INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, tax_category, tax_rate, day, session,
+                          body)
+SELECT :invoice::bigint, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.category, l.rate, l.day, l.session, l.body::jsonb
+  FROM unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :categories::text[],
+              :rates::numeric[], :days::date[], :sessions::integer[], :bodies::text[])
+    AS l (position, kind, net, tax, category, rate, day, session, body);
+
+-- name: insert_sources
+-- What a document is for. One that is on another document already violates the key, and nothing of this document stays.
+INSERT INTO invoice_source (source, invoice, session)
+SELECT n.source, :invoice::bigint, n.session
+  FROM unnest(:sources::text[], :sessions::integer[]) AS n (source, session);
+
+-- name: insert_allocations
+-- What a credit note takes back.
+INSERT INTO credit_allocation (credit_note, invoice, position, base_minor)
+SELECT :credit_note::bigint, :invoice::bigint, n.position, n.base_minor
+  FROM unnest(:positions::integer[], :bases::bigint[]) AS n (position, base_minor);
+
+-- name: pattern_of
+-- The shape of a seller's numbers, where it said one.
+SELECT pattern FROM number_pattern WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text;
+
+-- name: patterns
+-- The shapes that sellers said.
+SELECT seller, kind, form, pattern FROM number_pattern WHERE :seller::text IS NULL OR seller = :seller ORDER BY 1, 2, 3;
+
+-- name: save_pattern
+-- The shape of the series that begin from now on.
+INSERT INTO number_pattern (seller, kind, form, pattern)
+VALUES (:seller::text, :kind::text, :form::text, :pattern::text)
+ON CONFLICT (seller, kind, form) DO UPDATE SET pattern = excluded.pattern;
+
+-- name: series_of
+-- Series that have begun.
+SELECT seller, kind, form, year, pattern, last, issued_on, chain
+  FROM number_series
+ WHERE :seller::text IS NULL OR seller = :seller
+ ORDER BY seller, kind, form, year;
+
+-- name: open_series
+-- A series begins with the first document of its year.
+INSERT INTO number_series (seller, kind, form, year, pattern)
+VALUES (:seller::text, :kind::text, :form::text, :year::integer, :pattern::text)
+ON CONFLICT DO NOTHING;
+
+-- name: take_number
+-- The next number, and from here to the commit nobody else's; none where the last document was issued on a later day.
+UPDATE number_series
+   SET last = last + 1, issued_on = :issued_on::date
+ WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer
+   AND (issued_on IS NULL OR issued_on <= :issued_on)
+RETURNING last, pattern, chain;
+
+-- name: last_issued_on
+-- The day of the last document of a series.
+SELECT issued_on FROM number_series
+ WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer;
+
+-- name: insert_invoice
+-- The document, the end of its series' chain, and its taxes: the last that a transaction writes of it.
+WITH written AS (
+    INSERT INTO invoice (id, seller, kind, form, year, n, number, account, currency, issued_on, issued_at, due_on,
+                         net_minor, tax_minor, gross_minor, borne_minor, paid_minor, corrects, body, hash, chain, actor,
+                         reason)
+    VALUES (:id::bigint, :seller::text, :kind::text, :form::text, :year::integer, :n::integer, :number::text,
+            :account::text, :currency::text, :issued_on::date, :issued_at::timestamptz, :due_on::date, :net::bigint,
+            :tax::bigint, :net::bigint + :tax::bigint, :borne::bigint, :paid::bigint, :corrects::bigint,
+            :body::text::jsonb, :hash::bytea, :chain::bytea, :actor::text, :reason::text)), chained AS (
+    UPDATE number_series SET chain = :chain
+     WHERE seller = :seller AND kind = :kind AND form = :form AND year = :year)
+INSERT INTO invoice_tax (invoice, tax_category, tax_rate, note, net_minor, tax_minor)
+SELECT :id, t.category, t.rate, t.note, t.net, t.tax
+  FROM unnest(:categories::text[], :rates::numeric[], :notes::text[], :nets::bigint[], :taxes::bigint[])
+    AS t (category, rate, note, net, tax);
+
+-- name: find_invoices
+-- Documents by number, of one seller or of all.
+SELECT id, seller, kind, form, year, n, number, account, currency, issued_on, issued_at, due_on, net_minor, tax_minor,
+       gross_minor, borne_minor, paid_minor, corrects, body::text AS body, hash, chain, actor, reason
+  FROM invoice
+ WHERE number = :number::text AND (:seller::text IS NULL OR seller = :seller);
+
+-- name: invoice_of_id
+-- One document.
+SELECT id, seller, kind, form, year, n, number, account, currency, issued_on, issued_at, due_on, net_minor, tax_minor,
+       gross_minor, borne_minor, paid_minor, corrects, body::text AS body, hash, chain, actor, reason
+  FROM invoice
+ WHERE id = :id::bigint;
+
+-- name: invoices
+-- Documents, newest last: of a seller, an account, a kind, from a day to a day.
+SELECT i.id, i.seller, i.kind, i.form, i.number, i.account, i.currency, i.issued_on, i.due_on, i.net_minor, i.tax_minor,
+       i.gross_minor, i.borne_minor, i.paid_minor, o.number AS corrects
+  FROM invoice i
+  LEFT JOIN invoice o ON o.id = i.corrects
+ WHERE (:seller::text IS NULL OR i.seller = :seller)
+   AND (:account::text IS NULL OR i.account = :account)
+   AND (:kind::text IS NULL OR i.kind = :kind)
+   AND (:since::date IS NULL OR i.issued_on >= :since)
+   AND (:until::date IS NULL OR i.issued_on <= :until)
+ ORDER BY i.id DESC
+ LIMIT :limit::integer;
+
+-- name: lines_of
+-- The lines of documents, in their order.
+SELECT invoice, position, body::text AS body FROM invoice_line WHERE invoice = ANY(:invoices::bigint[]) ORDER BY invoice, position;
+
+-- name: credited_lines
+-- What credit notes took back of each line of a document.
+SELECT position, sum(base_minor)::bigint AS base_minor
+  FROM credit_allocation
+ WHERE invoice = :invoice::bigint
+ GROUP BY position;
+
+-- name: credit_notes_of
+-- The credit notes of a document.
+SELECT id, number, issued_on, net_minor, tax_minor, gross_minor, body::text AS body
+  FROM invoice
+ WHERE corrects = :invoice::bigint
+ ORDER BY id;
+
+-- name: credited_groups
+-- What credit notes took back of each tax group of a document.
+SELECT t.tax_category, t.tax_rate, t.note, sum(t.net_minor)::bigint AS net_minor, sum(t.tax_minor)::bigint AS tax_minor
+  FROM invoice_tax t
+  JOIN invoice c ON c.id = t.invoice
+ WHERE c.corrects = :invoice::bigint
+ GROUP BY 1, 2, 3;
+
+-- name: invoice_of_source
+-- On which document something was invoiced.
+SELECT i.id, i.number, i.seller
+  FROM invoice_source s JOIN invoice i ON i.id = s.invoice
+ WHERE s.source = :source::text;
+
+-- name: invoices_of_session
+-- Where a session stands: on which documents, by which of its bills.
+SELECT s.source, i.id, i.number, i.issued_on
+  FROM invoice_source s JOIN invoice i ON i.id = s.invoice
+ WHERE s.session = :session::integer
+ ORDER BY i.id;
+
+-- name: next_of_series
+-- The next documents of a series, as the chain goes.
+SELECT id, n, number, body::text AS body, hash, chain, net_minor, tax_minor, issued_on
+  FROM invoice
+ WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer
+   AND n > :after::integer
+ ORDER BY n
+ LIMIT :limit::integer;
+
+-- name: open_draft
+-- The draft that is open for an account and a currency.
+SELECT id FROM invoice_draft WHERE account = :account::text AND currency = :currency::text AND state = 'open';
+
+-- name: open_drafts_of
+-- The accounts that have open drafts, of some.
+SELECT account, currency, id FROM invoice_draft WHERE account = ANY(:accounts::text[]) AND state = 'open';
+
+-- name: insert_draft
+-- A document to look at first.
+INSERT INTO invoice_draft (account, currency, sources, until, hash, actor, created_at)
+VALUES (:account::text, :currency::text, :sources::text[], :until::date, :hash::bytea, :actor::text, :now::timestamptz)
+RETURNING id;
+
+-- name: lock_draft
+-- A draft, nobody else's until the transaction ends.
+SELECT id, account, currency, sources, until, hash, state, invoice, actor, created_at
+  FROM invoice_draft WHERE id = :id::bigint FOR NO KEY UPDATE;
+
+-- name: close_draft
+-- What became of a draft.
+UPDATE invoice_draft SET state = :state::text, invoice = :invoice::bigint WHERE id = :id::bigint;
+
+-- name: drafts
+-- Drafts, open ones or all.
+SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, d.state, i.number, d.actor, d.created_at
+  FROM invoice_draft d
+  LEFT JOIN invoice i ON i.id = d.invoice
+ WHERE :every::boolean OR d.state = 'open'
+ ORDER BY d.id;

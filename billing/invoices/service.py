@@ -1,0 +1,294 @@
+"""Documents after they were issued: found, credited, corrected, verified; and drafts. Callers hold the connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from billing.accounts import sellers
+from billing.accounts import service as accounts
+from billing.audit import service as audit
+from billing.audit.entry import Change
+from billing.bills.bill import canonical_json
+from billing.errors import AlreadyDone, NotFound, Refused
+from billing.invoices import store
+from billing.invoices.bill_charge import charge_of, source_of
+from billing.invoices.composition import CannotBeInvoiced
+from billing.invoices.credit import CannotBeCredited, credit, remaining
+from billing.invoices.document import DocumentForm, DocumentKind
+from billing.invoices.document_json import Texts
+from billing.invoices.drafting import CannotBeIssued, Terms, credit_note_of, invoice_of, receipt_of
+from billing.invoices.issuing import Prepared, issue
+from billing.invoices.numbering import mistake_in_pattern
+from billing.invoices.store import SQL, Issued, Series
+from billing.sql import Connection
+
+LOCK_KEY: Final = 0x696E76
+"""Of the advisory locks of documents that are credited, with their ids ("inv" in ASCII)."""
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected:
+    """What a correction made: either may be missing where nothing was left to credit, or nothing is to pay."""
+
+    credit_note: Issued | None
+    invoice: Issued | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Where a document is not what was issued."""
+
+    number: str
+    problem: str
+
+
+async def get(connection: Connection, number: str, *, seller: str | None = None) -> Issued:
+    """A document by its number.
+
+    Raises:
+        NotFound: there is none.
+        Refused: two sellers have one of that number.
+    """
+    rows = await SQL.find_invoices.fetch(connection, number=number, seller=seller)
+    if not rows:
+        raise NotFound(f"no document {number}", "list them with csms invoice list")
+    if len(rows) > 1:
+        raise Refused(f"several sellers have a document {number}", f"say which: --seller {rows[0]['seller']}")
+    [found] = await store.read_documents(connection, rows)
+    return found
+
+
+async def remaining_of(connection: Connection, issued: Issued) -> dict[int, int]:
+    """What of each line can still be credited, in the terms of the document's tax mode."""
+    return remaining(issued.document, await store.credited(connection, issued.id, issued.document))
+
+
+async def credit_invoice(
+    connection: Connection,
+    number: str,
+    *,
+    seller: str | None = None,
+    wanted: Mapping[int, int] | None = None,
+    issued_on: date,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> Issued:
+    """Take an invoice back: all that remains of it, or what is wanted of single lines in the terms of its tax mode.
+
+    Raises:
+        NotFound: no such document.
+        Refused: more than remains, or there is no such line.
+        AlreadyDone: nothing remains.
+    """
+    why = audit.require_reason(reason)
+    async with connection.transaction():
+        invoice = await get(connection, number, seller=seller)
+        return await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
+
+
+async def _credit(
+    connection: Connection,
+    invoice: Issued,
+    wanted: Mapping[int, int] | None,
+    *,
+    issued_on: date,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> Issued:
+    await SQL.lock_document.execute(connection, key=LOCK_KEY, id=invoice.id)
+    before = await store.credited(connection, invoice.id, invoice.document)
+    left = remaining(invoice.document, before)
+    if invoice.document.kind is DocumentKind.INVOICE and not any(left.values()):
+        raise AlreadyDone(f"all of {invoice.document.number} is credited", "see csms invoice show of it")
+    try:
+        note = credit(invoice.document, before, wanted)
+    except CannotBeCredited as refused:
+        raise Refused(str(refused), f"see csms invoice show {invoice.document.number}") from refused
+    document = credit_note_of(invoice.document, note, issued_on=issued_on, reason=reason)
+    prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, taken=note.taken)
+    return await issue(connection, prepared, now=now, actor=actor, reason=reason)
+
+
+async def correct_session(
+    connection: Connection, session: int, *, issued_on: date, now: datetime, actor: str, reason: str
+) -> Corrected:
+    """Credit what a session was invoiced for, and invoice the bill that counts now: one act, or nothing (RULES.md 22).
+
+    Raises:
+        NotFound: the session is on no document; the next run invoices what counts then.
+        AlreadyDone: what was invoiced is what counts.
+    """
+    why = audit.require_reason(reason)
+    async with connection.transaction():
+        on = await SQL.invoices_of_session.fetch(connection, session=session)
+        if not on:
+            raise NotFound(
+                f"session {session} is on no document", "the next csms invoice run takes the bill that counts"
+            )
+        newest = await SQL.newest_bill_of.fetchrow(connection, session=session)
+        assert newest is not None, "what was invoiced is a final bill"
+        last = on[-1]
+        if last["source"] == source_of(session, newest["seq"]):
+            raise AlreadyDone(
+                f"session {session} is on {last['number']} by the bill that counts", "csms session rerate makes another"
+            )
+        rows = await SQL.invoice_of_id.fetch(connection, id=last["id"])
+        [invoice] = await store.read_documents(connection, rows)
+        note = await _credit_session(
+            connection, invoice, last["source"], issued_on=issued_on, now=now, actor=actor, reason=why
+        )
+        made = await _invoice_anew(
+            connection, invoice, session, newest["seq"], issued_on=issued_on, now=now, actor=actor, reason=why
+        )
+    return Corrected(credit_note=note, invoice=made)
+
+
+async def _credit_session(
+    connection: Connection, invoice: Issued, source: str, *, issued_on: date, now: datetime, actor: str, reason: str
+) -> Issued | None:
+    await SQL.lock_document.execute(connection, key=LOCK_KEY, id=invoice.id)
+    left = await remaining_of(connection, invoice)
+    mine = {line.position for line in invoice.document.lines if line.source == source}
+    wanted = {position: minor for position, minor in left.items() if position in mine and minor}
+    if not wanted:
+        return None
+    return await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=reason)
+
+
+async def _invoice_anew(
+    connection: Connection,
+    before: Issued,
+    session: int,
+    seq: int,
+    *,
+    issued_on: date,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> Issued | None:
+    [row] = await SQL.billed_sessions_named.fetch(connection, sessions=[session], seqs=[seq])
+    old = before.document
+    charge = charge_of(store.read_session(row), language=old.language)
+    seller = await sellers.get(connection, before.seller)
+    terms = Terms(issued_on=issued_on, until=old.days[1])
+    document = None
+    try:
+        if old.account is None:
+            document = receipt_of(seller, charge, terms, language=old.language)
+        else:
+            document = invoice_of(seller, await accounts.get(connection, old.account), [charge], terms)
+    except CannotBeInvoiced as why:
+        raise Refused(str(why), f"see csms session explain {session}") from why
+    except CannotBeIssued as why:
+        if any(part.gross_minor for part in charge.parts):
+            raise Refused(str(why), why.next_step) from why
+    if document is None:
+        return None
+    return await issue(
+        connection, Prepared(seller=before.seller, document=document), now=now, actor=actor, reason=reason
+    )
+
+
+async def set_pattern(
+    connection: Connection,
+    seller: str,
+    kind: DocumentKind,
+    form: DocumentForm,
+    pattern: str,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> None:
+    """Give the numbers of a seller's documents a shape, for series that begin from now on.
+
+    Raises:
+        NotFound: no such seller.
+        Refused: no numbers can have that shape, or it could give a number that another series gives.
+    """
+    wrong = mistake_in_pattern(pattern)
+    if wrong is not None:
+        raise Refused(f"{pattern!r} is no shape for numbers: {wrong}", "correct it, such as R{year}-{n:6}")
+    async with connection.transaction():
+        await sellers.get(connection, seller)
+        for row in await SQL.patterns.fetch(connection, seller=seller):
+            if row["pattern"] == pattern and (row["kind"], row["form"]) != (kind, form):
+                raise Refused(f"{pattern} is the shape of another series of {seller}", "give each series its own")
+        before = await SQL.pattern_of.fetchval(connection, seller=seller, kind=kind, form=form)
+        await SQL.save_pattern.execute(connection, seller=seller, kind=kind, form=form, pattern=pattern)
+        which = {"kind": kind.value, "form": form.value}
+        change = Change(
+            noun="series",
+            subject=seller,
+            action="set",
+            before=which | {"pattern": before},
+            after=which | {"pattern": pattern},
+        )
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+
+
+async def verify(connection: Connection, seller: str | None = None) -> AsyncIterator[Finding | int]:
+    """Follow every series from its first document to its last: numbers from 1 without a gap, nothing changed.
+
+    Yields what is found to be wrong, and how many documents were looked at since.
+    """
+    for series in await store.series(connection, seller):
+        after, chain = 0, bytes(32)
+        while True:
+            rows = await SQL.next_of_series.fetch(
+                connection, seller=series.seller, kind=series.kind, form=series.form, year=series.year, after=after,
+                limit=_PAGE,
+            )  # fmt: skip
+            lines: dict[int, list[str]] = {row["id"]: [] for row in rows}
+            for line in await SQL.lines_of.fetch(connection, invoices=list(lines)):
+                lines[line["invoice"]].append(_canonical(line["body"]))
+            for row in rows:
+                after += 1
+                if row["n"] != after:
+                    yield Finding(number=row["number"], problem=f"number {after} of its series is missing before it")
+                    after = row["n"]
+                texts = Texts(head=_canonical(row["body"]), lines=tuple(lines[row["id"]]))
+                if texts.hash != row["hash"]:
+                    yield Finding(number=row["number"], problem="it was changed: its hash is of something else")
+                chain = store.chain_after(chain, row["hash"])
+                if chain != row["chain"]:
+                    yield Finding(number=row["number"], problem="it does not follow from the document before it")
+                    chain = row["chain"]
+            yield len(rows)
+            if not rows:
+                break
+        if after != series.last or chain != series.chain:
+            name = f"{series.seller} {series.form.value} {series.kind.value} {series.year or ''}".strip()
+            yield Finding(number=name, problem=f"the series counts {series.last} documents, and {after} are there")
+
+
+def _canonical(text: str) -> str:
+    return canonical_json(json.loads(text))
+
+
+async def series_of(connection: Connection, seller: str | None = None) -> list[Series]:
+    return await store.series(connection, seller)
+
+
+async def list_documents(
+    connection: Connection,
+    *,
+    seller: str | None,
+    account: str | None,
+    kind: str | None,
+    since: date | None,
+    until: date | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """The newest documents that fit, the oldest of them first."""
+    rows = await SQL.invoices.fetch(
+        connection, seller=seller, account=account, kind=kind, since=since, until=until, limit=limit
+    )
+    return [dict(row) for row in reversed(rows)]

@@ -1,0 +1,174 @@
+"""csms invoice and csms credit, as somebody in accounting uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+from cli_room import environment, run
+
+from csms.database.pool import open_pool
+from tests.billing.invoices.books import Books
+
+MARCH = ("--seller", "north", "--period", "2026-03", "--issued-on", "2026-04-01", "--reason", "March")
+
+
+@pytest.fixture
+async def office(data_home: Path, database: str) -> dict[str, str]:
+    """A month of two customers and a stranger."""
+    pool = await open_pool(database, size=2, name="office")
+    books = Books(pool)
+    await books.open()
+    await books.customer("C-1", "TAG-1", language="de")
+    await books.customer("C-2", "TAG-2")
+    for token, kwh in (("TAG-1", 10), ("TAG-1", 4), ("TAG-2", 6), ("TAG-9", 3)):
+        await books.charged(token, kwh=kwh)
+    await pool.close()
+    return environment(data_home / "data", CSMS_DATABASE_URL=database, CSMS_ACTOR="tester")
+
+
+async def test_a_month_is_tried_then_run_then_found_to_be_done(office: dict[str, str]) -> None:
+    tried = await run(office, "invoice", "run", *MARCH, "--dry-run", "--sample", "1", "-o", "csv")
+    nothing = await run(office, "invoice", "list", "-o", "json")
+    done = await run(office, "invoice", "run", *MARCH, "-o", "csv", "--fields", "account,number,gross,currency")
+    again = await run(office, "invoice", "run", *MARCH)
+    listed = await run(office, "invoice", "list", "-o", "json")
+    shown = await run(office, "invoice", "show", "R2026-000001", "-o", "json")
+    verified = await run(office, "invoice", "verify")
+    series = await run(office, "invoice", "series", "list", "-o", "json")
+
+    assert (tried.code, len(tried.out.splitlines()), nothing.json) == (0, 2, [])
+    assert "1 documents would be made" in tried.err
+    assert ",B2026-000001,1.50,EUR" in done.out.splitlines()
+    assert sorted(line.split(",")[2] for line in done.out.splitlines()[1:]) == ["1.50", "3.00", "7.00"]
+    assert done.err.strip() == "3 documents, 11.50 EUR; 0 left out"
+    assert again.err.strip() == "0 documents, nothing; 0 left out"
+    assert {(each["account"], each["gross"], each["due_on"]) for each in listed.json} == {
+        ("C-1", "7.00", "2026-04-15"), ("C-2", "3.00", "2026-04-15"), (None, "1.50", None),
+    }  # fmt: skip
+    assert (shown.json["seller"], shown.json["from"]["vat_id"], shown.json["actor"]) == (
+        "north",
+        "DE136695976",
+        "tester",
+    )
+    assert shown.json["lines"][0]["creditable"] == shown.json["lines"][0]["gross"]
+    assert (verified.code, verified.out, verified.err.strip()) == (0, "", "3 documents")
+    assert [(each["form"], each["last"]) for each in series.json] == [("full", 2), ("simplified", 1)]
+
+
+async def test_an_invoice_is_credited_by_lines_and_then_as_a_whole(office: dict[str, str]) -> None:
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
+    tried = await run(
+        office, "credit", "create", "R2026-000001", "--line", "1=2.50", "--reason", "x", "--dry-run", "-o", "json"
+    )
+    part = await run(
+        office, "credit", "create", "R2026-000001", "--line", "1=2.50", "--reason", "display broken", "-o", "json"
+    )
+    much = await run(office, "credit", "create", "R2026-000001", "--line", "1=2.51", "--reason", "x")
+    wrong = [
+        await run(office, "credit", "create", "R2026-000001", "--line", line, "--reason", "x")
+        for line in ("0", "1=2.505", "1=-1", "one", "7")
+    ]
+    rest = await run(office, "credit", "create", "R2026-000001", "--reason", "all of it", "-o", "json")
+    none = await run(office, "credit", "create", "R2026-000001", "--reason", "more")
+    listed = await run(office, "credit", "list", "-o", "json")
+
+    assert tried.json | {"dry_run": None} == part.json | {"dry_run": None, "number": tried.json["number"]}
+    assert (part.json["number"], part.json["gross"], part.json["corrects"]) == ("C2026-000001", "2.50", "R2026-000001")
+    assert (much.code, "remain 2.50 EUR, not 2.51 EUR" in much.error["message"]) == (5, True)
+    assert [each.code for each in wrong] == [2, 2, 2, 2, 5]
+    assert (rest.json["gross"], none.code) == ("4.50", 7)
+    assert [each["number"] for each in listed.json] == ["C2026-000001", "C2026-000002"]
+
+
+async def test_a_draft_is_made_looked_at_and_issued_or_given_up(office: dict[str, str]) -> None:
+    made = await run(office, "invoice", "draft", "create", "C-1", "--until", "2026-03-31", "-o", "json")
+    [draft] = made.json
+    held = await run(office, "invoice", "run", *MARCH, "--account", "C-1", "-o", "json")
+    shown = await run(office, "invoice", "draft", "show", draft["draft"], "-o", "json")
+    listed = await run(office, "invoice", "draft", "list", "-o", "json")
+    issued = await run(office, "invoice", "draft", "issue", draft["draft"], "--reason", "fine", "-o", "json")
+    other = (await run(office, "invoice", "draft", "create", "C-2", "--until", "2026-03-31", "-o", "json")).json[0][
+        "draft"
+    ]
+    void = await run(office, "invoice", "draft", "void", other, "-o", "json")
+    gone = await run(office, "invoice", "draft", "show", other)
+
+    assert (draft["gross"], draft["sources"]) == ("7.00", 2)
+    assert (held.code, held.json["left_out"]) == (6, "account C-1 has an open draft")
+    assert len(shown.json["lines"]) == 2
+    assert [(each["account"], each["state"]) for each in listed.json] == [("C-1", "open")]
+    assert (issued.json["number"], issued.json["gross"]) == ("R2026-000001", "7.00")
+    assert (void.json, gone.code) == ({"draft": other, "state": "void"}, 7)
+
+
+async def test_a_document_becomes_an_e_invoice_where_the_rules_of_its_form_allow_it(
+    office: dict[str, str], tmp_path: Path
+) -> None:
+    address = ("--street", "Weg 1", "--postal-code", "50667", "--city", "Koeln", "--country", "DE")
+    electronic = ("--electronic-address", "erika@example.org", "--electronic-scheme", "EM")
+    assert (await run(office, "account", "set", "C-1", *address, *electronic, "--reason", "asked")).code == 0
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
+    file = tmp_path / "invoice.xml"
+    found = await run(office, "invoice", "validate", "R2026-000001", "--profile", "xrechnung-ubl", "-o", "json")
+    refused = await run(office, "invoice", "einvoice", "R2026-000001", "--profile", "xrechnung-ubl")
+    contact = ("--contact", "Accounts", "--phone", "+49 40 123", "--email", "books@north.example")
+    assert (await run(office, "seller", "set", "north", *contact, "--reason", "asked")).code == 0
+    asked = ("--buyer-reference", "04011000-12345-03", "--e-invoice", "xrechnung-ubl")
+    assert (await run(office, "account", "set", "C-2", *address, *electronic, *asked, "--reason", "asked")).code == 0
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-2")).code == 0
+    sound = await run(office, "invoice", "validate", "R2026-000002", "--profile", "xrechnung-ubl")
+    made = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl", "--out", file)
+    twice = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl", "--out", file)
+    printed = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl")
+
+    assert found.code == 6
+    assert {"BR-DE-2", "BR-DE-15"} <= {each["rule"] for each in found.json}
+    assert (refused.code, "[BR-DE-15]" in refused.error["message"]) == (5, True)
+    assert (sound.code, sound.out, made.code, twice.code) == (0, "", 0, 7)
+    assert file.read_bytes() == printed.out.encode()
+    assert "<cbc:ID>R2026-000002</cbc:ID>" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (("run", "--seller", "north", "--reason", "x"), 2, "either --period or --until"),
+        (("run", "--seller", "north", "--period", "2026-99", "--reason", "x"), 2, "is no period such as"),
+        (("run", "--seller", "north", "--until", "2999-01-01", "--reason", "x"), 2, "has not ended yet"),
+        (("run", "--seller", "south", "--period", "2026-03", "--reason", "x"), 3, "no seller south"),
+        (("run", "--seller", "north", "--period", "2026-03", "--account", "C-9", "--reason", "x"), 3, "no account C-9"),
+        (
+            ("run", "--seller", "north", "--period", "2026-03", "--time-zone", "Mars", "--reason", "x"),
+            2,
+            "is no time zone",
+        ),
+        (("show", "R1"), 3, "no document R1"),
+        (("series", "set", "north", "--pattern", "R", "--reason", "x"), 5, "is no shape for numbers"),
+    ],
+)
+async def test_what_cannot_be_is_refused_with_the_next_step(
+    office: dict[str, str], arguments: tuple[str, ...], code: int, word: str
+) -> None:
+    said = await run(office, "invoice", *arguments)
+
+    assert (said.code, word in said.error["message"]) == (code, True), said.error
+
+
+async def test_numbers_look_as_the_seller_says_and_the_log_knows_who_said_it(
+    office: dict[str, str], database: str
+) -> None:
+    said = await run(
+        office, "invoice", "series", "set", "north", "--pattern", "N-{n:3}", "--reason", "ours", "-o", "json"
+    )
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
+    log = await run(office, "audit", "log", "--noun", "series", "-o", "json")
+    connection = await asyncpg.connect(database)
+    try:
+        number = await connection.fetchval("SELECT number FROM invoice")
+    finally:
+        await connection.close()
+
+    assert (said.json["pattern"], said.json["default"], number) == ("N-{n:3}", "R{year}-{n:6}", "N-001")
+    assert [(each["actor"], each["after"]["pattern"]) for each in log.json] == [("tester", "N-{n:3}")]
