@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from billing.accounts.cli import account_group
     from billing.accounts.seller_cli import seller_group
+    from billing.archive.cli import archive_group
     from billing.audit.cli import audit_group
     from billing.bills.batch import Days, accounts, bill_period, count_unbilled, unbilled_batches
     from billing.bills.bill import BillKind, CommittedBill
@@ -56,9 +57,11 @@ if TYPE_CHECKING:
     from billing.cost_limits.entry import standing_of as cost_limit_standing
     from billing.cost_limits.service import exhausted as without_credit
     from billing.discounts.nouns import discount_group, incentive_group, surcharge_group
+    from billing.documents.cli import document_group
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
     from billing.invoices.cli import invoice_group
     from billing.invoices.credit_cli import credit_group
+    from billing.invoices.paper import document_with_brand
     from billing.invoices.report_cli import add_document_reports
     from billing.jurisdictions.display import display_price
     from billing.ledger.cli import ledger_group
@@ -154,6 +157,7 @@ __all__ = [
     "account_group",
     "accounts",
     "add_document_reports",
+    "archive_group",
     "assign_tariff",
     "async_command",
     "audit_group",
@@ -170,6 +174,8 @@ __all__ = [
     "credit_group",
     "discount_group",
     "display_price",
+    "document_group",
+    "document_with_brand",
     "dossier_of",
     "explain_session",
     "incentive_group",
@@ -216,6 +222,9 @@ _HOMES = {
     "ledger_group": "billing.ledger.cli:ledger_group",
     "close_group": "billing.ledger.close_cli:close_group",
     "report_group": "billing.ledger.report_cli:report_group",
+    "archive_group": "billing.archive.cli:archive_group",
+    "document_with_brand": "billing.invoices.paper:document_with_brand",
+    "document_group": "billing.documents.cli:document_group",
     "invoice_group": "billing.invoices.cli:invoice_group",
     "credit_group": "billing.invoices.credit_cli:credit_group",
     "account_group": "billing.accounts.cli:account_group",

@@ -41,6 +41,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_dir: Path = Field(default_factory=default_data_dir)
+    archive_dir: Path | None = None
+    """Where documents are archived; unset: `archive` in `data_dir`. Nodes on one Postgres share it."""
     database_url: str | None = None
     """Any Postgres >= 15; unset: the embedded one in `data_dir`."""
     cluster_wait_s: float = Field(default=10, ge=0)

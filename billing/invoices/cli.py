@@ -19,6 +19,7 @@ from billing.invoices.document import DocumentForm, DocumentKind
 from billing.invoices.draft_cli import draft_group
 from billing.invoices.e_invoice_cli import add_e_invoices
 from billing.invoices.numbering import DEFAULTS
+from billing.invoices.render_cli import Directory, add_render
 from billing.invoices.rows import COLUMNS, document_row, listed_row
 from billing.invoices.run_cli import add_run
 
@@ -30,8 +31,8 @@ LIMIT_MAX = 1_000_000
 SELLER = click.option("--seller", help="Whose document, where several sellers have one of that number.")
 
 
-def invoice_group(connect: Connect, *, open_pool: OpenPool, actor: Actor) -> click.Group:
-    """The command group on connections of whoever mounts it."""
+def invoice_group(connect: Connect, *, open_pool: OpenPool, archive: Directory, actor: Actor) -> click.Group:
+    """The command group on connections of whoever mounts it; `archive` is where documents are kept."""
 
     @click.group("invoice")
     def invoice() -> None:
@@ -49,6 +50,7 @@ def invoice_group(connect: Connect, *, open_pool: OpenPool, actor: Actor) -> cli
     _add_show(invoice, connect)
     _add_verify(invoice, connect)
     _add_series(invoice, connect, actor)
+    add_render(invoice, connect, archive, actor)
     add_e_invoices(invoice, connect)
     invoice.add_command(draft_group(connect, actor=actor))
     return invoice

@@ -10,8 +10,11 @@ import click
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import Connect
 from billing.e_invoices.profiles import Profile
-from billing.errors import AlreadyDone, ExitCode
+from billing.errors import ExitCode
 from billing.invoices import service
+from billing.invoices.render_cli import write_new
+from billing.invoices.store import Issued
+from billing.sql import Connection
 
 RULE_COLUMNS = ("rule", "severity", "text", "who")
 _PROFILE = click.option(
@@ -68,13 +71,15 @@ def _add_einvoice(group: click.Group, connect: Connect) -> None:
         \b
         Examples:
           csms invoice einvoice R2026-000001 --profile xrechnung-ubl --out R2026-000001.xml
+          csms invoice einvoice R2026-000001 --profile zugferd --out R2026-000001.pdf
           csms invoice einvoice R2026-000001 --profile peppol > R2026-000001.xml
         """
         from billing.e_invoices.service import e_invoice  # noqa: PLC0415 - lxml and drafthorse take long to load
 
         async with connect(context) as connection:
             found = await service.get(connection, number, seller=seller)
-        made = e_invoice(found.document, Profile(profile))
+            pdf = await _pdf(connection, found) if Profile(profile).is_pdf else None
+        made = e_invoice(found.document, Profile(profile), pdf=pdf)
         _write(made.content, out)
         for rule in made.warnings:
             click.echo(f"[{rule.id}] {rule.text} ({rule.source.value})", err=True)
@@ -84,8 +89,11 @@ def _write(content: bytes, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(content)
         return
-    try:
-        with out.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise AlreadyDone(f"{out} exists", "name another file, or take it away first") from None
+    write_new(content, out)
+
+
+async def _pdf(connection: Connection, issued: Issued) -> bytes:
+    from billing.documents.typst_pdf import Typesetter  # noqa: PLC0415 - typst takes long to load
+    from billing.invoices.paper import typeset  # noqa: PLC0415
+
+    return await typeset(connection, issued, Typesetter())

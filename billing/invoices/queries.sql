@@ -313,3 +313,7 @@ SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) A
    AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
  GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
  ORDER BY 1, 2, 3, 4;
+
+-- name: brand_details
+-- How a brand looks.
+SELECT details::text AS details FROM brand WHERE id = :id::text;

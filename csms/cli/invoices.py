@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from billing import credit_group, invoice_group
+from csms.cli.archive import archive_directory
 from csms.cli.context import connect, default_actor, open_pool_of
 
 RUN_CONNECTIONS = 3
 """Of an invoice run: two issue, one looks for what is next."""
 
-invoice = invoice_group(connect, open_pool=partial(open_pool_of, size=RUN_CONNECTIONS), actor=default_actor)
+invoice = invoice_group(
+    connect, open_pool=partial(open_pool_of, size=RUN_CONNECTIONS), archive=archive_directory, actor=default_actor
+)
 credit = credit_group(connect, actor=default_actor)

@@ -16,6 +16,7 @@ from csms.database.errors import DatabaseError, DatabaseUnavailable
 
 COMMANDS = {
     "account": "csms.cli.accounts:account",
+    "archive": "csms.cli.archive:archive",
     "audit": "csms.cli.accounts:audit",
     "bill": "csms.cli.bills:bill",
     "certificate": "csms.certificates.cli:certificate",
@@ -27,6 +28,7 @@ COMMANDS = {
     "demo": "csms.cli.demo:demo",
     "discount": "csms.cli.discounts:discount",
     "display": "csms.displays.cli:display",
+    "document": "csms.cli.documents:document",
     "file": "csms.files.cli:file",
     "firmware": "csms.firmware.cli:firmware",
     "incentive": "csms.cli.discounts:incentive",

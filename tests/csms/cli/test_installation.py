@@ -18,6 +18,7 @@ from csms.database.cluster import owner_of
 
 COMMANDS = {
     "account": {"close", "create", "export", "list", "pseudonymise", "set", "show", "token"},
+    "archive": {"expire", "export", "hold", "list", "retention", "show", "verify"},
     "audit": {"export", "log", "verify"},
     "bill": {"cdr", "list", "run", "show"},
     "certificate": {
@@ -33,10 +34,11 @@ COMMANDS = {
     "demo": None,
     "discount": {"add", "end", "list", "redeem", "show", "which"},
     "display": {"clear", "list", "set"},
+    "document": {"fields", "preview", "template"},
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
-    "invoice": {"draft", "einvoice", "list", "run", "series", "show", "validate", "verify"},
+    "invoice": {"draft", "einvoice", "list", "render", "run", "series", "show", "validate", "verify"},
     "ledger": {
         "accounts", "balance", "check", "datev", "export", "exports", "map", "postings", "reverse", "rules",
     },

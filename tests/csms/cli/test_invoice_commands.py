@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from cli_room import environment, run
+from pypdf import PdfReader
 
 from csms.database.pool import open_pool
 from tests.billing.invoices.books import Books
@@ -129,6 +130,32 @@ async def test_a_document_becomes_an_e_invoice_where_the_rules_of_its_form_allow
     assert (sound.code, sound.out, made.code, twice.code) == (0, "", 0, 7)
     assert file.read_bytes() == printed.out.encode()
     assert "<cbc:ID>R2026-000002</cbc:ID>" in printed.out
+
+
+async def test_a_document_is_typeset_once_and_kept_and_goes_out_with_its_e_invoice_inside(
+    office: dict[str, str], tmp_path: Path
+) -> None:
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
+    first, second, hybrid = (tmp_path / name for name in ("first.pdf", "second.pdf", "hybrid.pdf"))
+    made = await run(office, "invoice", "render", "R2026-000001", "--out", first, "-o", "json")
+    again = await run(office, "invoice", "render", "R2026-000001", "--out", second, "-o", "json")
+    twice = await run(office, "invoice", "render", "R2026-000001", "--out", first)
+    address = ("--street", "Weg 1", "--postal-code", "50667", "--city", "Koeln", "--country", "DE")
+    assert (await run(office, "account", "set", "C-2", *address, "--reason", "asked")).code == 0
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-2")).code == 0
+    zugferd = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "zugferd", "--out", hybrid)
+    kept = await run(office, "archive", "list", "-o", "json")
+    verified = await run(office, "archive", "verify")
+    tried = await run(office, "document", "preview", "--number", "R2026-000001", "--out", tmp_path / "tried.pdf")
+
+    assert (made.code, twice.code, tried.code, verified.code) == (0, 7, 0, 0), tried.err
+    assert first.read_bytes() == second.read_bytes()
+    assert made.json["archive_entry"] == again.json["archive_entry"]
+    assert [(each["subject"], each["kind"], each["account"]) for each in kept.json] == [("R2026-000001", "invoice_pdf", "C-1")]
+    text = " ".join(page.extract_text() for page in PdfReader(first).pages)
+    assert all(word in text for word in ("R2026-000001", "7,00", "Ladevorgang", "Northern Example Energy GmbH"))
+    assert zugferd.code == 0, zugferd.err
+    assert list(PdfReader(hybrid).attachments) == ["factur-x.xml"]
 
 
 @pytest.mark.parametrize(
