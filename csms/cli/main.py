@@ -28,6 +28,7 @@ COMMANDS = {
     "incentive": "csms.cli.discounts:incentive",
     "local-list": "csms.local_lists.cli:local_list",
     "log": "csms.firmware.log_cli:log",
+    "mail": "csms.cli.mail:mail",
     "monitor": "csms.monitoring.cli:monitor",
     "node": "csms.nodes.cli:node",
     "policy": "csms.cli.policy:policy",
