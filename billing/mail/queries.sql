@@ -303,12 +303,12 @@ WITH before AS (
 ), moved AS (
     UPDATE mail_delivery d SET state = :state::text, next_at = NULL, ended_at = now(), claim = NULL
       FROM before
-     WHERE d.id = before.id AND :state IS NOT NULL AND before.state = ANY (:from_states::text[])
+     WHERE d.id = before.id AND :state::text IS NOT NULL AND before.state = ANY (:from_states::text[])
     RETURNING d.id
 ), event AS (
     INSERT INTO mail_event (delivery, kind, state, status, took_effect)
     SELECT id, :kind::text, CASE WHEN EXISTS (SELECT FROM moved) THEN :state ELSE state END, :status::text,
-           :state IS NULL OR EXISTS (SELECT FROM moved)
+           :state::text IS NULL OR EXISTS (SELECT FROM moved)
       FROM before
     RETURNING id, delivery
 ), words AS (

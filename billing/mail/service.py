@@ -52,7 +52,7 @@ class MailService:
         self._awake = [asyncio.Event() for _ in range(settings.connections)]
         self._at_work = 0
         self._server_pause_s = SERVER_PAUSE_S
-        self._closed_until_s = 0.0
+        self._closed_until_s: float = 0
 
     def wake(self) -> None:
         """Something was queued: do not wait for the next sweep."""
@@ -78,7 +78,9 @@ class MailService:
             ServerTrouble: the mail server cannot be used.
         """
         await self.keep_books()
-        return await self._shift()
+        async with self._pool.acquire() as connection:
+            found = await store.waiting(connection, limit=1)
+        return await self._shift() if found.due else 0
 
     async def keep_books(self) -> None:
         """Read what was chosen; take for doubtful what nobody is sending any more."""

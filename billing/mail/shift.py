@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from billing.errors import NotFound
+from billing.errors import NotDone, NotFound
 from billing.mail import metrics, store
 from billing.mail.delivery import (
     Answered,
@@ -231,6 +231,9 @@ class Shift:
                 made = as_bytes(mail.letter, files)
         except NotFound as gone:
             return Unsendable(EventKind.UNFIT, shortened(gone.message))
+        except NotDone as away:
+            log.warning("mail_not_made_yet", delivery=mail.id, why=away.message)
+            return Unready(shortened(away.message))
         except Exception as trouble:  # whatever is wrong with this one, the others are sent
             metrics.FAILURES.labels(what="mail").inc()
             log.exception("mail_not_made", delivery=mail.id)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import email
 import ssl
+import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Inbox:
     """An aiosmtpd handler: answers as it is told to, and keeps what it said yes to."""
 
     got: list[Got] = field(default_factory=list)
+    read: list[Got] = field(default_factory=list)
+    """Messages whose end has come, accepted or not."""
     sessions: int = 0
     asked: list[str] = field(default_factory=list)
     """Addresses of RCPT, refused ones too."""
@@ -96,6 +99,7 @@ class Inbox:
             envelope_id=session.envelope_id, return_path=envelope.mail_from, recipient=recipient,
             raw=envelope.original_content,
         )  # fmt: skip
+        self.read.append(one)
         answer = None if self.on_message is None else await self.on_message(one)
         if answer is None or answer.startswith("2"):
             self.got.append(one)
@@ -107,15 +111,30 @@ class Inbox:
 
 
 class Knowing(SMTP):
-    """Knows the parameters of RFC 3461, which aiosmtpd refuses."""
+    """Knows the parameters of RFC 3461, which aiosmtpd refuses; may hang up after each message."""
+
+    knows_reports = True
+    hangs_up = False
+    at_data: tuple[asyncio.Event, asyncio.Event] | None = None
+    """Set when DATA is asked for, and waited for before it is answered."""
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's
         words = (arg or "").split(" ")
         [self.session.envelope_id] = [each[6:] for each in words if each.startswith("ENVID=")] or [None]
-        await super().smtp_MAIL(" ".join(each for each in words if not each.startswith(("ENVID=", "RET="))))
+        known = ("ENVID=", "RET=") if self.knows_reports else ()
+        await super().smtp_MAIL(" ".join(each for each in words if not each.startswith(known)))
 
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
         await super().smtp_RCPT((arg or "").partition(" NOTIFY=")[0])
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        if self.at_data is not None:
+            asked, go = self.at_data
+            asked.set()
+            await go.wait()
+        await super().smtp_DATA(arg)
+        if self.hangs_up:
+            self.transport.close()
 
 
 @contextlib.asynccontextmanager
@@ -127,27 +146,38 @@ async def serving(
     starttls: ssl.SSLContext | None = None,
     login: tuple[str, str] | None = None,
     size_max: int = 33_554_432,
+    **ways: Any,
 ) -> AsyncIterator[int]:
-    """A mail server on a port of its own, which is given."""  # fmt: skip
+    """A mail server on a port of its own, which is given. `ways`: see Knowing."""
 
     def lets_in(server: Any, session: Any, envelope: Any, mechanism: str, given: Any) -> AuthResult:
         del server, session, envelope, mechanism
         assert isinstance(given, LoginPassword)
         said = (given.login.decode(), given.password.decode())
-        return AuthResult(success=said == login)
+        return AuthResult(success=said == login, handled=False)
+
+    served: list[SMTP] = []
 
     def protocol() -> SMTP:
-        return Knowing(
-            inbox, hostname="mail.example", loop=asyncio.get_running_loop(), tls_context=starttls,
-            require_starttls=starttls is not None, authenticator=lets_in if login else None,
-            auth_required=login is not None, auth_require_tls=False, data_size_limit=size_max, enable_SMTPUTF8=False,
-        )  # fmt: skip
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that passwords may come unencrypted here
+            one: SMTP = type("Served", (Knowing,), ways)(
+                inbox, hostname="mail.example", loop=asyncio.get_running_loop(), tls_context=starttls,
+                require_starttls=starttls is not None, authenticator=lets_in if login else None,
+                auth_required=login is not None, auth_require_tls=False, data_size_limit=size_max,
+                enable_SMTPUTF8=False,
+            )  # fmt: skip
+        served.append(one)
+        return one
 
     server = await asyncio.get_running_loop().create_server(protocol, HOST, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for each in served:
+            if each.transport is not None:
+                each.transport.abort()
+        await asyncio.sleep(0)
 
 
 def to_server(port: int, **given: Any) -> SmtpServer:
