@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from email.utils import parseaddr
+from typing import Final
 
 from billing import Mailbox, MailSettings, Refused, SmtpServer, TlsMode
 from csms.settings import Settings
+
+LEASES: Final = 3
+"""Of a node: so long it may be unheard of before its mails are others', or doubtful. A wrong doubt costs a person's time."""
 
 
 def mail_settings(settings: Settings) -> MailSettings | None:
@@ -35,6 +40,7 @@ def mail_settings(settings: Settings) -> MailSettings | None:
         connections=settings.smtp_connections,
         per_minute_max=settings.mail_per_minute_max,
         bytes_max=settings.mail_bytes_max,
+        lease=LEASES * timedelta(seconds=settings.node_lease_s),
         sweep_interval_s=settings.sweep_interval_s,
         drain_timeout_s=settings.drain_timeout_s,
     )

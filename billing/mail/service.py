@@ -165,8 +165,10 @@ class MailService:
         self._server_pause_s = SERVER_PAUSE_S
 
     def _server_failed(self, trouble: ServerTrouble) -> None:
-        """All connections leave the server alone for a while, longer each time."""
+        """All connections leave the server alone for a while, longer each time that the first of them finds it so."""
         metrics.SERVER_UP.set(0)
+        if asyncio.get_running_loop().time() < self._closed_until_s:
+            return
         pause_s = self._server_pause_s * random.uniform(1, 2)  # noqa: S311 - jitter, not cryptography
         self._server_pause_s = min(2 * self._server_pause_s, SERVER_PAUSE_S_MAX)
         self._closed_until_s = asyncio.get_running_loop().time() + pause_s

@@ -117,6 +117,12 @@ class Knowing(SMTP):
     hangs_up = False
     at_data: tuple[asyncio.Event, asyncio.Event] | None = None
     """Set when DATA is asked for, and waited for before it is answered."""
+    silent_after: str | None = None
+    """What is said instead of nothing."""
+
+    async def push(self, status: Any) -> None:
+        if status != self.silent_after:
+            await super().push(status)
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's
         words = (arg or "").split(" ")
