@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from billing.mail.address import Mailbox
+from billing.mail.address import Mailbox, envelope_form
 
 ENVELOPE_ID: Final = "{id}"
 """What stands in a return path for the id of the delivery."""
@@ -73,7 +73,6 @@ class MailSettings:
     drain_timeout_s: float = 10.0
 
     def return_path_of(self, envelope_id: str, sender: Mailbox) -> str:
-        """Where what becomes of a delivery is reported to."""
-        if self.return_path is None:
-            return sender.address
-        return self.return_path.replace(ENVELOPE_ID, envelope_id)
+        """Where what becomes of a delivery is reported to, in envelope form."""
+        path = sender.address if self.return_path is None else self.return_path
+        return envelope_form(path.replace(ENVELOPE_ID, envelope_id))

@@ -141,9 +141,9 @@ class MailService:
         settings = self._settings
         async with self._pool.acquire() as connection:
             found = await store.waiting(connection, limit=settings.batch_size * settings.connections + 1)
-            of_late = await SQL.claimed_of_late.fetchval(connection)
-        if settings.per_minute_max is not None and of_late >= settings.per_minute_max:
-            return False
+            most = settings.per_minute_max
+            if most is not None and await SQL.claimed_of_late.fetchval(connection) >= most:
+                return False
         return self._leaves_work(found)
 
     def _leaves_work(self, found: Waiting) -> bool:

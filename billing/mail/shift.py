@@ -37,7 +37,7 @@ from billing.mail.mail_policy import MailPolicy
 from billing.mail.mail_settings import MailSettings
 from billing.mail.mime import as_bytes, as_data
 from billing.mail.reply import Stage, shortened
-from billing.mail.smtp import AnswerLost, Envelope, MailSession, Refusal, SessionLost
+from billing.mail.smtp import AnswerLost, Envelope, MailSession, Refusal, ServerTrouble, SessionLost
 from billing.mail.store import SQL, Claimed
 
 log = structlog.get_logger(__name__)
@@ -107,8 +107,19 @@ class Shift:
         while self._holds:
             if self._session.begun >= self._settings.per_connection_max or not self._session.is_open:
                 await self._renew()
-            await self._send(self._holds[0])
+            await self._send_one(self._holds[0])
             self._holds.popleft()
+
+    async def _send_one(self, mail: Claimed) -> None:
+        """A defect of ours keeps one mail from its way, until its lease ends, and none of the others."""
+        try:
+            await self._send(mail)
+        except Exception as trouble:
+            if isinstance(trouble, (ServerTrouble, *DATABASE_TROUBLE)) and not isinstance(trouble, DEFECTS):
+                raise
+            metrics.FAILURES.labels(what="mail").inc()
+            log.exception("mail_not_sent", delivery=mail.id)
+            self._session.abandon()
 
     async def _renew(self) -> None:
         await self._session.close()

@@ -152,6 +152,41 @@ async def test_a_mail_whose_sender_has_died_is_doubtful_once_its_lease_has_ended
     assert ("lapsed", None, True) in await office.events()
 
 
+async def test_a_mail_whose_sender_has_died_is_sent_again_where_that_was_chosen_and_in_time(
+    office: PostOffice, inbox: Inbox
+) -> None:
+    await choose_resend(office)
+    await office.queue(letter("1"), letter("2"))
+    await office.pool.execute(
+        "UPDATE mail_delivery SET state = 'sending', claim = gen_random_uuid(), next_at = now(),"
+        " first_tried_at = now() - CASE id WHEN 1 THEN interval '1 hour' ELSE interval '73 hours' END"
+    )
+    async with serving(inbox) as port:
+        await office.service(port).sweep()
+
+    assert list((await office.states()).values()) == ["sent", "doubtful"]
+    assert len(inbox.got) == 1
+
+
+async def test_a_mail_is_not_ended_when_the_books_took_so_long_that_others_may_doubt_it(
+    office: PostOffice, inbox: Inbox
+) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+    await office.queue(letter("1"))
+    async with serving(inbox, at_data=(asked, go)) as port, office.pool.acquire() as connection:
+        sending = asyncio.create_task(office.service(port, lease=timedelta(seconds=2)).sweep())
+        await asked.wait()
+        async with connection.transaction():
+            await connection.execute("SELECT FROM mail_delivery FOR UPDATE")
+            go.set()
+            await asyncio.sleep(1.5)
+        await sending
+
+    assert inbox.read == []
+    assert await office.only_state() == "retry"
+    assert await office.words() == ["the books took too long"]
+
+
 async def test_what_was_only_claimed_is_everybodys_again_once_its_lease_has_ended(
     office: PostOffice, inbox: Inbox
 ) -> None:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 from email.utils import parseaddr
 
+import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
 from billing.errors import NotFound, Unavailable
+from billing.mail.address import Mailbox
 from billing.mail.message import Attachment
 from billing.mail.service import MailService
 from billing.mail.smtp import ServerTrouble
@@ -69,6 +71,25 @@ async def test_greylisting_is_waited_for(office: PostOffice, inbox: Inbox) -> No
     assert inbox.sessions == 3
     assert await office.pool.fetch("SELECT tries FROM mail_delivery ORDER BY id") == [(3,), (1,)]
     assert [kind for kind, _, _ in await office.events()] == ["deferred", "accepted", "deferred", "accepted"]
+
+
+async def test_a_mail_stays_the_same_though_the_operators_sender_changes_between_two_tries(
+    office: PostOffice, inbox: Inbox
+) -> None:
+    inbox.on_recipient = lambda a: "451 4.7.1 Greylisted" if inbox.asked.count(a) < 2 else None
+    await office.queue(letter("1"))
+    async with serving(inbox) as port:
+        await office.service(port).sweep()
+        await office.make_due()
+        await office.service(port, sender=Mailbox(address="new@bücher.example")).sweep()
+        await office.queue(letter("2", "ben@customer.example"))
+        inbox.on_recipient = lambda _address: None
+        await office.service(port, sender=Mailbox(address="new@bücher.example")).sweep()
+
+    first, second = inbox.got
+    assert first.mail["From"] == "Example Charging <billing@operator.example>"
+    assert first.message_id.endswith("@operator.example>")
+    assert (second.return_path, second.mail["From"]) == ("new@xn--bcher-kva.example",) * 2
 
 
 async def test_who_says_no_for_too_long_is_given_up(office: PostOffice, inbox: Inbox) -> None:
@@ -212,6 +233,22 @@ async def test_a_mail_that_is_too_big_fails_wherever_the_limit_is(
         await office.service(port, fetch=archive, bytes_max=ours).sweep()
 
     assert list((await office.states()).values()) == ["failed", "sent"]
+
+
+async def test_a_defect_of_ours_holds_up_one_mail_and_none_of_the_others(
+    office: PostOffice, inbox: Inbox, database: str
+) -> None:
+    """Such as a column that does not take what is written of the first of them."""
+    owner = await asyncpg.connect(database)
+    await owner.execute("ALTER TABLE mail_event ADD CHECK (delivery <> 1)")
+    await owner.close()
+    await office.queue(letter("1"), letter("2"), letter("3"))
+    async with serving(inbox) as port:
+        for _ in range(2):
+            await office.service(port).sweep()
+
+    assert list((await office.states()).values()) == ["sending", "sent", "sent"]
+    assert set(inbox.counted().values()) == {1}
 
 
 async def test_several_nodes_share_the_queue_and_nobody_sends_what_another_one_does(
