@@ -235,16 +235,18 @@ class Shift:
             return unsendable
         assert mail.letter is not None, "it is sendable"
         try:
-            files = [(each, await self._fetch(each.ref)) for each in mail.attachments]
+            async with asyncio.timeout(self._settings.server.timeout_s):
+                files = [(each, await self._fetch(each.ref)) for each in mail.attachments]
             if sum(len(content) for _, content in files) > IN_THE_LOOP_BYTES_MAX:
                 made = await asyncio.to_thread(as_bytes, mail.letter, files)
             else:
                 made = as_bytes(mail.letter, files)
         except NotFound as gone:
             return Unsendable(EventKind.UNFIT, shortened(gone.message))
-        except NotDone as away:
-            log.warning("mail_not_made_yet", delivery=mail.id, why=away.message)
-            return Unready(shortened(away.message))
+        except (NotDone, TimeoutError) as away:
+            why = shortened(str(away)) or "its attachments did not come in time"
+            log.warning("mail_not_made_yet", delivery=mail.id, why=why)
+            return Unready(why)
         except Exception as trouble:  # whatever is wrong with this one, the others are sent
             metrics.FAILURES.labels(what="mail").inc()
             log.exception("mail_not_made", delivery=mail.id)

@@ -202,7 +202,7 @@ class MailSession:
             await self.close()
 
     async def transmit(self, data: Iterable[bytes]) -> None:
-        """The message, but for its end; when this returns all of it has left our memory.
+        """The message, but for its end; when this returns all of it has left our memory, or all but what TLS holds (64 kB).
 
         Raises:
             SessionLost: the connection has ended, or the server does not read.

@@ -17,8 +17,10 @@ import trustme
 from structlog.testing import capture_logs
 
 from billing.mail.mail_settings import SmtpServer, TlsMode
+from billing.mail.mime import as_data
+from billing.mail.reply import Reply
 from billing.mail.service import MailService
-from billing.mail.smtp import MailSession, ServerTrouble
+from billing.mail.smtp import Envelope, MailSession, ServerTrouble
 from tests.billing.mail.mail_room import HOST, Inbox, PostOffice, letter, serving, settings, to_server
 
 USER, PASSWORD = "csms", "correct horse battery staple ö"
@@ -79,6 +81,37 @@ async def test_a_big_mail_goes_over_tls(office: PostOffice, inbox: Inbox, author
     body = inbox.got[0].mail.get_body(("html",))
     assert body is not None
     assert body.get_content().split() == ["y"] * 490_000
+
+
+@pytest.mark.parametrize("mode", list(TlsMode))
+async def test_a_session_is_the_same_in_the_loop_that_servers_run_in(
+    inbox: Inbox, authority: trustme.CA, ca_file: Path, mode: TlsMode
+) -> None:
+    """uvloop, with transports of its own."""
+    uvloop = pytest.importorskip("uvloop")
+    context = certified(authority)
+    given = {TlsMode.NONE: {}, TlsMode.STARTTLS: {"starttls": context}, TlsMode.TLS: {"tls": context}}[mode]
+
+    async def talk(port: int) -> list[Reply]:
+        session = MailSession(to_server(port, tls=mode, ca=ca_file, user=USER, password=PASSWORD))
+        await session.open()
+        replies = []
+        for n in range(3):
+            await session.begin(Envelope(id=f"{n:024x}", return_path="a@b.example", recipient="c@d.example", size=9))
+            await session.transmit(as_data(b"Message-ID: <x@b.example>\r\n\r\n.x\r\n" + b"y\r\n" * 300_000))
+            replies.append(await session.finish())
+        await session.begin(Envelope(id="e" * 24, return_path="a@b.example", recipient="c@d.example", size=9))
+        await session.transmit(as_data(b"Message-ID: <y@b.example>\r\n\r\nnever ended\r\n"))
+        session.abandon()
+        assert not session.is_open
+        return replies
+
+    async with serving(inbox, login=LOGIN, **given) as port:
+        replies = await asyncio.to_thread(lambda: uvloop.run(talk(port)))
+
+    assert [each.code for each in replies] == [250] * 3
+    assert [each.envelope_id for each in inbox.read] == [f"{n:024x}" for n in range(3)]
+    assert inbox.got[0].raw.endswith(b".x\r\n" + b"y\r\n" * 300_000)
 
 
 @pytest.mark.parametrize("mode", [TlsMode.STARTTLS, TlsMode.TLS])

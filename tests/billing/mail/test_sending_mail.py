@@ -213,6 +213,18 @@ async def test_a_mail_has_its_attachments_from_whoever_keeps_them(office: PostOf
     assert await office.pool.fetch("SELECT tries FROM mail_delivery WHERE state = 'retry'") == [(2,)]
 
 
+async def test_an_archive_that_does_not_answer_holds_up_its_own_mail_alone(office: PostOffice, inbox: Inbox) -> None:
+    async def archive(_ref: str) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    await office.queue(letter("1", attachments=(INVOICE,)), letter("2"))
+    async with serving(inbox) as port:
+        await office.service(port, fetch=archive, timeout_s=0.5).sweep()
+
+    assert list((await office.states()).values()) == ["retry", "sent"]
+
+
 async def test_without_an_archive_mails_with_attachments_wait(office: PostOffice, inbox: Inbox) -> None:
     await office.queue(letter("1", attachments=(INVOICE,)), letter("2"))
     async with serving(inbox) as port:
