@@ -67,6 +67,11 @@ if TYPE_CHECKING:
     from billing.ledger.cli import ledger_group
     from billing.ledger.close_cli import close_group
     from billing.ledger.report_cli import report_group
+    from billing.mail.address import Mailbox
+    from billing.mail.address import mistake_in as mistake_in_address
+    from billing.mail.cli import mail_group
+    from billing.mail.mail_settings import MailSettings, SmtpServer, TlsMode
+    from billing.mail.service import MailService
     from billing.money import MINOR_DIGITS, Money
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
@@ -119,6 +124,9 @@ __all__ = [
     "IdleAfterStop",
     "LimitScope",
     "LimitWanted",
+    "MailService",
+    "MailSettings",
+    "Mailbox",
     "Measured",
     "Money",
     "NoSuchZone",
@@ -146,9 +154,11 @@ __all__ = [
     "Scope",
     "SessionRating",
     "SessionSource",
+    "SmtpServer",
     "Stay",
     "TariffCache",
     "TariffChoice",
+    "TlsMode",
     "Turns",
     "Unavailable",
     "Usage",
@@ -183,6 +193,8 @@ __all__ = [
     "json_text",
     "ledger_group",
     "list_cost_limits",
+    "mail_group",
+    "mistake_in_address",
     "newest_bills",
     "outlook_of",
     "output_options",
@@ -330,6 +342,13 @@ _HOMES = {
     "incentive_group": "billing.discounts.nouns:incentive_group",
     "surcharge_group": "billing.discounts.nouns:surcharge_group",
     "json_text": "billing.cli_output:json_text",
+    "Mailbox": "billing.mail.address:Mailbox",
+    "MailService": "billing.mail.service:MailService",
+    "MailSettings": "billing.mail.mail_settings:MailSettings",
+    "SmtpServer": "billing.mail.mail_settings:SmtpServer",
+    "TlsMode": "billing.mail.mail_settings:TlsMode",
+    "mail_group": "billing.mail.cli:mail_group",
+    "mistake_in_address": "billing.mail.address:mistake_in",
     "newest_bills": "billing.bills.history:newest_bills",
     "output_options": "billing.cli_output:output_options",
     "policy_group": "billing.policies.cli:policy_group",

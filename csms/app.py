@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from billing import BillingService, BillingSettings, BillKind, CommittedBill
+from billing import BillingService, BillingSettings, BillKind, CommittedBill, MailService
 from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
@@ -48,6 +48,7 @@ from csms.intake.arrival import Arrival, owner, rank
 from csms.intake.frames import FrameLog
 from csms.intake.ingest import AnswerChoices, Ingest
 from csms.intake.statements import SQL as INTAKE
+from csms.mail import mail_settings
 from csms.nodes.disconnect import Disconnect
 from csms.nodes.routing import ask
 from csms.nodes.service import Node
@@ -102,6 +103,8 @@ class Server:
         self.sessions = Sessions(pool, settings, projected=self._projected, my_turn=self._sweeps_for_all)
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed, on_stop_due=self._stop_due)
+        mail = mail_settings(settings)
+        self.mail = None if mail is None else MailService(pool, mail)
         self.offers = Offers(pool) if settings.tell_prices else None
         self.user_prices = None if self.offers is None else UserPrices(pool, self.offers, self._send)
         self.default_prices = None if self.offers is None else DefaultPrices(pool, self.offers, self._send, self._held)
@@ -157,7 +160,7 @@ class Server:
                     self.billing.run(), tell_changes(self._pool, self.gateway.update, concerns=self.gateway.holds),
                     self.reception.run(), self.final_costs.run(), self.display.run(), self.inquiry.run(),
                     self._keep_house_regularly(), forget_regularly(self._pool),
-                    self.site_limits.run(), *self._price_tellers(), self.cost_stops.run(),
+                    self.site_limits.run(), *self._price_tellers(), self.cost_stops.run(), *self._senders(),
                 )
             ]  # fmt: skip
             writer = inner.create_task(self.writer.run())
@@ -173,6 +176,10 @@ class Server:
         for teller in (self.user_prices, self.default_prices):
             if teller is not None:
                 yield teller.run()
+
+    def _senders(self) -> Iterator[Coroutine[Any, Any, None]]:
+        if self.mail is not None:
+            yield self.mail.run()
 
     async def _serve(self, started: Callable[[Running], None]) -> None:
         async with asyncio.TaskGroup() as outer:

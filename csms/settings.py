@@ -6,15 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator
 
+from billing import mistake_in_address
 from csms.protocol.transfer_url import problem_of, scheme_of
 
 PREFIX = "CSMS_"
 FILES_PORT = 9444
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 FILES_URL_LENGTH_MAX = 300
 """What an address has besides must have room in the 512 characters that OCPP allows."""
 
@@ -185,6 +188,35 @@ class Settings(BaseModel):
     """Beginnings of the addresses that may be asked for the status of a certificate (OCPP 2.0.1 M06); no other is."""
     ocsp_timeout_s: float = Field(default=5, gt=0, le=30)
 
+    smtp_host: str | None = Field(default=None, min_length=1)
+    """The mail server that takes mails to customers; unset: they are queued, and wait."""
+    smtp_tls: str = Field(default="starttls", pattern="^(none|starttls|tls)$")
+    """starttls: encrypted after a word in the open, or not at all; tls: from the first byte."""
+    smtp_port: int | None = Field(default=None, ge=1, le=65535)
+    """Unset: 587 with starttls, 465 with tls, 25 with none."""
+    smtp_user: str | None = Field(default=None, min_length=1)
+    smtp_password: str | None = Field(default=None, repr=False, min_length=1)
+    smtp_password_file: Path | None = Field(default=None, validate_default=True)
+    """A file with the password alone, in place of smtp_password."""
+    smtp_ca: Path | None = None
+    """Who signs the certificate of the mail server, PEM; unset: whom this machine trusts."""
+    smtp_client_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")
+    """What we call ourselves to it; unset: the name of the machine."""
+    smtp_timeout_s: float = Field(default=60, gt=0, le=600)
+    """For each step, but for the answer to a mail."""
+    smtp_answer_timeout_s: float = Field(default=600, gt=0, le=3600)
+    """For the answer to a mail: without one it is doubtful whether the server has it, so do not make it short."""
+    smtp_connections: int = Field(default=2, ge=1, le=20)
+    """At once, of each worker."""
+    mail_sender: str | None = Field(default=None, validate_default=True)
+    """Who writes where a brand says nothing else: ADDRESS or NAME <ADDRESS>."""
+    mail_return_path: str | None = None
+    """Where mail servers report to; with {id} in it, each mail has an address of its own. Unset: the sender's."""
+    mail_per_minute_max: int | None = Field(default=None, ge=1)
+    """Of all workers and nodes on one database together; unset: as many as the mail server takes."""
+    mail_bytes_max: int = Field(default=20_000_000, ge=100_000)
+    """Of a mail with its attachments, as it is sent: a third more than they have."""
+
     @field_validator("tls_key")
     @classmethod
     def _each_certificate_has_its_key(cls, keys: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
@@ -278,6 +310,33 @@ class Settings(BaseModel):
         if (key is None) is not (info.data.get("est_certificate") is None):
             raise ValueError("CSMS_EST_CERTIFICATE and CSMS_EST_KEY come together")
         return key
+
+    @field_validator("smtp_password_file")
+    @classmethod
+    def _mail_login_is_whole_and_hidden(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        known = info.data
+        secrets = [each for each in (known.get("smtp_password"), file) if each is not None]
+        if len(secrets) != (0 if known.get("smtp_user") is None else 1):
+            raise ValueError("CSMS_SMTP_USER comes with CSMS_SMTP_PASSWORD or CSMS_SMTP_PASSWORD_FILE, one of them")
+        if secrets and known.get("smtp_tls") == "none" and known.get("smtp_host") not in LOOPBACK:
+            raise ValueError("a password does not go unencrypted to another machine: set CSMS_SMTP_TLS")
+        return file
+
+    @field_validator("mail_sender")
+    @classmethod
+    def _mail_has_a_sender(cls, sender: str | None, info: ValidationInfo) -> str | None:
+        if sender is None and info.data.get("smtp_host") is not None:
+            raise ValueError("CSMS_SMTP_HOST comes with CSMS_MAIL_SENDER: who writes")
+        if sender is not None and (wrong := mistake_in_address(parseaddr(sender)[1])) is not None:
+            raise ValueError(f"is no ADDRESS or NAME <ADDRESS>: {wrong}")
+        return sender
+
+    @field_validator("mail_return_path")
+    @classmethod
+    def _reports_have_an_address(cls, path: str | None) -> str | None:
+        if path is not None and (wrong := mistake_in_address(path.replace("{id}", 24 * "0"))) is not None:
+            raise ValueError(f"is no address such as bounces+{{id}}@operator.example: {wrong}")
+        return path
 
     @property
     def settle_delay(self) -> timedelta:

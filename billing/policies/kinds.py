@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from billing.errors import Refused
+from billing.mail.mail_policy import DEFAULT_MAIL, MailPolicy
 from billing.policies.interim import DEFAULT_INTERIM, InterimPolicy
 from billing.rating.policy import DEFAULT_POLICY, RatingPolicy
 
@@ -101,4 +102,10 @@ RATING: Final = PolicyKind(
     default=_with_tax_point(DEFAULT_POLICY),
     check=lambda body: _with_tax_point(RatingPolicy.from_dict(body)),
 )
-POLICY_KINDS: Final = (INTERIM, RATING)
+MAIL: Final = PolicyKind(
+    name="mail",
+    decides="what becomes of a doubtful mail, and for how long mails are retried and kept",
+    default=DEFAULT_MAIL.to_dict(),
+    check=lambda body: MailPolicy.from_dict(body).to_dict(),
+)
+POLICY_KINDS: Final = (INTERIM, RATING, MAIL)

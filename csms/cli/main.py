@@ -36,6 +36,7 @@ COMMANDS = {
     "ledger": "csms.cli.books:ledger",
     "local-list": "csms.local_lists.cli:local_list",
     "log": "csms.firmware.log_cli:log",
+    "mail": "csms.cli.mail:mail",
     "monitor": "csms.monitoring.cli:monitor",
     "node": "csms.nodes.cli:node",
     "policy": "csms.cli.policy:policy",

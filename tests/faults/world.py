@@ -36,7 +36,7 @@ LOADED_BEFORE = "LD_PRELOAD"
 """What names a library that must be there before the program is."""
 BUGS = frozenset({
     "closing_not_noted", "connection_failed", "cost_stop_failed", "cost_stops_failed", "follow_up_failed", "handshake_failed", "housekeeping_failed",
-    "inquiry_failed", "item_not_committed", "message_failed", "opening_not_noted", "projection_failed",
+    "inquiry_failed", "item_not_committed", "mail_books_failed", "mail_not_made", "mail_not_sent", "mail_sweep_failed", "message_failed", "opening_not_noted", "projection_failed",
     "session_not_loaded", "session_not_rated", "sessions_not_loaded", "site_limit_not_planned", "site_limit_not_told",
 })  # fmt: skip
 """Log events that only a bug of ours brings about: no fault that is injected here excuses them."""

@@ -44,6 +44,7 @@ COMMANDS = {
     },
     "local-list": {"list", "send", "show"},
     "log": {"collect", "get", "list", "status"},
+    "mail": {"bounce", "cancel", "list", "retry", "settle", "show", "suppression", "test"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},
     "node": {"haproxy-example", "list"},
     "policy": {"list", "set", "show"},

@@ -25,7 +25,9 @@ async def test_every_policy_is_listed_and_shown_with_the_defaults_of_an_installa
     interim = await run(own, "policy", "show", "interim", "-o", "json")
     review = await run(own, "policy", "show", "review", "-o", "json")
 
-    assert [(each["kind"], each["version"]) for each in listed.json] == [("interim", 1), ("rating", 1), ("review", 1)]
+    assert [(each["kind"], each["version"]) for each in listed.json] == [
+        ("interim", 1), ("rating", 1), ("mail", 1), ("review", 1),
+    ]  # fmt: skip
     assert interim.json["every_s"] == 900
     assert (review.json["energy_wh_max"], review.json["power_factor"], review.json["price_max"]) == (
         "500000", "1.1", "150",
