@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         rfc3339,
     )
     from billing.cli_parameters import DAY, DRY_RUN, INSTANT, SESSION_ID, transaction
+    from billing.contracts.logged import record_contract_change
+    from billing.contracts.nouns import contract_group, item_group, plan_group
     from billing.cost_limits.cost_limit import CostLimit, LimitScope
     from billing.cost_limits.entry import LimitWanted
     from billing.cost_limits.entry import limits_of_session as cost_limits_of_session
@@ -176,6 +178,7 @@ __all__ = [
     "bind_names",
     "cell",
     "close_group",
+    "contract_group",
     "cost_limit_standing",
     "cost_limits_of_session",
     "count_open",
@@ -190,6 +193,7 @@ __all__ = [
     "explain_session",
     "incentive_group",
     "invoice_group",
+    "item_group",
     "json_text",
     "ledger_group",
     "list_cost_limits",
@@ -198,6 +202,7 @@ __all__ = [
     "newest_bills",
     "outlook_of",
     "output_options",
+    "plan_group",
     "policy_group",
     "price_book",
     "price_series_group",
@@ -209,6 +214,7 @@ __all__ = [
     "recalculations_of",
     "receipt_of",
     "recomputed_bills",
+    "record_contract_change",
     "report_group",
     "rerate_session",
     "reratings_of",
@@ -230,6 +236,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "record_contract_change": "billing.contracts.logged:record_contract_change",
+    "contract_group": "billing.contracts.nouns:contract_group",
+    "item_group": "billing.contracts.nouns:item_group",
+    "plan_group": "billing.contracts.nouns:plan_group",
     "add_document_reports": "billing.invoices.report_cli:add_document_reports",
     "ledger_group": "billing.ledger.cli:ledger_group",
     "close_group": "billing.ledger.close_cli:close_group",

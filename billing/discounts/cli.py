@@ -94,6 +94,13 @@ _COMPONENT: Final = click.option(
 )  # fmt: skip
 
 
+_INCLUDED: Final = dict.fromkeys(Effect, lambda command: command) | {
+    Effect.DISCOUNT: click.option(
+        "--included", is_flag=True, help="Those too that contracts make for the kWh in their plans."
+    )
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     """A noun of the command line. `bases`: what its value may be."""
@@ -250,12 +257,13 @@ def _add_list(group: click.Group, effect: Effect, connect: Connect) -> None:
         "list",
         help=f"List every {noun} in the order in which they act, ended ones too.\n\n\b\nExample:\n  csms {noun} list -o json",
     )
+    @_INCLUDED[effect]
     @output_options
     @click.pass_context
     @async_command
-    async def list_(context: click.Context, output: Output) -> None:
+    async def list_(context: click.Context, /, output: Output, *, included: bool = False) -> None:
         async with connect(context) as connection:
-            rules = await store.all_rules(connection, [effect])
+            rules = await store.all_rules(connection, [effect], included=None if included else ((), ()))
         output.rows([rule_row(rule) for rule in rules], columns=LIST_COLUMNS)
 
 

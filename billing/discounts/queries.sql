@@ -4,16 +4,23 @@ SELECT pg_advisory_xact_lock(:space::integer, keys.hash)
   FROM (SELECT DISTINCT hashtext(key) AS hash FROM unnest(:keys::text[]) AS key ORDER BY 1) AS keys;
 
 -- name: rules_for
--- Rules that had begun by then, but coupons only where one of the tokens has redeemed them.
+-- Rules that had begun by then and had not ended before, of nobody else's token or group; coupons only where one of the
+-- tokens has redeemed them.
 SELECT r.* FROM concession_rule r
  WHERE r.valid_from <= :until::timestamptz
+   AND (r.valid_to IS NULL OR r.valid_to > :since::timestamptz)
+   AND (r.token IS NULL OR r.token = ANY(:tokens))
+   AND (r.token_group IS NULL OR r.token_group = ANY(:token_groups::text[]))
    AND (r.coupon IS NULL
         OR EXISTS (SELECT FROM coupon_redemption c WHERE c.rule = r.id AND c.token = ANY(:tokens::text[])))
  ORDER BY r.turn, r.id;
 
 -- name: all_rules
--- Every rule of some effects.
-SELECT * FROM concession_rule WHERE effect = ANY(:effects::text[]) ORDER BY turn, id;
+-- Every rule of some effects; of those that contracts make all, or only those of some tokens and groups.
+SELECT * FROM concession_rule
+ WHERE effect = ANY(:effects::text[])
+   AND (NOT whole_life OR :included::boolean OR token = ANY(:tokens::text[]) OR token_group = ANY(:token_groups::text[]))
+ ORDER BY turn, id;
 
 -- name: find_rule
 -- One rule.
@@ -40,11 +47,11 @@ SELECT count(*) FROM coupon_redemption WHERE rule = :rule::text;
 -- A new rule.
 INSERT INTO concession_rule (
     id, label, effect, basis, value, currency, component, vat, party, turn, scope, target, token_group, user_class,
-    product, token, tariff, coupon, redemptions_max, uses_max, uses_each_max, last_month_kwh_min, bearer, valid_from,
-    valid_to, entered_at, actor)
+    product, token, tariff, coupon, redemptions_max, uses_max, uses_each_max, last_month_kwh_min, whole_life, bearer,
+    valid_from, valid_to, entered_at, actor)
 VALUES (:id, :label, :effect, :basis, :value, :currency, :component, :vat, :party, :turn, :scope, :target, :token_group,
         :user_class, :product, :token, :tariff, :coupon, :redemptions_max, :uses_max, :uses_each_max,
-        :last_month_kwh_min, :bearer, :valid_from, :valid_to, :entered_at, :actor)
+        :last_month_kwh_min, :whole_life, :bearer, :valid_from, :valid_to, :entered_at, :actor)
 ON CONFLICT DO NOTHING
 RETURNING id;
 
@@ -74,14 +81,14 @@ SELECT time_zone FROM site WHERE id = :site::text;
 -- What the bills that count used of rules, other sessions' bills only: altogether where that is limited, and by bearer.
 SELECT w.n::integer AS n, a.uses, e.uses AS uses_each, e.kwh
   FROM unnest(:rules::text[], :tokens::text[], :token_groups::text[], :months::date[], :sessions::integer[],
-              :of_all::boolean[])
-       WITH ORDINALITY AS w (rule, token, token_group, month, session, of_all, n)
+              :of_all::boolean[], :of_life::boolean[])
+       WITH ORDINALITY AS w (rule, token, token_group, month, session, of_all, of_life, n)
  CROSS JOIN LATERAL (
        SELECT count(*) AS uses FROM concession_use u
         WHERE w.of_all AND u.rule = w.rule AND u.session <> w.session
           AND NOT EXISTS (SELECT FROM bill c WHERE c.session = u.session AND c.corrects = u.seq)) a
  CROSS JOIN LATERAL (
-       SELECT count(*) AS uses, coalesce(sum(u.free_kwh) FILTER (WHERE u.month = w.month), 0) AS kwh
+       SELECT count(*) AS uses, coalesce(sum(u.free_kwh) FILTER (WHERE w.of_life OR u.month = w.month), 0) AS kwh
          FROM concession_use u
         WHERE u.rule = w.rule AND (u.token = w.token OR u.token_group = w.token_group) AND u.session <> w.session
           AND NOT EXISTS (SELECT FROM bill c WHERE c.session = u.session AND c.corrects = u.seq)) e;

@@ -39,6 +39,7 @@ class Rule:
 
     `coupon`: only for tokens that it was redeemed for, `redemptions_max` of them at most. `uses_max` sessions altogether,
     `uses_each_max` of each bearer. `last_month_kwh_min`: what the bearer must have charged in the calendar month before.
+    `whole_life`: its free kWh are for all its days together, not for each calendar month; contracts make such rules.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Rule:
     uses_max: int | None = None
     uses_each_max: int | None = None
     last_month_kwh_min: Decimal | None = None
+    whole_life: bool = False
     bearer: Bearer = Bearer.TOKEN
     valid_to: datetime | None = None
     ends: tuple[End, ...] = ()
@@ -205,7 +207,7 @@ def used_up(rule: Rule, counts: Counts) -> str | None:
     if rule.uses_each_max is not None and counts.uses_each >= rule.uses_each_max:
         return f"used {counts.uses_each} times of {rule.uses_each_max} by this {rule.bearer.value.replace('_', ' ')}"
     if rule.basis is Basis.FREE_KWH and counts.used_kwh >= rule.value:
-        return f"nothing left of {rule.value:f} kWh of the month"
+        return f"nothing left of {rule.value:f} kWh{'' if rule.whole_life else ' of the month'}"
     return None
 
 

@@ -53,7 +53,7 @@ def rule_row(rule: Rule) -> dict[str, object]:
 def value_text(rule: Rule) -> str:
     """Its value with unit and sign: what lowers a bill is negative."""
     if rule.basis is Basis.FREE_KWH:
-        return f"{rule.value:f} kWh free a month"
+        return f"{rule.value:f} kWh free" if rule.whole_life else f"{rule.value:f} kWh free a month"
     return concession_price(rule.concession(), rule.currency or "")
 
 

@@ -60,8 +60,9 @@ async def concessions_of(connection: Connection, subjects: Mapping[int, Subject]
 
 async def which(connection: Connection, subject: Subject) -> list[Verdict]:
     """What each rule means for a session: those that apply in their order, then the others."""
-    rules = await store.all_rules(connection, Effect)
     tokens = [] if subject.token is None else [subject.token]
+    group = subject.place.customer.token_group
+    rules = await store.all_rules(connection, Effect, included=(tokens, [] if group is None else [group]))
     redemptions = await store.redemptions_of(connection, [rule.id for rule in rules if rule.coupon], tokens)
     whys = {rule.id: excluded(rule, subject, redemptions) for rule in rules}
     fitting = [rule for rule in rules if whys[rule.id] is None]
@@ -79,7 +80,9 @@ def _verdict(rule: Rule, why: str | None, counts: Counts) -> Verdict:
     if why is not None:
         return Verdict(rule=rule, why=why)
     concession = rule.concession(counts.used_kwh)
-    left = f"{concession.left_kwh:f} kWh left this month" if concession.left_kwh and rule.basis == "free_kwh" else ""
+    left = f"{concession.left_kwh:f} kWh left" if concession.left_kwh and rule.basis == "free_kwh" else ""
+    if left and not rule.whole_life:
+        left += " this month"
     return Verdict(rule=rule, why=left or _because(rule), concession=concession)
 
 
@@ -93,6 +96,8 @@ async def _rules_for(connection: Connection, subjects: Iterable[Subject]) -> tup
     return await store.rules_for(
         connection,
         tokens={each.token for each in known if each.token is not None},
+        token_groups={group for each in known if (group := each.place.customer.token_group) is not None},
+        since=min(each.place.at for each in known),
         until=max(each.place.at for each in known),
     )
 

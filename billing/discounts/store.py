@@ -52,10 +52,12 @@ async def lock_limits(connection: Connection, keys: Collection[str]) -> None:
 
 
 async def rules_for(
-    connection: Connection, *, tokens: Collection[str], until: datetime
+    connection: Connection, *, tokens: Collection[str], token_groups: Collection[str], since: datetime, until: datetime
 ) -> tuple[list[Rule], Redemptions]:
-    """The rules that may concern sessions of these tokens, with the redemptions of their coupons."""
-    rows = await SQL.rules_for.fetch(connection, tokens=sorted(tokens), until=until)
+    """The rules that may concern sessions of these tokens and groups, begun in a span; with redemptions of their coupons."""
+    rows = await SQL.rules_for.fetch(
+        connection, tokens=sorted(tokens), token_groups=sorted(token_groups), since=since, until=until
+    )
     rules = await _with_ends(connection, rows)
     coupons = [rule.id for rule in rules if rule.coupon is not None]
     return rules, await redemptions_of(connection, coupons, tokens) if coupons else {}
@@ -66,8 +68,21 @@ async def redemptions_of(connection: Connection, rules: Iterable[str], tokens: C
     return {(row["rule"], row["token"]): row["redeemed_at"] for row in found}
 
 
-async def all_rules(connection: Connection, effects: Iterable[Effect]) -> list[Rule]:
-    return await _with_ends(connection, await SQL.all_rules.fetch(connection, effects=[each.value for each in effects]))
+async def all_rules(
+    connection: Connection,
+    effects: Iterable[Effect],
+    *,
+    included: tuple[Collection[str], Collection[str]] | None = ((), ()),
+) -> list[Rule]:
+    """Every rule of these effects. Of those that contracts make for the kWh in their plans only those of some tokens and
+    token groups, None: all.
+    """
+    tokens, token_groups = included if included is not None else ((), ())
+    rows = await SQL.all_rules.fetch(
+        connection, effects=[each.value for each in effects], included=included is None, tokens=sorted(tokens),
+        token_groups=sorted(token_groups),
+    )  # fmt: skip
+    return await _with_ends(connection, rows)
 
 
 async def find_rule(connection: Connection, id_: str) -> Rule | None:
@@ -91,7 +106,7 @@ async def insert_rule(connection: Connection, rule: Rule, *, actor: str) -> bool
         user_class=None if audience.user_class is None else audience.user_class.value, product=audience.product,
         token=rule.token, tariff=rule.tariff, coupon=rule.coupon, redemptions_max=rule.redemptions_max,
         uses_max=rule.uses_max, uses_each_max=rule.uses_each_max, last_month_kwh_min=rule.last_month_kwh_min,
-        bearer=rule.bearer.value, valid_from=rule.valid_from, valid_to=rule.valid_to, entered_at=rule.entered_at,
+        whole_life=rule.whole_life, bearer=rule.bearer.value, valid_from=rule.valid_from, valid_to=rule.valid_to, entered_at=rule.entered_at,
         actor=actor,
     )  # fmt: skip
     return stored is not None
@@ -127,6 +142,7 @@ async def _uses(connection: Connection, counted: Sequence[tuple[Rule, Subject]])
         months=[subject.month for _, subject in counted],
         sessions=[subject.session for _, subject in counted],
         of_all=[rule.uses_max is not None for rule, _ in counted],
+        of_life=[rule.whole_life for rule, _ in counted],
     )
     return {(counted[row["n"] - 1][1].session, counted[row["n"] - 1][0].id): row for row in rows}
 
@@ -218,6 +234,6 @@ def _rule(row: Mapping[str, Any], ends: Sequence[End]) -> Rule:
         ),
         token=row["token"], tariff=row["tariff"], coupon=row["coupon"], redemptions_max=row["redemptions_max"],
         uses_max=row["uses_max"], uses_each_max=row["uses_each_max"], last_month_kwh_min=row["last_month_kwh_min"],
-        bearer=Bearer(row["bearer"]), valid_from=row["valid_from"], valid_to=row["valid_to"],
+        whole_life=row["whole_life"], bearer=Bearer(row["bearer"]), valid_from=row["valid_from"], valid_to=row["valid_to"],
         entered_at=row["entered_at"], ends=tuple(ends),
     )  # fmt: skip

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from billing.invoices.document import BornePart, LineKind, SessionDetail, Tax
+from billing.money import Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +53,10 @@ class BilledCharge:
 class PricedCharge:
     """Something at a price: its amount is worked out on the document.
 
-    The amount is `quantity * unit_price`, with tax if `price_with_tax`. `unit` is a code of UN/ECE recommendation 20.
-    `country` and `supply` are what tax rules are asked with, on the day `tax_point`. `days`: the period it is for, both
-    included, in the customer's calendar. `due_on`: the day from which it may be invoiced.
+    The amount is `quantity * unit_price - discount`, with tax if `price_with_tax`. `unit` is a code of UN/ECE
+    recommendation 20. `country` and `supply` are what tax rules are asked with, on the day `tax_point`. `days`: the period
+    it is for, both included, in the customer's calendar. `due_on`: the day from which it may be invoiced. A `quantity`
+    below zero takes back from what `corrects` names by its source.
     """
 
     source: str
@@ -73,3 +76,12 @@ class PricedCharge:
     description: str | None = None
     contract: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    discount: Decimal = Decimal(0)
+    discount_name: str | None = None
+    corrects: str | None = None
+
+    @property
+    def amount(self) -> Money:
+        """What the line comes to: quantity times price rounded once to the minor unit, less the discount."""
+        exact = Fraction(self.quantity) * Fraction(self.unit_price)
+        return Money.round_from(exact, self.currency) - Money.round_from(self.discount, self.currency)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
@@ -22,6 +22,8 @@ from billing.invoices.gathering import Owed, owed_by
 from billing.invoices.issuing import Prepared, issue
 from billing.invoices.store import SQL, Issued
 from billing.sql import Connection
+
+_OF_CONTRACTS: Final = frozenset({LineKind.SUBSCRIPTION, LineKind.ITEM, LineKind.MILESTONE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,8 @@ async def issue_draft(
         await SQL.lock_account.fetchval(connection, id=row["account"])
         draft = await _anew(connection, row, issued_on)
         account = await accounts.get(connection, draft.account)
-        prepared = Prepared(seller=account.seller, document=draft.document)
+        orders = tuple({line.source for line in draft.document.lines if line.kind in _OF_CONTRACTS})
+        prepared = Prepared(seller=account.seller, document=draft.document, orders=orders)
         issued = await issue(connection, prepared, now=now, actor=actor, reason=reason)
         await SQL.close_draft.execute(connection, id=id_, state="issued", invoice=issued.id)
     return issued

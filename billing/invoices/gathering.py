@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
 from billing.accounts import service as accounts
 from billing.accounts.account import Account
+from billing.contracts.handover import due_charges
 from billing.invoices import store
 from billing.invoices.bill_charge import charge_of
 from billing.invoices.charge import BilledCharge
+from billing.invoices.composition import TaxedCharge
+from billing.invoices.document import Tax
 from billing.invoices.drafting import Charge, first_day
 from billing.invoices.store import SQL
 from billing.sql import Connection
+from billing.taxes.service import ProductSold, taxes_of_products
+from billing.taxes.tax_decision import TaxedCustomer
 from billing.time_zones import zone_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """What an account pays for in one currency, its own and that of those whose payer it is. `draft`: one is open."""
+    """What an account pays for in one currency, its own and that of those whose payer it is. `draft`: one is open.
+
+    `undecided`: what fell due of contracts and waits for a tax rule, with the reason.
+    """
 
     account: Account
     currency: str
     charges: tuple[Charge, ...]
     draft: int | None = None
+    undecided: tuple[str, ...] = ()
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The sources of what fell due of contracts."""
+        return tuple(each.charge.source for each in self.charges if isinstance(each, TaxedCharge))
 
 
 async def owed_by(connection: Connection, ids: Sequence[str], *, until: date) -> list[Owed]:
@@ -41,10 +55,45 @@ async def owed_by(connection: Connection, ids: Sequence[str], *, until: date) ->
         payer = known[payers[row["account"]]]
         charge = charge_of(store.read_session(row), language=payer.language, late_before=_begin(payer, until))
         found.setdefault((payer.id, charge.currency), []).append(_told_whose(charge, payer, known[row["account"]]))
+    undecided = await _add_orders(connection, found, payers, known, until)
     return [
-        Owed(account=known[id_], currency=currency, charges=tuple(charges), draft=drafts.get((id_, currency)))
+        Owed(
+            account=known[id_], currency=currency, charges=tuple(charges), draft=drafts.get((id_, currency)),
+            undecided=tuple(undecided.get((id_, currency), ())),
+        )
         for (id_, currency), charges in sorted(found.items())
+    ]  # fmt: skip
+
+
+async def _add_orders(
+    connection: Connection,
+    found: dict[tuple[str, str], list[Charge]],
+    payers: Mapping[str, str],
+    known: Mapping[str, Account],
+    until: date,
+) -> dict[tuple[str, str], list[str]]:
+    """What fell due of contracts, under the taxes that rules find for the payer; answers what no rule decides."""
+    due = await due_charges(connection, until=until, accounts=list(payers))
+    sold = [
+        ProductSold(
+            country=each.country, day=each.tax_point, supply=each.supply, customer=_taxed(known[payers[each.account]])
+        )
+        for each in due
     ]
+    undecided: dict[tuple[str, str], list[str]] = {}
+    for charge, rule in zip(due, await taxes_of_products(connection, sold), strict=True):
+        key = (payers[charge.account], charge.currency)
+        charges = found.setdefault(key, [])
+        if isinstance(rule, str):
+            undecided.setdefault(key, []).append(f"{charge.source}: {rule}")
+            continue
+        tax = Tax(rule.category.value, rule.rate, rule.note, charge.country)
+        charges.append(TaxedCharge(charge=charge, tax=tax))
+    return undecided
+
+
+def _taxed(account: Account) -> TaxedCustomer:
+    return TaxedCustomer(kind=account.kind.taxed_as, vat_id=account.details.party.vat_id)
 
 
 def _begin(account: Account, until: date) -> datetime | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
+from billing.contracts.handover import mark_invoiced
 from billing.errors import AlreadyDone, Refused
 from billing.invoices import store
 from billing.invoices.credit import CreditNote
@@ -26,12 +27,16 @@ from billing.sql import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A document about to be issued. `corrects`: the invoice that it takes back, and `credit` what of it."""
+    """A document about to be issued. `corrects`: the invoice that it takes back, and `credit` what of it.
+
+    `orders`: the sources of its lines that fell due of contracts.
+    """
 
     seller: str
     document: Document
     corrects: int | None = None
     credit: CreditNote | None = None
+    orders: tuple[str, ...] = ()
 
 
 async def issue(connection: Connection, prepared: Prepared, *, now: datetime, actor: str, reason: str) -> Issued:
@@ -59,6 +64,8 @@ async def issue(connection: Connection, prepared: Prepared, *, now: datetime, ac
                 corrects=prepared.corrects, texts=texts, chain=store.chain_after(series.chain, texts.hash), now=now,
                 actor=actor, reason=reason,
             )  # fmt: skip
+            if prepared.orders:
+                await mark_invoiced(connection, prepared.orders, document=numbered.number, actor=actor, now=now)
             await ledger.post(connection, [entry_of(numbered, prepared.seller)], now=now, actor=actor)
     except asyncpg.UniqueViolationError as twice:
         if twice.constraint_name != "invoice_source_pkey":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,10 +30,10 @@ async def brand_of(connection: Connection, issued: Issued) -> Brand:
         row = await SQL.brand_details.fetchrow(connection, id=issued.document.brand)
     details: Mapping[str, Any] = {} if row is None else json.loads(row["details"])
     seller = issued.document.seller
-    return Brand(
-        id=issued.document.brand or issued.seller,
-        name=details.get("name") or seller.name,
-        accent=details.get("accent") or Brand.accent,
+    plain = Brand(id=issued.document.brand or issued.seller, name=details.get("name") or seller.name)
+    return replace(
+        plain,
+        accent=details.get("accent") or plain.accent,
         sender=tuple(details.get("sender") or ()),
         footer={language: tuple(lines) for language, lines in (details.get("footer") or {}).items()},
     )

@@ -26,9 +26,7 @@ def add_render(group: click.Group, connect: Connect, directory: Directory, actor
     @output_options
     @click.pass_context
     @async_command
-    async def render(
-        context: click.Context, number: str, out: Path | None, seller: str | None, output: Output
-    ) -> None:
+    async def render(context: click.Context, number: str, out: Path | None, seller: str | None, output: Output) -> None:
         """Write the PDF of a document, and keep it in the archive from the first time on.
 
         \b

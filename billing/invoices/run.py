@@ -16,6 +16,7 @@ from typing import Any, Final
 import asyncpg
 
 from billing.accounts.seller import Seller
+from billing.contracts.accruing import accrue
 from billing.errors import AlreadyDone
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.document import Document
@@ -106,7 +107,12 @@ class InvoiceRun:
         self.tally = Tally()
 
     async def run(self) -> Tally:
-        """Do it. What cannot be invoiced is told and left out; the rest goes on."""
+        """Do it. What cannot be invoiced is told and left out; the rest goes on.
+
+        What falls due of contracts by then is charged first, as it would be anyway: a dry run leaves that behind.
+        """
+        async with self._pool.acquire() as connection:
+            await accrue(connection, now=self._clock(), until=self._wanted.until)
         try:
             async for page in self._pages():
                 await self._all(page)
@@ -156,6 +162,10 @@ class InvoiceRun:
                 id_, f"account {id_} has an open draft", f"csms invoice draft issue {owed.draft}, or void it"
             )
             return
+        for why in owed.undecided:
+            self._leave_out(id_, why, "csms tax rule add --supply; csms tax which shows the decision")
+        if not owed.charges:
+            return
         try:
             document = invoice_of(self._wanted.seller, owed.account, owed.charges, self._terms)
         except CannotBeInvoiced as why:
@@ -165,7 +175,7 @@ class InvoiceRun:
             if any(_costs(charge) for charge in owed.charges):
                 self._leave_out(id_, str(why), why.next_step)
             return
-        await self._issue(id_, document)
+        await self._issue(id_, document, orders=owed.orders)
 
     async def _receipts(self) -> None:
         wanted, after = self._wanted, 0
@@ -192,10 +202,10 @@ class InvoiceRun:
 
             await _beside_each_other(work, self._workers)
 
-    async def _issue(self, account: str | None, document: Document) -> None:
+    async def _issue(self, account: str | None, document: Document, orders: tuple[str, ...] = ()) -> None:
         self._require_more()
         async with self._transaction() as connection:
-            prepared = Prepared(seller=self._wanted.seller.id, document=document)
+            prepared = Prepared(seller=self._wanted.seller.id, document=document, orders=orders)
             try:
                 issued = await issue(connection, prepared, now=self._clock(), actor=self._actor, reason=self._reason)
             except AlreadyDone:

@@ -26,6 +26,7 @@ COMMANDS = {
     },
     "close": {"lock", "pack", "reopen", "run", "status"},
     "completion": None,
+    "contract": {"change", "create", "discount", "list", "margin", "milestone", "milestones", "orders", "reminders", "renew", "run", "show", "subscribe", "template", "terminate", "token", "unsubscribe"},
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
@@ -39,6 +40,7 @@ COMMANDS = {
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
     "invoice": {"draft", "einvoice", "list", "render", "run", "series", "show", "validate", "verify"},
+    "item": {"add", "cancel", "list"},
     "ledger": {
         "accounts", "balance", "check", "datev", "export", "exports", "map", "postings", "reverse", "rules",
     },
@@ -47,6 +49,7 @@ COMMANDS = {
     "mail": {"bounce", "cancel", "list", "retry", "settle", "show", "suppression", "test"},
     "monitor": {"base", "clear", "events", "level", "list", "set"},
     "node": {"haproxy-example", "list"},
+    "plan": {"create", "list", "show", "version"},
     "policy": {"list", "set", "show"},
     "price-series": {"import", "list", "show"},
     "profile": {"clear", "composite", "list", "set", "show"},

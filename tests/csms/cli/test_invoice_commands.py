@@ -151,7 +151,9 @@ async def test_a_document_is_typeset_once_and_kept_and_goes_out_with_its_e_invoi
     assert (made.code, twice.code, tried.code, verified.code) == (0, 7, 0, 0), tried.err
     assert first.read_bytes() == second.read_bytes()
     assert made.json["archive_entry"] == again.json["archive_entry"]
-    assert [(each["subject"], each["kind"], each["account"]) for each in kept.json] == [("R2026-000001", "invoice_pdf", "C-1")]
+    assert [(each["subject"], each["kind"], each["account"]) for each in kept.json] == [
+        ("R2026-000001", "invoice_pdf", "C-1")
+    ]
     text = " ".join(page.extract_text() for page in PdfReader(first).pages)
     assert all(word in text for word in ("R2026-000001", "7,00", "Ladevorgang", "Northern Example Energy GmbH"))
     assert zugferd.code == 0, zugferd.err
