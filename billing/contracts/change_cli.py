@@ -18,17 +18,28 @@ from billing.contracts.project import Offset, WantedDiscount, WantedSubscription
 from billing.contracts.store import SQL
 from billing.contracts.told import contract_sheet
 
+DISCOUNT_HELP = """Discounts of a contract on plans and items; csms discount is for sessions.
+
+\b
+Example:
+  csms contract discount add HOME-12 --label "Welcome" --percent 50 --periods 3 --reason "spring offer"
+"""
+BEARERS_HELP = """Whose charging a contract is about; they get the kWh that are in its plans.
+
+\b
+Example:
+  csms contract token add HOME-12 --token 04AB12CD --reason "new card"
+"""
+
 
 def add_change_commands(group: click.Group, desk: Desk) -> None:
     """All of them."""
     for add in (_add_subscribe, _add_change, _add_unsubscribe, _add_terminate, _add_renew):
         add(group, desk)
-    discount = click.Group(
-        "discount", help="Discounts of a contract on plans and items; csms discount is for sessions."
-    )
+    discount = click.Group("discount", help=DISCOUNT_HELP)
     _add_discount(discount, desk)
     _end_discount(discount, desk)
-    token = click.Group("token", help="Whose charging a contract is about; they get the kWh that are in its plans.")
+    token = click.Group("token", help=BEARERS_HELP)
     _add_token(token, desk)
     _end_token(token, desk)
     group.add_command(discount)

@@ -108,8 +108,7 @@ def _add_create(group: click.Group, desk: Desk) -> None:
 
         \b
         Examples:
-          csms contract create HOME-12 --account A-1 --start 2026-03-17 --currency EUR --plan basic --token 04AB12CD
-            --term 12m --notice 1m --reason "signed 2026-03-02"
+          csms contract create HOME-12 --account A-1 --start 2026-03-17 --currency EUR --plan basic --token 04AB12CD --term 12m --notice 1m --reason "signed 2026-03-02"
           csms contract create DEPOT-7 --account A-2 --start 2026-04-01 --template depot --reason "order 4711" --dry-run
         """
         if template is not None and file is not None:

@@ -20,8 +20,7 @@ HELP = """Sums that are paid in parts: each is invoiced once, from its day on or
 
 \b
 Examples:
-  csms contract milestone split DEPOT-7 --name Installation --total 12000 --part "On order=30@2026-04-01"
-    --part "On acceptance=70@acceptance" --reason "order 4711"
+  csms contract milestone split DEPOT-7 --name Installation --total 12000 --part "On order=30@2026-04-01" --part "On acceptance=70@acceptance" --reason "order 4711"
   csms contract milestone reach 5 --reason "protocol of 2026-06-30"
 """
 
@@ -104,8 +103,7 @@ def _add_split(group: click.Group, desk: Desk) -> None:
 
         \b
         Example:
-          csms contract milestone split DEPOT-7 --name Installation --total 12000 --part "On order=30@2026-04-01"
-            --part "On acceptance=70@acceptance" --reason "order 4711" --dry-run
+          csms contract milestone split DEPOT-7 --name Installation --total 12000 --part "On order=30@2026-04-01" --part "On acceptance=70@acceptance" --reason "order 4711" --dry-run
         """
         async with desk.acting(context, reason, dry_run=dry_run) as (connection, act):
             start = (await require(connection, contract, act)).standing.terms.starts_on

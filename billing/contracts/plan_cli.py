@@ -139,8 +139,7 @@ def _add_create(group: click.Group, desk: Desk) -> None:
         Examples:
           csms plan create basic --name Basic --interval month --price 29.90 --currency EUR --included-kwh 100 --reason "list 2026"
           csms plan create sim --name "SIM card" --interval year --timing arrears --price 24 --currency EUR --reason "list 2026"
-          csms plan create care --name Maintenance --interval quarter --price 90 --currency EUR --index cpi-de
-            --base 2025-12-01 --index-first 2027-01-01 --index-lag 2 --threshold 3 --reason "indexed from 2027"
+          csms plan create care --name Maintenance --interval quarter --price 90 --currency EUR --index cpi-de --base 2025-12-01 --index-first 2027-01-01 --index-lag 2 --threshold 3 --reason "indexed from 2027"
         """
         await _store(plans.create_plan, desk, context, id_, _plan(said), reason, dry_run, output)
 

@@ -2,7 +2,7 @@
 
 -- name: find_account
 -- A customer's file, as far as contracts look at it.
-SELECT id, seller, state, time_zone, payment_days, details #>> '{address,country}' AS country FROM account WHERE id = :id::text;
+SELECT id, seller, state, time_zone, payment_days, details #>> '{party,address,country}' AS country FROM account WHERE id = :id::text;
 
 -- name: find_plan_version
 -- A version of a plan; NULL: its newest.

@@ -141,21 +141,20 @@ def _drafts(each: BilledCharge | TaxedCharge, mode: TaxMode, currency: str) -> l
     """Lines with their amount in the terms of the mode: gross or net; the other two are still to be worked out."""
     if isinstance(each, BilledCharge):
         return _of_bill(each)
-    charge, rate = each.charge, _rate(each.tax)
-    exact = Fraction(charge.quantity) * Fraction(charge.unit_price)
-    price: Decimal | None = charge.unit_price
+    charge, factor = each.charge, Fraction(1)
     if mode is TaxMode.KEEP_GROSS and not charge.price_with_tax:
-        exact *= 1 + rate
-        price = None
+        factor = 1 + _rate(each.tax)
     elif mode is not TaxMode.KEEP_GROSS and charge.price_with_tax:
-        exact /= 1 + rate
-        price = None
-    minor = round_units(exact * 10 ** minor_digits(currency))
+        factor = 1 / (1 + _rate(each.tax))
+    scale = factor * 10 ** minor_digits(currency)
+    exact = Fraction(charge.quantity) * Fraction(charge.unit_price)
+    minor = round_units((exact - Fraction(charge.discount)) * scale)
     return [
         Line(
             position=0, kind=charge.kind, source=charge.source, name=charge.name, description=charge.description,
-            quantity=charge.quantity, unit=charge.unit, unit_price=price, tax=each.tax, days=charge.days,
-            labels=dict(charge.labels), **_amount(minor, mode),
+            quantity=charge.quantity, unit=charge.unit, unit_price=charge.unit_price if factor == 1 else None, tax=each.tax,
+            days=charge.days, labels=dict(charge.labels), discount_minor=round_units(exact * scale) - minor,
+            discount_name=charge.discount_name, **_amount(minor, mode),
         )
     ]  # fmt: skip
 

@@ -43,7 +43,7 @@ class ContractWorld:
 
     async def account(self, account: str = "A-1", *, time_zone: str = "Europe/Berlin", **more: Any) -> str:
         row = {"seller": "acme", "state": "open", "payment_days": 14, "country": "DE", **more}
-        details = {"name": "Example Logistics", "address": {"country": row["country"]}}
+        details = {"party": {"name": "Example Logistics", "address": {"country": row["country"]}}}
         await self.pool.execute(
             "INSERT INTO seller (id, details) VALUES ($1, '{}') ON CONFLICT DO NOTHING", row["seller"]
         )

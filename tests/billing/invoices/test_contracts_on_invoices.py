@@ -1,0 +1,105 @@
+"""What falls due of contracts is on the customer's next document: once, under the tax that a rule finds, with its sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from billing.contracts import accruing, plans, service
+from billing.contracts.changes import Act
+from billing.contracts.logged import record_contract_change
+from billing.contracts.plan import Plan
+from billing.contracts.pricing import Flat
+from billing.contracts.project import Project, WantedSubscription
+from billing.contracts.recurrence import Interval
+from billing.invoices.document import LineKind, TaxMode
+from billing.taxes import service as taxes
+from billing.taxes.tax_rule import Category, TaxRule, supplied
+from tests.billing.invoices.books import MARCH, Books
+
+MARCH_1 = date(2026, 3, 1)
+
+
+def act(books: Books) -> Act:
+    return Act(actor="ada", reason="as agreed", now=books.clock.now, record=record_contract_change)
+
+
+async def rule(books: Books, id_: str = "DE-FEES", rate: str = "19") -> None:
+    wanted = TaxRule(
+        id=id_, country="DE", rate=Decimal(rate), category=Category.STANDARD, valid_from=date(2021, 1, 1),
+        supply=supplied("subscription"),
+    )  # fmt: skip
+    async with books.pool.acquire() as connection:
+        await taxes.add_rules(connection, [wanted], now=books.clock.now, actor="ada")
+
+
+async def subscribed(books: Books, account: str, *, price: str = "9.90", with_tax: bool = False) -> None:
+    """A contract from the first of March on, each month in arrears."""
+    plan = Plan(
+        name="Home",
+        currency="EUR",
+        interval=Interval.MONTH,
+        pricing=Flat(price=Decimal(price)),
+        price_with_tax=with_tax,
+    )
+    project = Project(currency="EUR", title="Home", subscriptions=(WantedSubscription(plan="home"),), country="DE")
+    async with books.pool.acquire() as connection:
+        await plans.create_plan(connection, "home", plan, act(books))
+        await service.create(connection, "K-1", project, act(books), account=account, start=MARCH_1)
+
+
+async def test_a_fee_and_the_sessions_of_its_month_are_one_document(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await rule(books)
+    await subscribed(books, "C-1", price="9.90")
+    made, tally = await books.run()
+
+    assert (tally.documents, tally.left_out) == (1, 0), made
+    [document] = await books.documents()
+    assert document.tax_mode is TaxMode.KEEP_GROSS
+    fees = [line for line in document.lines if line.kind is LineKind.SUBSCRIPTION]
+    # 9.90 net is 11.781 with tax: 11.78, of which 9.90 net again
+    assert [(line.name, line.gross_minor, line.net_minor) for line in fees] == [("Home", 1178, 990)]
+    assert fees[0].days == (MARCH_1, MARCH)
+    assert document.gross_minor == 500 + 1178
+    assert (await books.run())[1].documents == 0
+    assert await books.problems() == []
+
+
+async def test_without_a_tax_rule_a_fee_waits_and_the_sessions_go(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await subscribed(books, "C-1")
+    made, tally = await books.run()
+
+    assert (tally.documents, tally.left_out) == (1, 1)
+    [reason] = [each.left_out for each in made if each.left_out]
+    assert "no rule fits" in reason
+    await rule(books)
+    assert (await books.run())[1].gross_minor == {"EUR": 1178}
+
+
+async def test_what_a_contract_changes_is_in_the_log(books: Books) -> None:
+    await books.customer("C-1")
+    await subscribed(books, "C-1")
+
+    rows = await books.pool.fetch(
+        "SELECT noun, subject, action, reason FROM audit_entry WHERE noun IN ('contract', 'plan')"
+    )
+    assert {(row["noun"], row["subject"], row["reason"]) for row in rows} == {
+        ("plan", "home", "as agreed"), ("contract", "K-1", "as agreed"),
+    }  # fmt: skip
+
+
+async def test_many_runs_at_once_charge_and_invoice_a_fee_once(books: Books) -> None:
+    await rule(books)
+    await books.customer("C-1")
+    await subscribed(books, "C-1")
+    books.clock.now = datetime(2026, 4, 2, tzinfo=UTC)
+    await asyncio.gather(*(books.run() for _ in range(4)))
+    async with books.pool.acquire() as connection:
+        await accruing.accrue(connection, now=books.clock.now, until=MARCH)
+
+    assert [document.gross_minor for document in await books.documents()] == [1178]
