@@ -176,7 +176,7 @@ def _require_open(row: Row, name: str) -> None:
     if row["cancelled_at"] is not None:
         raise AlreadyDone(f"{name} was cancelled", "nothing to do")
     if row["fate"] == "invoiced":
-        raise Refused(f"{name} is on document {row['document']}", "credit it there: csms invoice credit")
+        raise Refused(f"{name} is on document {row['document']}", "credit it there: csms credit create")
 
 
 async def _cancel_charge(connection: Connection, row: Row, act: Act) -> None:

@@ -67,7 +67,7 @@ async def operate(world: ContractWorld, contract: str, what: str, away: int, pie
 async def live(
     dsn: str, interval: Interval, timing: Timing, align: Align, steps: list[tuple[int, str, int, int]]
 ) -> None:
-    pool = await open_pool(dsn, size=4, name="histories")
+    pool = await open_pool(dsn, size=4, name="histories", command_timeout_s=60)
     try:
         world = ContractWorld(pool, now=datetime(2026, 1, 1, 12, tzinfo=UTC))
         name = f"X-{next(NAMES)}"
