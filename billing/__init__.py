@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from billing.accounts.seller_cli import seller_group
     from billing.archive.cli import archive_group
     from billing.audit.cli import audit_group
-    from billing.bills.batch import Days, accounts, bill_period, count_unbilled, unbilled_batches
+    from billing.bills.batch import Days, bill_period, count_unbilled, unbilled_batches
+    from billing.bills.batch import accounts as accounts_of_period
     from billing.bills.bill import BillKind, CommittedBill
     from billing.bills.billable import BillableSession, SessionSource, Stay
     from billing.bills.cli import bill_group, explain_session
@@ -167,7 +168,7 @@ __all__ = [
     "UserClass",
     "Verdict",
     "account_group",
-    "accounts",
+    "accounts_of_period",
     "add_document_reports",
     "archive_group",
     "assign_tariff",
@@ -285,7 +286,7 @@ _HOMES = {
     "count_unbilled": "billing.bills.batch:count_unbilled",
     "unbilled_batches": "billing.bills.batch:unbilled_batches",
     "bill_period": "billing.bills.batch:bill_period",
-    "accounts": "billing.bills.batch:accounts",
+    "accounts_of_period": "billing.bills.batch:accounts",
     "Days": "billing.bills.batch:Days",
     "Measured": "billing.bills.measuring:Measured",
     "Dossier": "billing.bills.dossier:Dossier",

@@ -10,7 +10,17 @@ from typing import Any
 import asyncpg
 import click
 
-from billing import DAY, Days, ExitCode, Output, accounts, async_command, bill_period, count_unbilled, output_options
+from billing import (
+    DAY,
+    Days,
+    ExitCode,
+    Output,
+    accounts_of_period,
+    async_command,
+    bill_period,
+    count_unbilled,
+    output_options,
+)
 from csms.charge_points.fleet import progress_bar
 from csms.cli.context import migrated_database, settings_of
 from csms.database.pool import open_pool
@@ -77,7 +87,7 @@ async def bill_run(
             if not dry_run:
                 await _bill(pool, dsn, settings_of(context), days, jobs)
             async with pool.acquire() as connection:
-                found = await accounts(connection, days)
+                found = await accounts_of_period(connection, days)
         finally:
             await pool.close()
     output.rows([each.to_dict() | ({"dry_run": True} if dry_run else {}) for each in found], columns=COLUMNS)

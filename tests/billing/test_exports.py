@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import billing
 
@@ -19,3 +20,10 @@ def test_a_command_that_prices_nothing_starts_without_the_engine() -> None:
     loaded = "import sys, csms.cli.main, csms.sites.cli; print('billing.rating.engine' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True).stdout == b"False\n"  # noqa: S603 - ours
+
+
+def test_no_export_has_the_name_of_a_room() -> None:
+    """Importing billing.accounts binds that name in billing: what was exported under it would be gone."""
+    rooms = {each.name.removesuffix(".py") for each in Path(billing.__file__).parent.iterdir()}
+
+    assert set(billing.__all__) & rooms == set()

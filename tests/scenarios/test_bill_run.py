@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from billing import Days, accounts, bill_period, count_unbilled
+from billing import Days, accounts_of_period, bill_period, count_unbilled
 from billing.bills.batch import Account
 from csms.database.pool import open_pool
 from csms.sessions.bill_jobs import bill_in_jobs
@@ -63,7 +63,7 @@ async def closed(pool: asyncpg.Pool, world: World, days: Days) -> list[Account]:
     async for _ in bill_period(pool, sessions, days, now=datetime.now(UTC)):
         pass
     async with pool.acquire() as connection:
-        return await accounts(connection, days)
+        return await accounts_of_period(connection, days)
 
 
 async def test_a_day_is_closed_with_each_session_and_each_kwh_in_its_place(world: World, pool: asyncpg.Pool) -> None:
@@ -170,7 +170,7 @@ async def test_a_period_that_two_operators_close_at_once_with_several_processes_
 
     looked_at = await asyncio.gather(close_it(), close_it())
     async with pool.acquire() as connection:
-        [account] = await accounts(connection, days)
+        [account] = await accounts_of_period(connection, days)
         finals = await connection.fetchval(
             "SELECT count(*) FROM bill WHERE session = ANY($1) AND kind = 'final'", sessions
         )
