@@ -15,6 +15,7 @@ from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.errors import ExitCode
 from billing.invoices import service
+from billing.invoices.cli_words import WHOSE
 from billing.invoices.document import DocumentForm, DocumentKind
 from billing.invoices.draft_cli import draft_group
 from billing.invoices.e_invoice_cli import add_e_invoices
@@ -28,7 +29,6 @@ OpenPool: TypeAlias = "Callable[[click.Context], AbstractAsyncContextManager[asy
 SERIES_COLUMNS = ("seller", "kind", "form", "year", "pattern", "last", "issued_on")
 FINDING_COLUMNS = ("number", "problem")
 LIMIT_MAX = 1_000_000
-SELLER = click.option("--seller", help="Whose document, where several sellers have one of that number.")
 
 
 def invoice_group(connect: Connect, *, open_pool: OpenPool, archive: Directory, actor: Actor) -> click.Group:
@@ -96,7 +96,7 @@ def _add_list(group: click.Group, connect: Connect) -> None:
 def _add_show(group: click.Group, connect: Connect) -> None:
     @group.command("show")
     @click.argument("number", metavar="NUMBER")
-    @SELLER
+    @WHOSE
     @output_options
     @click.pass_context
     @async_command

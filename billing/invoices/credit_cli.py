@@ -13,6 +13,7 @@ from billing.accounts.options import REASON
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, SESSION_ID, Connect, transaction
 from billing.invoices import service
+from billing.invoices.cli_words import ISSUED_ON, WHOSE
 from billing.invoices.document import DocumentKind
 from billing.invoices.rows import COLUMNS, listed_row, short_row
 from billing.money import minor_digits
@@ -43,7 +44,7 @@ def credit_group(connect: Connect, *, actor: Actor) -> click.Group:
 def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
     @group.command("create")
     @click.argument("number", metavar="NUMBER")
-    @click.option("--seller", help="Whose document, where several sellers have one of that number.")
+    @WHOSE
     @click.option(
         "--line",
         "lines",
@@ -51,7 +52,7 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
         metavar="N[=AMOUNT]",
         help="Only this line, or so much of it; may come more than once. The amount is with tax where the document's lines are.",
     )
-    @click.option("--issued-on", type=DAY, help="The day of issue; today unless said.")
+    @ISSUED_ON
     @REASON
     @DRY_RUN
     @output_options
@@ -109,7 +110,7 @@ def _wanted(lines: Sequence[str], left: dict[int, int], currency: str) -> dict[i
 def _add_correct(group: click.Group, connect: Connect, actor: Actor) -> None:
     @group.command("correct")
     @click.argument("session", type=SESSION_ID)
-    @click.option("--issued-on", type=DAY, help="The day of issue; today unless said.")
+    @ISSUED_ON
     @REASON
     @DRY_RUN
     @output_options

@@ -11,6 +11,7 @@ from billing.accounts.options import REASON
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.invoices import drafts
+from billing.invoices.cli_words import ISSUED_ON
 from billing.invoices.drafts import Draft
 from billing.invoices.rows import short_row
 
@@ -105,7 +106,7 @@ def _add_reading(group: click.Group, connect: Connect) -> None:
 def _add_ends(group: click.Group, connect: Connect, actor: Actor) -> None:
     @group.command("issue")
     @click.argument("id_", metavar="DRAFT", type=click.IntRange(1))
-    @click.option("--issued-on", type=DAY, help="The day of issue; today unless said.")
+    @ISSUED_ON
     @REASON
     @DRY_RUN
     @output_options

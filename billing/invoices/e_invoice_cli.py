@@ -12,6 +12,7 @@ from billing.cli_parameters import Connect
 from billing.e_invoices.profiles import Profile
 from billing.errors import ExitCode
 from billing.invoices import service
+from billing.invoices.cli_words import WHOSE
 from billing.invoices.render_cli import write_new
 from billing.invoices.store import Issued
 from billing.sql import Connection
@@ -20,14 +21,13 @@ RULE_COLUMNS = ("rule", "severity", "text", "who")
 _PROFILE = click.option(
     "--profile", required=True, type=click.Choice([each.value for each in Profile]), help="The form."
 )
-_SELLER = click.option("--seller", help="Whose document, where several sellers have one of that number.")
 
 
 def add_e_invoices(group: click.Group, connect: Connect) -> None:
     @group.command("validate")
     @click.argument("number", metavar="NUMBER")
     @_PROFILE
-    @_SELLER
+    @WHOSE
     @output_options
     @click.pass_context
     @async_command
@@ -62,7 +62,7 @@ def _add_einvoice(group: click.Group, connect: Connect) -> None:
     @click.option(
         "--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to; standard output unless said."
     )
-    @_SELLER
+    @WHOSE
     @click.pass_context
     @async_command
     async def einvoice(context: click.Context, number: str, profile: str, out: Path | None, seller: str | None) -> None:

@@ -13,6 +13,7 @@ from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import Connect
 from billing.errors import AlreadyDone
 from billing.invoices import service
+from billing.invoices.cli_words import WHOSE
 
 Actor = Callable[[], str]
 Directory: TypeAlias = "Callable[[click.Context], Path]"
@@ -22,7 +23,7 @@ def add_render(group: click.Group, connect: Connect, directory: Directory, actor
     @group.command("render")
     @click.argument("number", metavar="NUMBER")
     @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to; NUMBER.pdf unless said.")
-    @click.option("--seller", help="Whose document, where several sellers have one of that number.")
+    @WHOSE
     @output_options
     @click.pass_context
     @async_command

@@ -20,6 +20,7 @@ from billing.accounts.party import LANGUAGES
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN
 from billing.errors import ExitCode
+from billing.invoices.cli_words import ISSUED_ON
 from billing.invoices.period import last_day
 from billing.invoices.rows import short_row
 from billing.invoices.run import InvoiceRun, Made, RunWanted
@@ -55,7 +56,7 @@ _OPTIONS = (
         "--period", type=_Period(), help="A period that has ended: 2026-03, 2026-Q1, 2026-H1, 2026-W10, 2026."
     ),
     click.option("--until", type=DAY, help="In place of a period: the last day that counts."),
-    click.option("--issued-on", type=DAY, help="The day of issue; today unless said."),
+    ISSUED_ON,
     click.option("--account", metavar="ACCOUNT", help="Only this customer, whatever its rhythm."),
     click.option("--no-receipts", is_flag=True, help="No receipts for sessions that nobody's account pays for."),
     click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of receipts."),

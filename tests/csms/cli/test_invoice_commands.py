@@ -173,6 +173,11 @@ async def test_a_document_is_typeset_once_and_kept_and_goes_out_with_its_e_invoi
             2,
             "is no time zone",
         ),
+        (
+            ("run", "--seller", "north", "--period", "2026-03", "--issued-on", "2999-01-01", "--reason", "x"),
+            2,
+            "still to come",
+        ),
         (("show", "R1"), 3, "no document R1"),
         (("series", "set", "north", "--pattern", "R", "--reason", "x"), 5, "is no shape for numbers"),
     ],
