@@ -126,3 +126,17 @@ SELECT s.id AS session, s.charge_point, s.token, s.started_at, s.ended_at, s.ene
  WHERE t.account = :account AND s.dropped IS NULL
  ORDER BY s.started_at DESC, s.id DESC
  LIMIT :limit::integer;
+
+-- name: count_uninvoiced
+-- How many sessions of an account's tokens, while they were its, are on no document and cost something or may yet.
+SELECT count(*)
+  FROM (SELECT token, valid_from, account,
+               lead(valid_from) OVER (PARTITION BY token ORDER BY valid_from) AS valid_to
+          FROM account_token
+         WHERE token IN (SELECT token FROM account_token WHERE account = :account::text)) AS t
+  JOIN session s ON s.token = t.token AND s.started_at >= t.valid_from
+                AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
+  LEFT JOIN LATERAL (SELECT total_incl_minor FROM bill
+                      WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
+ WHERE t.account = :account AND s.dropped IS NULL AND b.total_incl_minor IS DISTINCT FROM 0
+   AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id);

@@ -284,7 +284,7 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
 
     Raises:
         NotFound: no such account.
-        Refused: it still has tokens, or others whom it pays for.
+        Refused: it still has tokens, or sessions that nobody was asked to pay.
         AlreadyDone: it was forgotten before.
     """
     async with connection.transaction():
@@ -300,6 +300,12 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
             raise Refused(
                 f"account {id_} has tokens: {', '.join(held[:5])}",
                 f"take them first: csms account token take {id_} TOKEN",
+            )
+        open_ = await SQL.count_uninvoiced.fetchval(connection, account=id_)
+        if open_:
+            raise Refused(
+                f"{open_} sessions of account {id_} are on no document: nobody could be asked to pay them afterwards",
+                f"invoice them first: csms invoice run --seller {before.seller} --account {id_} --until DAY",
             )
         after = replace(
             before,

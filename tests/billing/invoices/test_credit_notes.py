@@ -202,6 +202,29 @@ async def test_a_draft_that_would_no_longer_be_what_it_was_is_not_issued(books: 
         await clerk.voids(draft.id)
 
 
+async def test_nobody_is_forgotten_who_has_still_to_pay(books: Books, clerk: Clerk) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+
+    async def forget() -> None:
+        async with books.pool.acquire() as connection:
+            await accounts.pseudonymise(connection, "C-1", now=clerk.now, actor="ada", reason="asked")
+
+    async with books.pool.acquire() as connection:
+        await accounts.take_token(
+            connection, "C-1", "TAG-1", valid_from=clerk.now, now=clerk.now, actor="ada", reason="asked"
+        )
+    with pytest.raises(Refused, match=r"1 sessions of account C-1 are on no document"):
+        await forget()
+    await books.run()
+    await forget()
+
+    [document] = await books.documents()
+    assert document.buyer is not None
+    assert document.buyer.name == "Example C-1", "what was issued keeps what the law has it keep"
+    assert await books.problems() == []
+
+
 async def test_nothing_to_pay_is_no_draft_and_neither_is_what_somebody_else_pays(books: Books, clerk: Clerk) -> None:
     await books.customer("F-1", kind=AccountKind.FLEET)
     await books.customer("C-1", "TAG-1", payer="F-1")
