@@ -108,6 +108,16 @@ class Installation:
         assert said.code == 0, f"{said.err}\nthe server's log ends with\n{self.log_path.read_text()[-4000:]}"
         return said.json
 
+    async def trace(self, identity: str, wanted: str) -> Said:
+        """The kept frames of a charge point, once they hold what is wanted: they are stored a moment after the answer."""
+
+        async def look() -> Said | None:
+            said = await self.csms("cp", "trace", identity, "--last", 1000, "-o", "jsonl")
+            return said if wanted in said.out else None
+
+        found: Said = await until(look)
+        return found
+
     @property
     def log_path(self) -> Path:
         return self.data_dir.parent / f"{self.data_dir.name}.log"
