@@ -91,23 +91,22 @@ SELECT id FROM account WHERE id = :id::text FOR NO KEY UPDATE;
 -- Nobody else credits this document until the transaction ends.
 SELECT pg_advisory_xact_lock(:key::integer, hashint8(:id::bigint));
 
--- name: next_id
--- The id of a document about to be written.
-SELECT nextval('invoice_id');
-
--- name: insert_lines
--- The lines of a document, before it has its number.
-INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
-SELECT :invoice::bigint, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
-  FROM unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :days::date[],
-              :sessions::integer[], :bodies::text[])
-    AS l (position, kind, net, tax, day, session, body);
-
--- name: insert_sources
--- What a document is for. One that is on another document already violates the key, and nothing of this document stays.
-INSERT INTO invoice_source (source, invoice, session)
-SELECT n.source, :invoice::bigint, n.session
-  FROM unnest(:sources::text[], :sessions::integer[]) AS n (source, session);
+-- name: insert_parts
+-- The id of a document about to be written, its lines, and what they are for; the shape of its number, if its seller said
+-- one. A source that is on another document already violates the key, and nothing of this document stays.
+WITH document AS (SELECT nextval('invoice_id') AS id), lines AS (
+    INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
+    SELECT d.id, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
+      FROM document d, unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :days::date[],
+                              :sessions::integer[], :bodies::text[])
+        AS l (position, kind, net, tax, day, session, body)), claims AS (
+    INSERT INTO invoice_source (source, invoice, session)
+    SELECT n.source, d.id, n.session
+      FROM document d, unnest(:sources::text[], :claimed::integer[]) AS n (source, session)
+     ORDER BY n.source)
+SELECT d.id, (SELECT pattern FROM number_pattern
+               WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text) AS pattern
+  FROM document d;
 
 -- name: insert_allocations
 -- What a credit note takes back.
@@ -241,12 +240,32 @@ SELECT s.source, i.id, i.number, i.issued_on
  WHERE s.session = :session::integer
  ORDER BY i.id;
 
+-- name: part_of_series
+-- The documents of a series of some days: behind which number and chain they begin, and up to which they go; NULL: to the end.
+-- In a series nothing is issued on a day before the last.
+SELECT before.n AS after, before.chain,
+       CASE WHEN :last::date < s.issued_on THEN coalesce(
+           (SELECT max(i.n) FROM invoice i
+             WHERE i.seller = s.seller AND i.kind = s.kind AND i.form = s.form AND i.year = s.year
+               AND i.issued_on = (SELECT max(d.issued_on) FROM invoice d
+                                   WHERE d.seller = s.seller AND d.kind = s.kind AND d.form = s.form AND d.year = s.year
+                                     AND d.issued_on <= :last)), 0) END AS up_to
+  FROM number_series s
+  LEFT JOIN LATERAL (
+           SELECT i.n, i.chain FROM invoice i
+            WHERE i.seller = s.seller AND i.kind = s.kind AND i.form = s.form AND i.year = s.year
+              AND i.issued_on = (SELECT max(d.issued_on) FROM invoice d
+                                  WHERE d.seller = s.seller AND d.kind = s.kind AND d.form = s.form AND d.year = s.year
+                                    AND d.issued_on < :first::date)
+            ORDER BY i.n DESC LIMIT 1) before ON true
+ WHERE s.seller = :seller::text AND s.kind = :kind::text AND s.form = :form::text AND s.year = :year::integer;
+
 -- name: next_of_series
 -- The next documents of a series, as the chain goes.
 SELECT id, n, number, body::text AS body, hash, chain, net_minor, tax_minor, issued_on
   FROM invoice
  WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer
-   AND n > :after::integer
+   AND n > :after::integer AND (:up_to::integer IS NULL OR n <= :up_to)
  ORDER BY n
  LIMIT :limit::integer;
 

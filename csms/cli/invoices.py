@@ -8,8 +8,8 @@ from billing import credit_group, invoice_group
 from csms.cli.archive import archive_directory
 from csms.cli.context import connect, default_actor, open_pool_of
 
-RUN_CONNECTIONS = 3
-"""Of an invoice run: two issue, one looks for what is next."""
+RUN_CONNECTIONS = 5
+"""Of an invoice run: four issue, one looks for what is next."""
 
 invoice = invoice_group(
     connect, open_pool=partial(open_pool_of, size=RUN_CONNECTIONS), archive=archive_directory, actor=default_actor
