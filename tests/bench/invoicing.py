@@ -67,9 +67,13 @@ BILLS = """
 
 
 LONGEST = """
-    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float
+    SELECT extract(epoch FROM clock_timestamp() - xact_start)::float AS seconds,
+           concat_ws(' ', state, wait_event_type, wait_event, left(ltrim(query), 30)) AS doing
       FROM pg_stat_activity
      WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+       AND xact_start IS NOT NULL
+     ORDER BY xact_start
+     LIMIT 1
 """
 FILLED = ("account", "account_token", "session", "rating", "bill")
 
@@ -87,12 +91,20 @@ async def fill(pool: asyncpg.Pool[Any], *, customers: int, bills: int) -> None:
     await pool.execute(f"VACUUM ANALYZE {', '.join(FILLED)}")
 
 
+async def write_out(dsn: str) -> None:
+    """What filling left to the disk is none of the run's business."""
+    async with connect_once(dsn, as_owner=True) as connection:
+        await connection.execute("CHECKPOINT")
+    await asyncio.to_thread(os.sync)
+
+
 @dataclass(slots=True)
 class Watch:
     """What was seen of a run: its memory in MB by the second, and how long a transaction was open at most."""
 
     rss_mb: list[float] = field(default_factory=list)
     transaction_s_max: float = 0
+    it_did: str = ""
 
     def at(self, part: float) -> float:
         """The memory after this part of the time, 0 to 1."""
@@ -108,7 +120,9 @@ async def watched(dsn: str) -> AsyncIterator[Watch]:
         async with connect_once(dsn, as_owner=True, name="watch") as connection:
             while True:
                 watch.rss_mb.append(_rss_mb())
-                watch.transaction_s_max = max(watch.transaction_s_max, await connection.fetchval(LONGEST))
+                row = await connection.fetchrow(LONGEST)
+                if row is not None and row["seconds"] > watch.transaction_s_max:
+                    watch.transaction_s_max, watch.it_did = row["seconds"], row["doing"]
                 await asyncio.sleep(LOOK_S)
 
     watch.rss_mb.append(_rss_mb())
@@ -137,6 +151,7 @@ async def measure(*, customers: int, bills: int, workers: int, directory: str | 
                 begin = loop.time()
                 await fill(pool, customers=customers, bills=bills)
                 filled = loop.time() - begin
+                await write_out(dsn)
                 figures = await _run(pool, dsn, customers=customers, bills=bills, workers=workers)
             finally:
                 await pool.close()
@@ -169,6 +184,7 @@ async def _run(pool: asyncpg.Pool[Any], dsn: str, *, customers: int, bills: int,
         "memory of the run, half way: MB": watch.at(0.5),
         "memory of the run, end: MB": watch.at(1),
         "longest transaction: s": round(watch.transaction_s_max, 3),
+        "it was at": watch.it_did,
     }
 
 
