@@ -8,11 +8,15 @@ from decimal import Decimal
 
 from billing.contracts import accruing, plans, service
 from billing.contracts.changes import Act
+from billing.contracts.days import Days
+from billing.contracts.earnings import margin
 from billing.contracts.logged import record_contract_change
+from billing.contracts.margin import Fees, Margin
 from billing.contracts.plan import Plan
 from billing.contracts.pricing import Flat
 from billing.contracts.project import Project, WantedSubscription
 from billing.contracts.recurrence import Interval
+from billing.invoices import service as invoices
 from billing.invoices.document import LineKind, TaxMode
 from billing.ledger.close import Closing, State, checklist
 from billing.taxes import service as taxes
@@ -114,6 +118,36 @@ async def test_what_a_contract_changes_is_in_the_log(books: Books) -> None:
     assert {(row["noun"], row["subject"], row["reason"]) for row in rows} == {
         ("plan", "home", "as agreed"), ("contract", "K-1", "as agreed"),
     }  # fmt: skip
+
+
+async def margin_of(books: Books) -> Margin:
+    async with books.pool.acquire() as connection:
+        days = Days(MARCH_1, date(2026, 4, 1))
+        return await margin(connection, "K-1", days, act(books), fees=Fees(), per_kwh=Decimal("0.10"))
+
+
+async def test_a_contract_earns_what_documents_charge_less_what_was_credited(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await rule(books)
+    await subscribed(books, "C-1", price="11.90", with_tax=True)
+    await books.run()
+    # 5.00 and 11.90 with 19 % in them: 4.20 and 10.00; 10 kWh at 0.10 cost 1.00
+    whole = await margin_of(books)
+    async with books.pool.acquire() as connection:
+        await invoices.credit_invoice(
+            connection, "R2026-000001", wanted={1: 238, 2: 119}, issued_on=date(2026, 4, 9), now=books.clock.now,
+            actor="ada", reason="complaint",
+        )  # fmt: skip
+    less = await margin_of(books)
+
+    assert (whole.revenue_contract.text, whole.revenue_sessions.text, str(whole.margin)) == (
+        "10.00",
+        "4.20",
+        "13.20 EUR",
+    )
+    back = (whole.revenue.minor - less.revenue.minor, whole.energy_cost == less.energy_cost)
+    assert back == (200 + 100, True)
 
 
 async def test_many_runs_at_once_charge_and_invoice_a_fee_once(books: Books) -> None:
