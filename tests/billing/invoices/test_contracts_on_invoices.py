@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pytest
+
+from billing.accounts.account import AccountKind
+from billing.accounts.seller import TaxRounding
 from billing.contracts import accruing, plans, service
 from billing.contracts.changes import Act
 from billing.contracts.days import Days
@@ -21,7 +26,7 @@ from billing.invoices.document import LineKind, TaxMode
 from billing.ledger.close import Closing, State, checklist
 from billing.taxes import service as taxes
 from billing.taxes.tax_rule import Category, TaxRule, supplied
-from tests.billing.invoices.books import MARCH, Books
+from tests.billing.invoices.books import MARCH, NORTH, Books
 
 MARCH_1 = date(2026, 3, 1)
 
@@ -70,6 +75,23 @@ async def test_a_fee_and_the_sessions_of_its_month_are_one_document(books: Books
     assert fees[0].days == (MARCH_1, MARCH)
     assert document.gross_minor == 500 + 1178
     assert (await books.run())[1].documents == 0
+    assert await books.problems() == []
+
+
+@pytest.mark.parametrize(("rounding", "tax"), [(TaxRounding.PER_DOCUMENT, 381), (TaxRounding.PER_LINE, 380)])
+async def test_a_seller_says_where_the_tax_of_net_prices_is_rounded(
+    books: Books, rounding: TaxRounding, tax: int
+) -> None:
+    await books.customer("F-1", kind=AccountKind.FLEET)
+    await rule(books)
+    await subscribed(books, "F-1", price="10.02")
+    books.clock.now = datetime(2026, 5, 2, tzinfo=UTC)
+    books.seller = replace(NORTH, details=replace(NORTH.details, tax_rounding=rounding))
+    made, _ = await books.run(until=date(2026, 4, 30), issued_on=date(2026, 4, 30))
+
+    # 10.02 of March, 10.02 of April: 1.9038 of tax each, 3.8076 together
+    [document] = [each.document for each in made if each.document is not None]
+    assert (document.net_minor, document.tax_minor) == (2004, tax)
     assert await books.problems() == []
 
 
