@@ -24,24 +24,28 @@ SELECT id, coalesce(payer, id) AS payer FROM account WHERE id = ANY(:ids::text[]
 
 -- name: billed_sessions
 -- Sessions that ended before a day of their account's calendar and are on no invoice, with the bill that counts: all there is
--- to say of them on a document. Of whom the token was when they began.
+-- to say of them on a document. Of whom the token was when they began. OFFSET 0: token by token, whatever is known of how many
+-- sessions there are; who joins all of them instead reads a whole month for each page of accounts.
 SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, s.charge_point, s.evse, e.name AS site,
        e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
        s.energy_source, b.tariff, b.tariff_version, t.labels::text AS labels
-  FROM (SELECT h.token, h.valid_from, h.account, h.labels,
-               lead(h.valid_from) OVER (PARTITION BY h.token ORDER BY h.valid_from) AS valid_to
+  FROM (SELECT h.token, h.valid_from, h.account, h.labels, a.time_zone,
+               (SELECT min(n.valid_from) FROM account_token n
+                 WHERE n.token = h.token AND n.valid_from > h.valid_from) AS valid_to
           FROM account_token h
-         WHERE h.token IN (SELECT token FROM account_token WHERE account = ANY(:accounts::text[]))) AS t
-  JOIN account a ON a.id = t.account
-  JOIN session s ON s.token = t.token AND s.started_at >= t.valid_from
-                AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
-  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+          JOIN account a ON a.id = h.account
+         WHERE h.account = ANY(:accounts::text[])
+        OFFSET 0) AS t
+ CROSS JOIN LATERAL (SELECT * FROM session s
+                      WHERE s.token = t.token AND s.started_at >= t.valid_from
+                        AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
+                     OFFSET 0) AS s
+ CROSS JOIN LATERAL (SELECT FROM rating r WHERE r.session = s.id AND r.holds = '{}' OFFSET 0) AS r
   JOIN charge_point c ON c.id = s.charge_point
   JOIN site e ON e.id = c.site
   JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
                   FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
- WHERE t.account = ANY(:accounts::text[]) AND s.dropped IS NULL
-   AND s.ended_at < ((:until::date + 1)::timestamp AT TIME ZONE a.time_zone)
+ WHERE s.dropped IS NULL AND s.ended_at < ((:until::date + 1)::timestamp AT TIME ZONE t.time_zone)
    AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
  ORDER BY s.id;
 
