@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.accounts.brand_cli import brand_group
     from billing.accounts.cli import account_group
     from billing.accounts.seller_cli import seller_group
     from billing.archive.cli import archive_group
@@ -177,6 +178,7 @@ __all__ = [
     "bill_group",
     "bill_period",
     "bind_names",
+    "brand_group",
     "cell",
     "close_group",
     "contract_group",
@@ -251,6 +253,7 @@ _HOMES = {
     "invoice_group": "billing.invoices.cli:invoice_group",
     "credit_group": "billing.invoices.credit_cli:credit_group",
     "account_group": "billing.accounts.cli:account_group",
+    "brand_group": "billing.accounts.brand_cli:brand_group",
     "seller_group": "billing.accounts.seller_cli:seller_group",
     "audit_group": "billing.audit.cli:audit_group",
     "NoSuchZone": "billing.time_zones:NoSuchZone",

@@ -18,7 +18,7 @@ from billing.invoices.document import BankAccount, Party
 
 Actor = Callable[[], str]
 COLUMNS = ("id", "name", "country", "vat_id", "iban")
-SITE_COLUMNS = ("site", "seller", "valid_from", "actor", "entered_at")
+SITE_COLUMNS = ("site", "seller", "brand", "valid_from", "actor", "entered_at")
 _BANK: Final = {
     "iban": "IBAN of the account customers pay into.",
     "bank_holder": "Its holder, the seller's name unless said.",
@@ -177,6 +177,7 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
     @group.command("site")
     @click.argument("site", metavar="SITE")
     @click.option("--seller", required=True, help="Who sells there to drivers without a contract.")
+    @click.option("--brand", help="Under which brand of the seller its receipts go out.")
     @click.option("--from", "valid_from", type=INSTANT, help="From when on; now unless said.")
     @REASON
     @DRY_RUN
@@ -187,6 +188,7 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
         context: click.Context,
         site: str,
         seller: str,
+        brand: str | None,
         valid_from: datetime | None,
         reason: str,
         dry_run: bool,
@@ -201,7 +203,14 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
         now = datetime.now(UTC)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             row = await sellers.sell_at(
-                connection, site, seller, valid_from=valid_from or now, now=now, actor=actor(), reason=reason
+                connection,
+                site,
+                seller,
+                brand=brand,
+                valid_from=valid_from or now,
+                now=now,
+                actor=actor(),
+                reason=reason,
             )
         output.one(row | ({"dry_run": True} if dry_run else {}))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from billing.accounts import store
+from billing.accounts import brands, store
 from billing.accounts.account import Account, AccountDetails, AccountState, Holding, Rhythm, mistakes_in_account
 from billing.accounts.store import SQL, HeldFor
 from billing.audit import service as audit
@@ -110,6 +110,8 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"account {account.id}: {wrong[0]}", "correct it", details={"problems": wrong})
     if not await store.sellers(connection, account.seller):
         raise Refused(f"no seller {account.seller}", "list them with csms seller list")
+    if account.brand is not None:
+        await brands.require_brand(connection, account.brand, seller=account.seller)
     if account.payer is None:
         return
     payer = await get(connection, account.payer)

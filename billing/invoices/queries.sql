@@ -49,12 +49,13 @@ SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, 
 -- The next sessions that ended before an instant whose token nobody pays for, at sites where a seller sells; on no receipt yet.
 SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,
        e.name AS site, e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
-       s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels
+       s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels,
+       w.brand
   FROM session s
   JOIN rating r ON r.session = s.id AND r.holds = '{}'
   JOIN charge_point c ON c.id = s.charge_point
   JOIN site e ON e.id = c.site
-  JOIN LATERAL (SELECT seller FROM site_seller w
+  JOIN LATERAL (SELECT seller, brand FROM site_seller w
                  WHERE w.site = e.id AND w.valid_from <= s.started_at ORDER BY w.valid_from DESC LIMIT 1) AS w
     ON w.seller = :seller::text
   JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
@@ -314,6 +315,16 @@ SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) A
  GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
  ORDER BY 1, 2, 3, 4;
 
--- name: brand_details
--- How a brand looks.
-SELECT details::text AS details FROM brand WHERE id = :id::text;
+-- name: files_of
+-- The files of documents in the archive, by document and form.
+SELECT f.invoice, f.form, f.entry, e.sha256, e.media_type
+  FROM document_file f
+  JOIN archive_entry e ON e.id = f.entry
+ WHERE f.invoice = ANY(:invoices::bigint[])
+ ORDER BY f.invoice, f.form;
+
+-- name: insert_file
+-- A document has its file of a form from now on; none comes back where it has one.
+INSERT INTO document_file (invoice, form, entry) VALUES (:invoice::bigint, :form::text, :entry::bigint)
+ON CONFLICT DO NOTHING
+RETURNING form;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -181,7 +181,7 @@ async def _invoice_anew(
     document = None
     try:
         if old.account is None:
-            document = receipt_of(seller, charge, terms, language=old.language)
+            document = replace(receipt_of(seller, charge, terms, language=old.language), brand=old.brand)
         else:
             document = invoice_of(seller, await accounts.get(connection, old.account), [charge], terms)
     except CannotBeInvoiced as why:
