@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from billing.rating.outlook import Grace, Outlook, Prices, prices_at_start
     from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
+    from billing.sending.attachments import ArchivedAttachments
+    from billing.sending.cli import add_send
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import NOBODY, Customer, Place, Scope, UserClass, Verdict
     from billing.tariffs.cli import tariff_group
@@ -108,6 +110,7 @@ __all__ = [
     "POLICY_KINDS",
     "SESSION_ID",
     "AlreadyDone",
+    "ArchivedAttachments",
     "BillDifference",
     "BillKind",
     "BillableSession",
@@ -171,6 +174,7 @@ __all__ = [
     "account_group",
     "accounts_of_period",
     "add_document_reports",
+    "add_send",
     "archive_group",
     "assign_tariff",
     "async_command",
@@ -247,6 +251,8 @@ _HOMES = {
     "ledger_group": "billing.ledger.cli:ledger_group",
     "close_group": "billing.ledger.close_cli:close_group",
     "report_group": "billing.ledger.report_cli:report_group",
+    "ArchivedAttachments": "billing.sending.attachments:ArchivedAttachments",
+    "add_send": "billing.sending.cli:add_send",
     "archive_group": "billing.archive.cli:archive_group",
     "document_with_brand": "billing.invoices.paper:document_with_brand",
     "document_group": "billing.documents.cli:document_group",

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from billing import BillingService, BillingSettings, BillKind, CommittedBill, MailService
+from billing import ArchivedAttachments, BillingService, BillingSettings, BillKind, CommittedBill, MailService
 from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
@@ -104,7 +104,8 @@ class Server:
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed, on_stop_due=self._stop_due)
         mail = mail_settings(settings)
-        self.mail = None if mail is None else MailService(pool, mail)
+        attachments = ArchivedAttachments(settings.archive_directory)
+        self.mail = None if mail is None else MailService(pool, mail, fetch=attachments)
         self.offers = Offers(pool) if settings.tell_prices else None
         self.user_prices = None if self.offers is None else UserPrices(pool, self.offers, self._send)
         self.default_prices = None if self.offers is None else DefaultPrices(pool, self.offers, self._send, self._held)

@@ -283,6 +283,11 @@ class Settings(BaseModel):
         return file
 
     @property
+    def archive_directory(self) -> Path:
+        """Where documents are archived."""
+        return self.archive_dir or self.data_dir / "archive"
+
+    @property
     def files_are_served(self) -> bool:
         """Whether there is a file endpoint."""
         return self.files_url is not None or self.files_port is not None

@@ -47,6 +47,7 @@ def seller_group(connect: Connect, *, actor: Actor) -> click.Group:
     _add_set(seller, connect, actor)
     _add_reading(seller, connect)
     _add_site(seller, connect, actor)
+    _add_sites(seller, connect)
     return seller
 
 
@@ -214,6 +215,8 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
             )
         output.one(row | ({"dry_run": True} if dry_run else {}))
 
+
+def _add_sites(group: click.Group, connect: Connect) -> None:
     @group.command("sites")
     @output_options
     @click.pass_context

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
 import tempfile
 import threading
 import unicodedata
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -62,7 +64,7 @@ class Typesetter:
         paths = [str(each) for each in (_own_fonts(), *fonts)]
         self._fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=paths)
         self._compilers: dict[Path, typst.Compiler] = {}
-        self._own: tempfile.TemporaryDirectory[str] | None = None
+        self._own: Path | None = None
         self._lock = threading.Lock()
 
     def pdf(self, document: Document, brand: Brand, *, language: str | None = None, sample: bool = False) -> Typeset:
@@ -132,8 +134,9 @@ class Typesetter:
             raise Refused(f"{own.name} is no typst template", "typeset it by what its form asks for")
         with self._lock:
             if self._own is None:
-                self._own = tempfile.TemporaryDirectory(prefix="csms-templates-")
-            file = Path(self._own.name) / own.sha256 / "template.typ"
+                self._own = Path(tempfile.mkdtemp(prefix="csms-templates-"))
+                weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
+            file = self._own / own.sha256 / "template.typ"
             if not file.exists():
                 file.parent.mkdir(exist_ok=True)
                 file.write_bytes(own.content)

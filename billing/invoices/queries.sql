@@ -328,3 +328,11 @@ SELECT f.invoice, f.form, f.entry, e.sha256, e.media_type
 INSERT INTO document_file (invoice, form, entry) VALUES (:invoice::bigint, :form::text, :entry::bigint)
 ON CONFLICT DO NOTHING
 RETURNING form;
+
+-- name: sendings_of
+-- Each time that a document was sent, and what became of the mail.
+SELECT s.n, s.at, s.account, s.entries, s.actor, s.reason, s.message, d.address, d.state
+  FROM document_sending s
+  JOIN mail_delivery d ON d.message = s.message
+ WHERE s.invoice = :invoice::bigint
+ ORDER BY s.n, d.n;

@@ -98,7 +98,9 @@ async def test_documents_of_an_account_and_receipts_of_a_site_bear_their_brand(
 ) -> None:
     given = files(tmp_path)
     for name, template in (("harbour", ("--logo", given["logo"])), ("depot", ("--template", given["template"]))):
-        made = await run(office, "brand", "create", name, "--seller", "north", "--name", f"{name} power", *template, *WHY)
+        made = await run(
+            office, "brand", "create", name, "--seller", "north", "--name", f"{name} power", *template, *WHY
+        )
         assert made.code == 0, made.err
     assert (await run(office, "account", "set", "C-1", "--brand", "harbour", *WHY)).code == 0
     since = ("--from", "2026-02-01", "--brand", "depot")
