@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from billing.mail.mail_settings import MailSettings, SmtpServer, TlsMode
     from billing.mail.service import MailService
     from billing.money import MINOR_DIGITS, Money
+    from billing.office.service import Office, OfficeSettings
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.price_series.cli import price_series_group
@@ -140,6 +141,8 @@ __all__ = [
     "NotDone",
     "NotFound",
     "Offer",
+    "Office",
+    "OfficeSettings",
     "OpenSessions",
     "Outcome",
     "Outlook",
@@ -363,6 +366,8 @@ _HOMES = {
     "surcharge_group": "billing.discounts.nouns:surcharge_group",
     "json_text": "billing.cli_output:json_text",
     "Mailbox": "billing.mail.address:Mailbox",
+    "Office": "billing.office.service:Office",
+    "OfficeSettings": "billing.office.service:OfficeSettings",
     "MailService": "billing.mail.service:MailService",
     "MailSettings": "billing.mail.mail_settings:MailSettings",
     "SmtpServer": "billing.mail.mail_settings:SmtpServer",

@@ -27,6 +27,7 @@ _BANK: Final = {
 _REST: Final = {
     "creditor_id": "SEPA creditor identifier, for direct debits.",
     "footer": "A line at the foot of each page.",
+    "reminders_to": "Address of yours that is told of deadlines of contracts.",
 }
 
 
@@ -252,4 +253,5 @@ def _shown(seller: Seller) -> dict[str, object]:
         "bank": None if bank is None else {"iban": bank.iban, "bic": bank.bic, "holder": bank.holder},
         "creditor_id": seller.details.creditor_id,
         "footer": seller.details.footer,
+        "reminders_to": seller.details.reminders_to,
     }

@@ -45,6 +45,24 @@ SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, 
    AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
  ORDER BY s.id;
 
+-- name: billed_sessions_of_customers
+-- As billed_sessions, of given sessions: those of customers' tokens that are on no invoice, and that nobody looks into.
+SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, s.charge_point, s.evse, e.name AS site,
+       e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
+       s.energy_source, b.tariff, b.tariff_version, t.labels::text AS labels
+  FROM session s
+  JOIN LATERAL (SELECT h.account, h.labels FROM account_token h
+                 WHERE h.token = s.token AND h.valid_from <= s.started_at ORDER BY h.valid_from DESC LIMIT 1) AS t
+    ON t.account IS NOT NULL
+  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site e ON e.id = c.site
+  JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
+                  FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
+ WHERE s.id = ANY(:sessions::integer[]) AND s.dropped IS NULL
+   AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
+ ORDER BY s.id;
+
 -- name: unclaimed_sessions
 -- The next sessions that ended before an instant whose token nobody pays for, at sites where a seller sells; on no receipt yet.
 SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from billing.accounts.account import Account
 from billing.accounts.brand import BrandMail
@@ -13,9 +12,7 @@ from billing.invoices.document import Document, DocumentForm
 from billing.invoices.paper import FiledFile, file_name
 from billing.mail.address import Mailbox, mistake_in
 from billing.mail.message import Attachment, MailMessage
-
-ARCHIVED: Final = "archive:"
-"""How a reference to a content of the archive begins; its SHA-256 follows."""
+from billing.sending.attachments import ARCHIVED
 
 
 class CannotBeSent(ValueError):

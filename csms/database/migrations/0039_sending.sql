@@ -38,6 +38,7 @@ SELECT csms_append_only('document_sending');
 CREATE TABLE invoice_due (
     session  integer PRIMARY KEY,
     account  text NOT NULL,
+    since    timestamptz NOT NULL DEFAULT now(),
     next_at  timestamptz NOT NULL DEFAULT now(),
     problem  text
 );
@@ -46,6 +47,7 @@ CREATE INDEX invoice_due_next ON invoice_due (next_at, session);
 -- Documents that the server sends by itself: until they are sent, or there is nobody to send them to.
 CREATE TABLE document_due (
     invoice  bigint PRIMARY KEY REFERENCES invoice,
+    since    timestamptz NOT NULL DEFAULT now(),
     next_at  timestamptz NOT NULL DEFAULT now(),
     problem  text
 );
