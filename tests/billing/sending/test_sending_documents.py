@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 
+import pytest
 from pypdf import PdfReader
 
 from billing.accounts import brands
+from billing.accounts import service as accounts
 from billing.accounts.account import AccountKind
 from billing.accounts.brand import BrandMail
 from billing.accounts.brands import file_of
 from billing.archive.contents import Contents
 from billing.documents.mail_text import MailText
 from billing.e_invoices.profiles import Profile
+from billing.errors import Refused
 from billing.invoices.document import GroupBy
 from billing.sending.attachments import ArchivedAttachments
 from billing.sending.told import SentBefore
@@ -233,3 +236,29 @@ async def test_an_attachment_that_was_changed_goes_to_nobody(dispatch: Dispatch,
 
     assert (state, len(got)) == ("retry", 1)
     assert attached(got[0]) == {"R2026-000001.pdf": right}
+
+
+async def test_whoever_is_forgotten_is_forgotten_in_the_mails_too_once_they_have_gone(
+    dispatch: Dispatch, inbox: Inbox
+) -> None:
+    await dispatch.customer("C-1", "TAG-1", email="c1@customer.example")
+    await dispatch.books.charged("TAG-1")
+    await dispatch.books.run()
+    await dispatch.send()
+    now = dispatch.books.clock.now
+
+    async def forget() -> None:
+        async with dispatch.pool.acquire() as connection:
+            await accounts.pseudonymise(connection, "C-1", now=now, actor="ada", reason="asked")
+
+    async with dispatch.pool.acquire() as connection:
+        await accounts.take_token(connection, "C-1", "TAG-1", valid_from=now, now=now, actor="ada", reason="asked")
+    with pytest.raises(Refused, match=r"1 mails to account C-1 are on their way"):
+        await forget()
+    await dispatch.delivered(inbox)
+    await forget()
+    kept = await dispatch.pool.fetch(
+        "SELECT d.address, c.body FROM document_sending s JOIN mail_delivery d USING (message) LEFT JOIN mail_content c USING (message)"
+    )
+
+    assert [tuple(row) for row in kept] == [(None, None)]
