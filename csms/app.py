@@ -115,10 +115,7 @@ class Server:
         mail = mail_settings(settings)
         attachments = ArchivedAttachments(settings.archive_directory)
         self.mail = None if mail is None else MailService(pool, mail, fetch=attachments)
-        self.office = Office(
-            pool, _office_settings(settings), connect=partial(connect_once, dsn, name="csms office"),
-            my_turn=self._my_turn, on_queued=self._mail_queued,
-        )  # fmt: skip
+        self.office = self._open_office()
         self.offers = Offers(pool) if settings.tell_prices else None
         self.user_prices = None if self.offers is None else UserPrices(pool, self.offers, self._send)
         self.default_prices = None if self.offers is None else DefaultPrices(pool, self.offers, self._send, self._held)
@@ -262,6 +259,12 @@ class Server:
 
     async def _sweeps_for_all(self) -> bool:
         return await self.node.take_turn("sessions", every=timedelta(seconds=self._settings.sweep_interval_s / 2))
+
+    def _open_office(self) -> Office:
+        connect = partial(connect_once, self._dsn, name="csms office")
+        return Office(
+            self._pool, _office_settings(self._settings), connect=connect, my_turn=self._my_turn, on_queued=self._mail_queued
+        )  # fmt: skip
 
     async def _my_turn(self, work: str, every: timedelta) -> bool:
         return await self.node.take_turn(work, every=every)

@@ -260,6 +260,11 @@ SELECT s.source, i.id, i.number, i.issued_on
  WHERE s.session = :session::integer
  ORDER BY i.id;
 
+-- name: how_far
+-- How far a series has come.
+SELECT last, chain FROM number_series
+ WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer;
+
 -- name: next_of_series
 -- The next documents of a series, as the chain goes.
 SELECT id, n, number, body::text AS body, hash, chain, net_minor, tax_minor, issued_on

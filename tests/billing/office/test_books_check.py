@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from billing.archive.contents import Contents
+from billing.invoices import service as invoices
 from billing.office.night import last_time
 from tests.billing.office.office_room import OfficeRoom
 
@@ -84,6 +85,23 @@ async def test_an_entry_of_the_ledger_that_was_changed_is_named(month: OfficeRoo
 
     assert {check for check, _ in findings} == {"ledger"}
     assert all(subject.startswith("north ") for _, subject in findings)
+
+
+async def test_documents_that_are_issued_meanwhile_are_nothing_that_is_wrong(month: OfficeRoom) -> None:
+    books = month.dispatch.books
+    told: list[str] = []
+    async with month.dispatch.pool.acquire() as connection:
+        async for each in invoices.verify(connection):
+            if isinstance(each, invoices.Finding):
+                told.append(each.problem)
+            elif await month.dispatch.pool.fetchval("SELECT count(*) FROM invoice") < 4:
+                await books.charged("TAG-1", day=20)
+                await books.run(receipts=False)
+
+    assert told == []
+    assert len(await books.documents()) == 4
+    await month.tampered("number_series", "UPDATE number_series SET last = 5")
+    assert [subject for _, subject in await found(month)] == ["north full invoice 2026"]
 
 
 async def test_it_is_done_once_a_night_by_the_node_whose_turn_it_is(month: OfficeRoom) -> None:

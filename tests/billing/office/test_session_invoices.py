@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from datetime import timedelta
+
+import asyncpg
+import pytest
 
 from billing.accounts.account import AccountKind, Rhythm
 from billing.invoices.document import GroupBy
 from tests.billing.mail.mail_room import Inbox
 from tests.billing.office.office_room import OfficeRoom
-from tests.billing.sending.dispatch import attached
+from tests.billing.sending.dispatch import attached, cut_off
+from tests.conftest import LONG
 
 
 async def test_each_session_of_such_a_customer_is_invoiced_and_sent_once_it_has_its_bill(
@@ -112,3 +118,23 @@ async def test_a_node_whose_turn_it_is_not_does_nothing(room: OfficeRoom) -> Non
     assert nothing_due == []
     assert room.turns == [("office", timedelta(seconds=2.5))]
     assert await room.dispatch.books.documents() == []
+
+
+@pytest.mark.parametrize("seed", range(20 if LONG else 2))
+async def test_whatever_breaks_off_at_any_statement_each_session_is_on_one_invoice_and_one_mail(
+    room: OfficeRoom, inbox: Inbox, seed: int
+) -> None:
+    dispatch, dice = room.dispatch, random.Random(seed)
+    for n in range(3):
+        await dispatch.customer(f"C-{n}", f"TAG-{n}", email=f"c{n}@customer.example", rhythm=Rhythm.SESSION)
+        await dispatch.books.charged(f"TAG-{n}")
+    for deadly in dice.sample(range(2, 70), 3):
+        with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+            async with cut_off(dispatch.pool, after=deadly):
+                await room.new().sweep()
+    await room.new().sweep()
+    documents, got = await dispatch.books.documents(), await dispatch.delivered(inbox)
+
+    assert sorted(each.account or "" for each in documents) == ["C-0", "C-1", "C-2"]
+    assert sorted(each.recipient for each in got) == [f"c{n}@customer.example" for n in range(3)]
+    assert await dispatch.books.problems() == []

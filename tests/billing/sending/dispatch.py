@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,27 @@ def body(got: Got) -> str:
     part = got.mail.get_body(("plain",))
     assert part is not None
     return str(part.get_content())
+
+
+@asynccontextmanager
+async def cut_off(pool: asyncpg.Pool, *, after: int) -> AsyncIterator[None]:
+    """Every connection of the pool breaks with its `after`-th statement, counted over all of them."""
+    seen = 0
+    held: list[Any] = [await pool.acquire() for _ in range(pool.get_size())]
+    inner = [each._con for each in held]
+
+    def count(_record: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == after:
+            for each in inner:
+                each.terminate()
+
+    for each, connection in zip(held, inner, strict=True):
+        connection.add_query_logger(count)
+        await pool.release(each)
+    try:
+        yield
+    finally:
+        for connection in inner:
+            connection.remove_query_logger(count)
