@@ -7,9 +7,7 @@ its PDF, and the e-invoice of a profile, which for some profiles is a PDF as wel
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +17,7 @@ from billing.archive.service import Archive
 from billing.documents.brand import Brand
 from billing.e_invoices.profiles import Profile
 from billing.invoices.document import Document
+from billing.invoices.filed import PDF, PDF_FORM, FiledFile, MadeFile
 from billing.invoices.service import get
 from billing.invoices.store import SQL, Issued
 from billing.sql import Connection
@@ -26,33 +25,10 @@ from billing.sql import Connection
 if TYPE_CHECKING:
     from billing.documents.press import Press
 
-PDF: Final = "application/pdf"
-XML: Final = "application/xml"
-PDF_FORM: Final = "pdf"
-"""What the form of a plain PDF is called; the others are called as their profile."""
 KIND: Final = "invoice_pdf"
 """What the archive calls the PDF of a document."""
 E_INVOICE_KIND: Final = "e_invoice"
 """What it calls an e-invoice."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeFile:
-    """A file that is not in the archive yet. `form`: pdf, or a profile."""
-
-    form: str
-    content: bytes
-    media_type: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FiledFile:
-    """A file of a document in the archive."""
-
-    form: str
-    entry: int
-    sha256: bytes
-    media_type: str
 
 
 async def brand_of(connection: Connection, issued: Issued, looks: Looks | None = None) -> Brand:
@@ -66,13 +42,6 @@ async def typeset(connection: Connection, issued: Issued, press: Press) -> bytes
     """The PDF/A-3b of a document, as its brand looks now."""
     brand = await brand_of(connection, issued)
     return await asyncio.to_thread(press.pdf, issued.document, brand)
-
-
-def forms_for(profile: Profile | None) -> tuple[str, ...]:
-    """The files that a customer gets: a PDF, beside it the e-invoice that it asked for, or one file that is both."""
-    if profile is None:
-        return (PDF_FORM,)
-    return (profile.value,) if profile.is_pdf else (PDF_FORM, profile.value)
 
 
 def make(issued: Issued, brand: Brand, forms: Collection[str], press: Press) -> list[MadeFile]:
@@ -158,12 +127,6 @@ async def archived(
         await archive.settle(connection)
     entry = known[PDF_FORM].entry
     return (await archive.fetch(connection, entry))[1], entry
-
-
-def file_name(number: str, filed: FiledFile) -> str:
-    """Its number as the name of a file, on any system."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", number).strip("-.") or "document"
-    return f"{stem}.{'pdf' if filed.media_type == PDF else 'xml'}"
 
 
 async def document_with_brand(connection: Connection, number: str) -> tuple[Document, Brand]:

@@ -52,7 +52,7 @@ class OfficeSettings:
     archive: Path
     sends: bool
     sweep_interval_s: float = 5.0
-    contracts_interval_s: float = 6 * 3600.0
+    contracts_interval_s: float = 21_600
     books_check_at: time | None = time(2, 30)
     look_interval_s: float = 60.0
 

@@ -10,9 +10,8 @@ from typing import Final
 from billing.archive.contents import ContentChanged, Contents
 from billing.archive.service import SEE_VERIFY
 from billing.errors import Unavailable
+from billing.invoices.filed import ARCHIVED
 
-ARCHIVED: Final = "archive:"
-"""How a reference to a content of the archive begins; its SHA-256 follows."""
 _REF: Final = re.compile(re.escape(ARCHIVED) + r"([0-9a-f]{64})")
 
 

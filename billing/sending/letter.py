@@ -9,10 +9,9 @@ from billing.accounts.brand import BrandMail
 from billing.documents.brand import Brand
 from billing.documents.mail_writing import mail_text
 from billing.invoices.document import Document, DocumentForm
-from billing.invoices.paper import FiledFile, file_name
+from billing.invoices.filed import ARCHIVED, FiledFile, file_name
 from billing.mail.address import Mailbox, mistake_in
 from billing.mail.message import Attachment, MailMessage
-from billing.sending.attachments import ARCHIVED
 
 
 class CannotBeSent(ValueError):

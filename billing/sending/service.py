@@ -20,7 +20,7 @@ from billing.accounts.brands import Looks
 from billing.archive.service import Archive
 from billing.errors import NotDone
 from billing.invoices import paper, store
-from billing.invoices.paper import MadeFile
+from billing.invoices.filed import MadeFile, forms_for
 from billing.invoices.store import Issued
 from billing.mail.address import compared
 from billing.mail.queueing import queue
@@ -111,7 +111,7 @@ class Sending:
             return LeftOut(number=document.number, account=to.id, why=str(why), next_step=why.next_step)
         brand = None if document.brand is None else (await self._looks.of(connection, document.brand))[0]
         known = await paper.files_of(connection, issued)
-        forms = paper.forms_for(to.e_invoice)
+        forms = forms_for(to.e_invoice)
         return _Envelope(
             issued=issued,
             to=to,
