@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.accounts.brand_cli import brand_group
     from billing.accounts.cli import account_group
     from billing.accounts.seller_cli import seller_group
     from billing.archive.backup import Copied as ArchiveCopied
@@ -79,12 +80,15 @@ if TYPE_CHECKING:
     from billing.mail.mail_settings import MailSettings, SmtpServer, TlsMode
     from billing.mail.service import MailService
     from billing.money import MINOR_DIGITS, Money
+    from billing.office.service import Office, OfficeSettings
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.price_series.cli import price_series_group
     from billing.rating.outlook import Grace, Outlook, Prices, prices_at_start
     from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
+    from billing.sending.attachments import ArchivedAttachments
+    from billing.sending.cli import add_send
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import NOBODY, Customer, Place, Scope, UserClass, Verdict
     from billing.tariffs.cli import tariff_group
@@ -112,6 +116,7 @@ __all__ = [
     "SESSION_ID",
     "AlreadyDone",
     "ArchiveCopied",
+    "ArchivedAttachments",
     "BillDifference",
     "BillKind",
     "BillableSession",
@@ -141,6 +146,8 @@ __all__ = [
     "NotDone",
     "NotFound",
     "Offer",
+    "Office",
+    "OfficeSettings",
     "OpenSessions",
     "Outcome",
     "Outlook",
@@ -175,6 +182,7 @@ __all__ = [
     "account_group",
     "accounts_of_period",
     "add_document_reports",
+    "add_send",
     "archive_group",
     "assign_tariff",
     "async_command",
@@ -182,6 +190,7 @@ __all__ = [
     "bill_group",
     "bill_period",
     "bind_names",
+    "brand_group",
     "cell",
     "close_group",
     "contract_group",
@@ -264,12 +273,15 @@ _HOMES = {
     "lost_in": "billing.archive.backup:lost_in",
     "nothing_deleted": "billing.archive.backup:nothing_deleted",
     "put_back": "billing.archive.backup:put_back",
+    "ArchivedAttachments": "billing.sending.attachments:ArchivedAttachments",
+    "add_send": "billing.sending.cli:add_send",
     "archive_group": "billing.archive.cli:archive_group",
     "document_with_brand": "billing.invoices.paper:document_with_brand",
     "document_group": "billing.documents.cli:document_group",
     "invoice_group": "billing.invoices.cli:invoice_group",
     "credit_group": "billing.invoices.credit_cli:credit_group",
     "account_group": "billing.accounts.cli:account_group",
+    "brand_group": "billing.accounts.brand_cli:brand_group",
     "seller_group": "billing.accounts.seller_cli:seller_group",
     "audit_group": "billing.audit.cli:audit_group",
     "NoSuchZone": "billing.time_zones:NoSuchZone",
@@ -373,6 +385,8 @@ _HOMES = {
     "surcharge_group": "billing.discounts.nouns:surcharge_group",
     "json_text": "billing.cli_output:json_text",
     "Mailbox": "billing.mail.address:Mailbox",
+    "Office": "billing.office.service:Office",
+    "OfficeSettings": "billing.office.service:OfficeSettings",
     "MailService": "billing.mail.service:MailService",
     "MailSettings": "billing.mail.mail_settings:MailSettings",
     "SmtpServer": "billing.mail.mail_settings:SmtpServer",

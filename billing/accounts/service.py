@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from billing.accounts import store
+from billing.accounts import brands, store
 from billing.accounts.account import Account, AccountDetails, AccountState, Holding, Rhythm, mistakes_in_account
 from billing.accounts.store import SQL, HeldFor
 from billing.audit import service as audit
@@ -110,6 +110,8 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"account {account.id}: {wrong[0]}", "correct it", details={"problems": wrong})
     if not await store.sellers(connection, account.seller):
         raise Refused(f"no seller {account.seller}", "list them with csms seller list")
+    if account.brand is not None:
+        await brands.require_brand(connection, account.brand, seller=account.seller)
     if account.payer is None:
         return
     payer = await get(connection, account.payer)
@@ -280,11 +282,12 @@ async def sessions_of(connection: Connection, id_: str, *, limit: int) -> list[d
 
 
 async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor: str, reason: str) -> Account:
-    """Forget who an account is: in its file, on its tokens and in the log. Issued documents keep what the law has them keep.
+    """Forget who an account is: in its file, on its tokens, in the log and in mails. Issued documents keep what the law has them
+    keep.
 
     Raises:
         NotFound: no such account.
-        Refused: it still has tokens, or sessions that nobody was asked to pay.
+        Refused: it still has tokens, sessions that nobody was asked to pay, or mails on their way.
         AlreadyDone: it was forgotten before.
     """
     async with connection.transaction():
@@ -316,9 +319,21 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
         await SQL.update_account.execute(connection, **store.account_row(after))
         await SQL.relabel_holdings.execute(connection, account=id_)
         await audit.forget(connection, id_)
+        await _forget_mails(connection, id_)
         public = Change(
             noun="account", subject=id_, action="pseudonymise", before=store.terms_values(before),
             after=store.terms_values(after),
         )  # fmt: skip
         await audit.record(connection, [public], now=now, actor=actor, reason=reason)
     return after
+
+
+async def _forget_mails(connection: Connection, id_: str) -> None:
+    from billing.mail.service import forget_account  # noqa: PLC0415 - what sends mail takes long to load
+
+    left = await forget_account(connection, id_)
+    if left:
+        raise Refused(
+            f"{left} mails to account {id_} are on their way",
+            f"see csms mail list --account {id_}; cancel or settle them",
+        )

@@ -9,6 +9,7 @@ SUMMARIES: Final = {
     "archive": "The archive: documents as they were sent, kept for as long as the law wants, each found if a byte of it changes.",
     "audit": "The log of every change to sellers, customers and their contracts: append-only, chained by hashes.",
     "bill": "Bills: the interim and final amounts of sessions.",
+    "brand": "Brands: under which names and in which looks sellers write to their customers.",
     "certificate": "Certificates: those of charge points, who signs them, and those that charge points trust.",
     "close": "The end of a month: what is open, what can be done about it, the lock, and the pack that is handed over.",
     "completion": "Print the completion script of a shell.",
