@@ -282,7 +282,8 @@ SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, 
  ORDER BY d.id;
 
 -- name: revenue
--- What documents of a seller charge less what credit notes take back, added up by what is asked for.
+-- What documents of a seller charge less what credit notes take back, added up by what is asked for. The kWh of a session
+-- with several taxes stand on each of its lines and count once; who gets a part of its price back has charged them all the same.
 SELECT CASE :by::text
            WHEN 'site' THEN l.body->'session'->>'site'
            WHEN 'charge_point' THEN l.body->'session'->>'charge_point'
@@ -291,7 +292,10 @@ SELECT CASE :by::text
            WHEN 'month' THEN to_char(i.issued_on, 'YYYY-MM')
            ELSE l.kind END AS of,
        i.currency, count(*) AS lines,
-       coalesce(sum((l.body->'session'->>'energy_wh')::numeric) FILTER (WHERE i.kind = 'invoice'), 0) / 1000 AS kwh,
+       coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric)
+                    FILTER (WHERE NOT EXISTS (SELECT FROM invoice_line f
+                                               WHERE f.invoice = l.invoice AND f.session = l.session
+                                                 AND f.position < l.position)), 0) / 1000 AS kwh,
        sum(s.sign * l.net_minor)::bigint AS net_minor, sum(s.sign * l.tax_minor)::bigint AS tax_minor,
        sum(s.sign * l.gross_minor)::bigint AS gross_minor
   FROM invoice i
