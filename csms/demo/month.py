@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -46,14 +45,18 @@ def problems(closed: ClosedMonth) -> list[str]:
 def picture(closed: ClosedMonth) -> Group:
     """The documents, the ledger and the lock."""
     return Group(
+        Text(
+            f"The operator of the demo sells to {PRIVATE}, a private customer, and to {FLEET}, a fleet; others get receipts."
+        ),
+        Text(),
         _table(
-            f"Invoices, receipts and a credit note of {closed.month:%B %Y}", [*map(_named, closed.documents)],
+            f"Invoices, receipts and a credit note of {closed.month:%B %Y}, in EUR", [*map(_named, closed.documents)],
             {"number": "number", "what": "what", "to": "account", "issued on": "issued_on", "corrects": "corrects"},
             {"net": "net", "tax": "tax", "gross": "gross"},
         ),
         Text(),
         _table(
-            f"Trial balance at the end of {closed.month:%B %Y}", [*closed.balances, _sums(closed.balances)],
+            f"Trial balance at the end of {closed.month:%B %Y}, in EUR", [*closed.balances, _sums(closed.balances)],
             {"account": "account", "of": "owner"}, {"debit": "debit", "credit": "credit", "balance": "balance"},
         ),
         Text(),
@@ -93,9 +96,9 @@ def _sums(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, object]:
 
 
 def _lock(closed: ClosedMonth) -> str:
-    states = Counter(str(row["state"]) for row in closed.checks)
-    waiting = ", ".join(f"{row['check']} ({row['open']})" for row in closed.checks if row["state"] != "done")
+    done = sum(row["state"] == "done" for row in closed.checks)
+    waiting = [f"{row['check']} ({row['open']}) may wait" for row in closed.checks if row["state"] != "done"]
     return (
-        f"{closed.month:%B %Y} is locked: {states['done']} of {len(closed.checks)} checks are done, and may wait:"
-        f" {waiting}.\nWhat comes to be known of it later is booked in the first open month, with its own date."
+        f"{', '.join([f'{closed.month:%B %Y} is locked: {done} of {len(closed.checks)} checks are done', *waiting])}.\n"
+        "What comes to be known of it later is booked in the first open month, with its own date."
     )
