@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     from billing.cost_limits.entry import set_limit as set_cost_limit
     from billing.cost_limits.entry import standing_of as cost_limit_standing
     from billing.cost_limits.service import exhausted as without_credit
+    from billing.demo.books import ClosedMonth
+    from billing.demo.books import close_month as close_demo_month
+    from billing.demo.books import last_day_over as demo_day
+    from billing.demo.books import open_books as open_demo_books
     from billing.discounts.nouns import discount_group, incentive_group, surcharge_group
     from billing.documents.cli import document_group
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
@@ -123,6 +127,7 @@ __all__ = [
     "BillingService",
     "BillingSettings",
     "CliError",
+    "ClosedMonth",
     "CommandGroup",
     "CommittedBill",
     "Connection",
@@ -192,6 +197,7 @@ __all__ = [
     "bind_names",
     "brand_group",
     "cell",
+    "close_demo_month",
     "close_group",
     "contract_group",
     "copy_contents",
@@ -201,6 +207,7 @@ __all__ = [
     "count_unbilled",
     "create_tariff",
     "credit_group",
+    "demo_day",
     "discount_group",
     "display_price",
     "document_group",
@@ -220,6 +227,7 @@ __all__ = [
     "mistake_in_address",
     "newest_bills",
     "nothing_deleted",
+    "open_demo_books",
     "outlook_of",
     "output_options",
     "plan_group",
@@ -257,6 +265,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ClosedMonth": "billing.demo.books:ClosedMonth",
+    "close_demo_month": "billing.demo.books:close_month",
+    "demo_day": "billing.demo.books:last_day_over",
+    "open_demo_books": "billing.demo.books:open_books",
     "record_contract_change": "billing.contracts.logged:record_contract_change",
     "contract_group": "billing.contracts.nouns:contract_group",
     "item_group": "billing.contracts.nouns:item_group",

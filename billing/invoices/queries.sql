@@ -330,7 +330,8 @@ SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, 
 
 -- name: revenue
 -- What documents of a seller charge less what credit notes take back, added up by what is asked for. A part that is taken
--- back of a line counts where that line does; kWh are taken back with whole lines.
+-- back of a line counts where that line does; kWh are taken back with whole lines. Those of a session with several taxes stand
+-- on each of its lines, and count once.
 SELECT CASE :by::text
            WHEN 'site' THEN d.session->>'site'
            WHEN 'charge_point' THEN d.session->>'charge_point'
@@ -339,7 +340,10 @@ SELECT CASE :by::text
            WHEN 'month' THEN to_char(i.issued_on, 'YYYY-MM')
            ELSE l.kind END AS of,
        i.currency, count(*) AS lines,
-       coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric), 0) / 1000 AS kwh,
+       coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric)
+                    FILTER (WHERE NOT EXISTS (SELECT FROM invoice_line f
+                                               WHERE f.invoice = l.invoice AND f.session = l.session
+                                                 AND f.position < l.position)), 0) / 1000 AS kwh,
        sum(s.sign * l.net_minor)::bigint AS net_minor, sum(s.sign * l.tax_minor)::bigint AS tax_minor,
        sum(s.sign * l.gross_minor)::bigint AS gross_minor
   FROM invoice i

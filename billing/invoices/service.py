@@ -179,6 +179,8 @@ async def _invoice_anew(
     [row] = await SQL.billed_sessions_named.fetch(connection, sessions=[session], seqs=[seq])
     old = before.document
     charge = charge_of(store.read_session(row), language=old.language)
+    told = next(line.labels for line in old.lines if line.session is not None and line.session.session == session)
+    charge = replace(charge, labels={**charge.labels, **told})  # who drove on whose cost is not what was wrong
     seller = await sellers.get(connection, before.seller)
     terms = Terms(issued_on=issued_on, until=old.days[1])
     document = None
