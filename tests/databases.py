@@ -61,15 +61,17 @@ class Databases:
         self._thread.join(PATIENCE_S)
 
     async def _work(self) -> None:
-        connection = await asyncpg.connect(self._dsn)
-        try:
-            while (order := self._orders.get()) is not None:
-                try:
-                    await order(connection)
-                except BaseException as error:
+        """What fails is told to whoever takes next; a connection that was lost is made anew."""
+        connection: asyncpg.Connection[Any] | None = None
+        while (order := self._orders.get()) is not None:
+            try:
+                if connection is None or connection.is_closed():
+                    connection = await asyncpg.connect(self._dsn)
+                await order(connection)
+            except Exception as error:  # noqa: BLE001 - the thread is everybody's
+                if order == self._make:
                     self._ready.put(error)
-                    raise
-        finally:
+        if connection is not None:
             await connection.close()
 
     async def _make(self, connection: asyncpg.Connection[Any]) -> None:
