@@ -16,6 +16,8 @@ from typing import Any, Final
 import asyncpg
 
 from billing.accounts.seller import Seller
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.contracts.accruing import accrue
 from billing.errors import AlreadyDone
 from billing.invoices.composition import CannotBeInvoiced
@@ -112,6 +114,8 @@ class InvoiceRun:
         What falls due of contracts by then is charged first, as it would be anyway: a dry run leaves that behind.
         """
         async with self._pool.acquire() as connection:
+            if not self._wanted.dry_run:
+                await self._record(connection)
             await accrue(connection, now=self._clock(), until=self._wanted.until)
         try:
             async for page in self._pages():
@@ -121,6 +125,17 @@ class InvoiceRun:
         except _Enough:
             pass
         return self.tally
+
+    async def _record(self, connection: Any) -> None:
+        """That it began. Its documents bear actor and reason themselves: an entry for each would hold up all who issue."""
+        wanted = self._wanted
+        said = {
+            "until": wanted.until.isoformat(), "issued_on": wanted.issued_on.isoformat(), "account": wanted.account,
+            "receipts": wanted.receipts, "limit": wanted.limit,
+        }  # fmt: skip
+        change = Change(noun="invoice", subject=wanted.seller.id, action="run", after=said)
+        async with connection.transaction():
+            await audit.record(connection, [change], now=self._clock(), actor=self._actor, reason=self._reason)
 
     async def count(self) -> int:
         """How many customers it looks at."""

@@ -89,7 +89,15 @@ async def credit_invoice(
     why = audit.require_reason(reason)
     async with connection.transaction():
         invoice = await get(connection, number, seller=seller)
-        return await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
+        note = await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
+        change = _change(invoice, "credit", credit_note=note.document.number, gross_minor=note.document.gross_minor)
+        await audit.record(connection, [change], now=now, actor=actor, reason=why)
+    return note
+
+
+def _change(about: Issued, action: str, **what: object) -> Change:
+    said = {"seller": about.seller, "account": about.document.account, **what}
+    return Change(noun="document", subject=about.document.number, action=action, after=said)
 
 
 async def _credit(
@@ -147,6 +155,9 @@ async def correct_session(
         made = await _invoice_anew(
             connection, invoice, session, newest["seq"], issued_on=issued_on, now=now, actor=actor, reason=why
         )
+        numbers = [None if each is None else each.document.number for each in (note, made)]
+        change = _change(invoice, "correct", session=session, credit_note=numbers[0], invoice=numbers[1])
+        await audit.record(connection, [change] if any(numbers) else [], now=now, actor=actor, reason=why)
     return Corrected(credit_note=note, invoice=made)
 
 

@@ -13,6 +13,7 @@ from csms.database.pool import open_pool
 from tests.billing.invoices.books import Books
 
 MARCH = ("--seller", "north", "--period", "2026-03", "--issued-on", "2026-04-01", "--reason", "March")
+WHY = ("--reason", "to look at")
 
 
 @pytest.fixture
@@ -84,16 +85,15 @@ async def test_an_invoice_is_credited_by_lines_and_then_as_a_whole(office: dict[
 
 
 async def test_a_draft_is_made_looked_at_and_issued_or_given_up(office: dict[str, str]) -> None:
-    made = await run(office, "invoice", "draft", "create", "C-1", "--until", "2026-03-31", "-o", "json")
+    made = await run(office, "invoice", "draft", "create", "C-1", "--until", "2026-03-31", *WHY, "-o", "json")
     [draft] = made.json
     held = await run(office, "invoice", "run", *MARCH, "--account", "C-1", "-o", "json")
     shown = await run(office, "invoice", "draft", "show", draft["draft"], "-o", "json")
     listed = await run(office, "invoice", "draft", "list", "-o", "json")
     issued = await run(office, "invoice", "draft", "issue", draft["draft"], "--reason", "fine", "-o", "json")
-    other = (await run(office, "invoice", "draft", "create", "C-2", "--until", "2026-03-31", "-o", "json")).json[0][
-        "draft"
-    ]
-    void = await run(office, "invoice", "draft", "void", other, "-o", "json")
+    second = await run(office, "invoice", "draft", "create", "C-2", "--until", "2026-03-31", *WHY, "-o", "json")
+    other = second.json[0]["draft"]
+    void = await run(office, "invoice", "draft", "void", other, *WHY, "-o", "json")
     gone = await run(office, "invoice", "draft", "show", other)
 
     assert (draft["gross"], draft["sources"]) == ("7.00", 2)
