@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 KEPT_MAX: Final = 1000
 """More than there are names."""
+_OF_MOST: Final = {"DE": "Europe/Berlin", "ES": "Europe/Madrid", "PT": "Europe/Lisbon", "CY": "Asia/Nicosia"}
+"""Of countries with several zones, that in which nearly everybody lives."""
 _MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 
 _kept: dict[str, ZoneInfo] = {}
@@ -41,3 +43,14 @@ def _read(name: str) -> ZoneInfo:
         if trouble.errno in _MACHINE:
             raise
         raise NoSuchZone(name) from None
+
+
+def zone_of_country(country: str) -> str | None:
+    """The zone of a country (ISO 3166) by CLDR; None where it has several, and one who lives there has to say which."""
+    from babel.core import get_global  # noqa: PLC0415 - takes long to load, and only new files ask
+
+    if country in _OF_MOST:
+        return _OF_MOST[country]
+    known = available_timezones()
+    zones = [zone for zone, of in get_global("zone_territories").items() if of == country and zone in known]
+    return zones[0] if len(zones) == 1 else None

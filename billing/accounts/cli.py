@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from billing.accounts import service
+from billing.accounts import sellers, service
 from billing.accounts.account import Account, AccountDetails, AccountKind, AccountState, Rhythm, SelfBilling
 from billing.accounts.options import CLEAR, REASON, party_options, party_with, said
 from billing.accounts.party import LANGUAGES
@@ -19,6 +19,8 @@ from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.e_invoices.profiles import Profile
 from billing.invoices.document import GroupBy, Party
+from billing.sql import Connection
+from billing.time_zones import zone_of_country
 
 Actor = Callable[[], str]
 _DETAILS: Final = {
@@ -64,7 +66,7 @@ def _term_options(command: Any) -> Any:
             click.option("--brand", help="Under which brand the seller writes to it."),
             click.option("--payer", metavar="ACCOUNT", help="Who receives its documents in its place."),
             click.option("--language", type=click.Choice(LANGUAGES), help="Of its documents; en unless said."),
-            click.option("--time-zone", metavar="ZONE", help="Whose calendar its periods follow; UTC unless said."),
+            click.option("--time-zone", metavar="ZONE", help="Whose calendar its periods follow; its country's, else its seller's, unless said."),
             click.option(
                 "--rhythm", type=click.Choice([each.value for each in Rhythm]), help="When it is invoiced; each month unless said."
             ),
@@ -115,8 +117,20 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
         )
         wanted = _with(empty, values, said(_texts(values)))
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
+            if values["time_zone"] is None:
+                wanted = replace(wanted, time_zone=await _usual_zone(connection, wanted))
             made = await service.create(connection, wanted, now=datetime.now(UTC), actor=actor(), reason=reason)
         output.one(shown(made) | ({"dry_run": True} if dry_run else {}))
+
+
+async def _usual_zone(connection: Connection, account: Account) -> str:
+    """Of the customer's country, else of its seller's; UTC where neither has one zone."""
+    seller = await sellers.get(connection, account.seller)
+    for address in (account.details.party.address, seller.details.party.address):
+        zone = None if address is None else zone_of_country(address.country)
+        if zone is not None:
+            return zone
+    return account.time_zone
 
 
 def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:

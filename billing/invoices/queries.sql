@@ -282,21 +282,26 @@ SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, 
  ORDER BY d.id;
 
 -- name: revenue
--- What documents of a seller charge less what credit notes take back, added up by what is asked for.
+-- What documents of a seller charge less what credit notes take back, added up by what is asked for. A part that is taken
+-- back of a line counts where that line does; kWh are taken back with whole lines.
 SELECT CASE :by::text
-           WHEN 'site' THEN l.body->'session'->>'site'
-           WHEN 'charge_point' THEN l.body->'session'->>'charge_point'
-           WHEN 'tariff' THEN l.body->'session'->>'tariff'
+           WHEN 'site' THEN d.session->>'site'
+           WHEN 'charge_point' THEN d.session->>'charge_point'
+           WHEN 'tariff' THEN d.session->>'tariff'
            WHEN 'channel' THEN CASE WHEN i.account IS NULL THEN 'ad_hoc' ELSE 'contract' END
            WHEN 'month' THEN to_char(i.issued_on, 'YYYY-MM')
            ELSE l.kind END AS of,
        i.currency, count(*) AS lines,
-       coalesce(sum((l.body->'session'->>'energy_wh')::numeric) FILTER (WHERE i.kind = 'invoice'), 0) / 1000 AS kwh,
+       coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric), 0) / 1000 AS kwh,
        sum(s.sign * l.net_minor)::bigint AS net_minor, sum(s.sign * l.tax_minor)::bigint AS tax_minor,
        sum(s.sign * l.gross_minor)::bigint AS gross_minor
   FROM invoice i
   JOIN invoice_line l ON l.invoice = i.id
+  LEFT JOIN invoice_line o
+    ON o.invoice = i.corrects AND o.position = substring(l.body->>'source' FROM '^credit:.*:([0-9]+)$')::integer
  CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
+ CROSS JOIN LATERAL (SELECT CASE WHEN jsonb_typeof(l.body->'session') = 'object' THEN l.body->'session'
+                                 ELSE o.body->'session' END AS session) d
  WHERE i.seller = :seller::text AND i.form <> 'self_billed'
    AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
  GROUP BY 1, 2

@@ -133,8 +133,29 @@ async def _uninvoiced(closing: Closing) -> Found:
         closing.connection, seller=closing.seller, first=closing.month, last=last_day(closing.month)
     )
     assert row is not None, "an aggregate without groups has one row"
-    run = f"csms invoice run --seller {closing.seller} --period {month_text(closing.month)} --reason ..."
-    return Found(open=row["sessions"], next_step=run)
+    return Found(open=row["sessions"], next_step=_invoice_run(closing))
+
+
+def _invoice_run(closing: Closing) -> str:
+    return f"csms invoice run --seller {closing.seller} --period {month_text(closing.month)} --reason ..."
+
+
+async def _uncharged(closing: Closing) -> Found:
+    last = last_day(closing.month)
+    rows = await SQL.contracts_to_charge.fetch(closing.connection, seller=closing.seller, last=last)
+    told = ", ".join(row["id"] for row in rows[:3])
+    return Found(
+        open=len(rows),
+        note=told,
+        next_step=f"csms contract run --until {last} --reason ...; csms contract show CONTRACT",
+    )
+
+
+async def _charges(closing: Closing) -> Found:
+    found: int = await SQL.uninvoiced_charges.fetchval(
+        closing.connection, seller=closing.seller, last=last_day(closing.month)
+    )
+    return Found(open=found, next_step=_invoice_run(closing))
 
 
 async def _drafts(closing: Closing) -> Found:
@@ -167,6 +188,8 @@ CHECKS: Final = (
     CloseCheck(name="sessions_unbilled", what="what ended in it has its final bill", may_wait=True, look=_unbilled),
     CloseCheck(name="sessions_held", what="nothing that ended in it is held", may_wait=True, look=_held),
     CloseCheck(name="sessions_invoiced", what="what ended in it is on a document", may_wait=True, look=_uninvoiced),
+    CloseCheck(name="contracts_charged", what="what contracts make due is charged", may_wait=True, look=_uncharged),
+    CloseCheck(name="charges_invoiced", what="what fell due of them is on a document", may_wait=True, look=_charges),
     CloseCheck(name="drafts", what="no draft waits to be issued or given up", may_wait=True, look=_drafts),
     CloseCheck(name="documents", what="each document has its entry", may_wait=False, look=_documents),
     CloseCheck(name="entries", what="its entries are whole and sum to zero", may_wait=False, look=_entries),

@@ -398,6 +398,20 @@ SELECT count(*) AS sessions
                       ORDER BY valid_from DESC LIMIT 1) v ON true
  WHERE coalesce(a.seller, v.seller, :seller::text) = :seller;
 
+-- name: contracts_to_charge
+-- Contracts of a seller's customers of which something falls due by a day that nobody has charged yet.
+SELECT c.id
+  FROM contract c JOIN account a ON a.id = c.account
+ WHERE a.seller = :seller::text AND c.next_on <= :last::date
+ ORDER BY c.id;
+
+-- name: uninvoiced_charges
+-- What fell due of contracts by a day and is neither on a document nor cancelled.
+SELECT count(*)
+  FROM contract_charge h JOIN contract c ON c.id = h.contract JOIN account a ON a.id = c.account
+ WHERE a.seller = :seller::text AND h.due_on <= :last::date
+   AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source);
+
 -- name: open_drafts
 -- Drafts of a seller's customers that nobody issued or gave up, for periods that end by a day.
 SELECT d.id

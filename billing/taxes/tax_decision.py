@@ -196,4 +196,4 @@ def _open(first: Sequence[TaxRule], out: Sequence[RuleVerdict]) -> str:
         return f"rules {names} fit and none goes before the others; end one, or add one that asks for what they ask"
     told = "; ".join(f"{each.rule.id}: {each.why}" for each in out[:REASONS_SHOWN])
     more = f"; and {len(out) - REASONS_SHOWN} more" if len(out) > REASONS_SHOWN else ""
-    return f"no rule fits ({told}{more})"
+    return f"no rule fits ({told}{more})" if told else "no rule fits: there is none of this country"

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from billing import CliError, CommandGroup, ExitCode, NotDone, print_error
 from csms.cli.gathered import Gathered
+from csms.cli.summaries import SUMMARIES
 from csms.database.errors import DatabaseError, DatabaseUnavailable
 
 COMMANDS = {
@@ -91,6 +93,20 @@ class Root(CommandGroup):
                 known.gather = partial(_gather, known, FURTHER[cmd_name])
             self.add_command(known, cmd_name)
         return known
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does it, without asking each command, which would import every room."""
+        del ctx
+        room = formatter.width - 6 - max(map(len, SUMMARIES))  # its two margins and the gap
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, click.Command(name, help=text).get_short_help_str(room)) for name, text in SUMMARIES.items()]
+            )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The same for what a shell offers."""
+        names = [CompletionItem(name, help=text) for name, text in SUMMARIES.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         try:

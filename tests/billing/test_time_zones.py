@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from billing.time_zones import NoSuchZone, zone_named
+from billing.time_zones import NoSuchZone, zone_named, zone_of_country
 
 NO_MORE_FILES = """
 import os, resource
@@ -44,3 +44,10 @@ def test_a_time_without_a_zone_is_not_read_in_another_one_while_no_file_can_be_o
 def test_what_is_no_zone_is_none(name: str) -> None:
     with pytest.raises(NoSuchZone):
         zone_named(name)
+
+
+@pytest.mark.parametrize(
+    ("country", "zone"), [("NL", "Europe/Amsterdam"), ("DE", "Europe/Berlin"), ("US", None), ("XX", None), ("", None)]
+)
+def test_a_country_gives_its_zone_where_that_is_not_a_guess(country: str, zone: str | None) -> None:
+    assert zone_of_country(country) == zone

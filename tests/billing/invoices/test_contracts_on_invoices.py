@@ -14,6 +14,7 @@ from billing.contracts.pricing import Flat
 from billing.contracts.project import Project, WantedSubscription
 from billing.contracts.recurrence import Interval
 from billing.invoices.document import LineKind, TaxMode
+from billing.ledger.close import Closing, State, checklist
 from billing.taxes import service as taxes
 from billing.taxes.tax_rule import Category, TaxRule, supplied
 from tests.billing.invoices.books import MARCH, Books
@@ -66,6 +67,28 @@ async def test_a_fee_and_the_sessions_of_its_month_are_one_document(books: Books
     assert document.gross_minor == 500 + 1178
     assert (await books.run())[1].documents == 0
     assert await books.problems() == []
+
+
+async def test_a_month_waits_for_what_contracts_made_due_in_it(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await rule(books)
+    await subscribed(books, "C-1")
+    seen = []
+    for day, invoiced in ((1, False), (2, False), (2, True)):
+        books.clock.now = books.clock.now.replace(month=4, day=day)
+        if day > 1 and not invoiced:
+            async with books.pool.acquire() as connection:
+                await accruing.accrue(connection, now=books.clock.now, until=MARCH)
+        if invoiced:
+            await books.run(issued_on=MARCH)
+        async with books.pool.acquire() as connection:
+            closing = Closing(connection=connection, seller="north", month=MARCH_1, now=books.clock.now, actor="ada")
+            lines = {line.check.name: line for line in await checklist(closing)}
+        seen.append([(lines[name].state, lines[name].found.open) for name in ("contracts_charged", "charges_invoiced")])
+
+    assert seen == [
+        [(State.OPEN, 1), (State.DONE, 0)], [(State.DONE, 0), (State.OPEN, 1)], [(State.DONE, 0), (State.DONE, 0)],
+    ]  # fmt: skip
 
 
 async def test_without_a_tax_rule_a_fee_waits_and_the_sessions_go(books: Books) -> None:

@@ -85,8 +85,13 @@ async def test_reports_add_up_to_the_ledger(books: Books) -> None:
     booked = await balance_of(books)
     gross = {by: {row["of"]: row["gross_minor"] for row in found} for by, found in rows.items()}
     assert gross["channel"] == {"ad_hoc": 200, "contract": 400}
-    assert gross["charge_point"] == {"CP-1": 700, None: -100}, "what is credited in part names no session"
+    assert gross["charge_point"] == {"CP-1": 600}, "what is credited in part counts where its line does"
+    assert [row["kwh"] for row in rows["charge_point"]] == [14]
     assert gross["month"] == {"2026-04": 600}
+    await take_back(books, "B2026-000001")
+    async with books.pool.acquire() as connection:
+        [row] = await SQL.revenue.fetch(connection, seller="north", by="site", since=None, until=None)
+    assert (row["kwh"], row["gross_minor"]) == (10, 400), "4 kWh and 2.00 were taken back whole"
     for found in rows.values():
         assert sum(row["net_minor"] for row in found) == -booked["revenue:session:DE:S:19"]
     assert [(row["country"], row["tax_rate"], row["net_minor"], row["tax_minor"]) for row in taxes] == [

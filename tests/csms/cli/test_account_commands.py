@@ -95,6 +95,16 @@ async def test_a_customer_with_its_tokens_is_one_file_and_taxes_know_what_it_is(
     assert [each["id"] for each in listed.json] == ["F-7"]
 
 
+async def test_the_periods_of_a_customer_follow_the_calendar_of_its_country_or_else_of_its_seller(
+    own: dict[str, str],
+) -> None:
+    vans, erika = await run(own, *VANS), await run(own, *ERIKA)
+    chosen = await run(own, *(each.replace("C-1", "C-2") for each in ERIKA), "--time-zone", "UTC")
+
+    zones = [each.json["time_zone"] for each in (vans, erika, chosen)]
+    assert zones == ["Europe/Amsterdam", "Europe/Berlin", "UTC"]
+
+
 async def test_a_customer_that_asks_for_it_gets_all_and_is_then_forgotten(own: dict[str, str], database: str) -> None:
     for each in (
         ERIKA,
