@@ -15,6 +15,7 @@ from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices.document import GroupBy, Party
+from billing.mail.forgetting import forget_account
 from billing.sql import Connection
 from billing.taxes import service as taxes
 from billing.taxes.store import Bearer
@@ -119,7 +120,7 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"{payer.id} is a customer of seller {payer.seller}", "a payer has the same seller")
     if payer.state is not AccountState.OPEN:
         raise Refused(f"account {payer.id} is {payer.state.value}", "name another payer")
-    dependants = [row["id"] for row in await SQL.paid_by.fetch(connection, id=account.id)]
+    dependants = await paid_by(connection, account.id)
     if dependants:
         raise Refused(
             f"account {account.id} pays for others: {', '.join(dependants[:5])}", "give those another payer first"
@@ -274,17 +275,22 @@ async def tokens_of(connection: Connection, id_: str) -> list[HeldFor]:
     return await store.holdings_of(connection, id_)
 
 
+async def paid_by(connection: Connection, id_: str) -> list[str]:
+    """The accounts whose documents it gets."""
+    return [row["id"] for row in await SQL.paid_by.fetch(connection, id=id_)]
+
+
 async def sessions_of(connection: Connection, id_: str, *, limit: int) -> list[dict[str, Any]]:
     """The newest sessions of its tokens while they were its, each with the bill that counts."""
     return [dict(row) for row in await SQL.sessions_of.fetch(connection, account=id_, limit=limit)]
 
 
 async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor: str, reason: str) -> Account:
-    """Forget who an account is: in its file, on its tokens and in the log. Issued documents keep what the law has them keep.
+    """Forget who an account is: in its file, on its tokens and contracts, in mails and in the log. Issued documents keep what the law has them keep.
 
     Raises:
         NotFound: no such account.
-        Refused: it still has tokens, or sessions that nobody was asked to pay.
+        Refused: it still has tokens, sessions that nobody was asked to pay, or mails that have not ended.
         AlreadyDone: it was forgotten before.
     """
     async with connection.transaction():
@@ -307,6 +313,12 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
                 f"{open_} sessions of account {id_} are on no document: nobody could be asked to pay them afterwards",
                 f"invoice them first: csms invoice run --seller {before.seller} --account {id_} --until DAY",
             )
+        waiting = await forget_account(connection, id_)
+        if waiting:
+            raise Refused(
+                f"{waiting} mails to account {id_} are on their way",
+                f"wait, or csms mail cancel them: csms mail list --account {id_}",
+            )
         after = replace(
             before,
             state=AccountState.PSEUDONYMISED,
@@ -315,6 +327,7 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
         )
         await SQL.update_account.execute(connection, **store.account_row(after))
         await SQL.relabel_holdings.execute(connection, account=id_)
+        await SQL.anonymise_contracts.execute(connection, account=id_)
         await audit.forget(connection, id_)
         public = Change(
             noun="account", subject=id_, action="pseudonymise", before=store.terms_values(before),
