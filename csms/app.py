@@ -17,6 +17,7 @@ import asyncpg
 import structlog
 
 from billing import BillingService, BillingSettings, BillKind, CommittedBill, MailService
+from csms import logs
 from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
@@ -130,6 +131,7 @@ class Server:
             final_cost=self.final_costs.of, offers=self.offers, user_prices=self.user_prices,
         )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
+        logs.name_tokens_by(self._password_key)
         self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
         self.display = Display(pool, self._send, node=self.node.id, sweep_interval_s=settings.sweep_interval_s)
         self.site_limits = SiteLimits(pool, settings, send=self._send)

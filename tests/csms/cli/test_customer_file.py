@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,7 +14,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from cli_room import environment, run
+from cli_room import BOTH, Installation, environment, run
+from cli_room import serving as server
 
 from billing.contracts.changes import Act
 from billing.contracts.logged import record_contract_change
@@ -228,3 +230,24 @@ async def test_export_waits_for_no_one_and_is_of_one_moment(desk: Desk, database
         await connection.close()
 
     assert said.code == 0
+
+
+@pytest.mark.parametrize("protocol", BOTH)
+def test_a_server_that_serves_a_session_writes_its_token_in_no_log(data_home: Path, protocol: str) -> None:
+    tag, stranger = "LOGTAG-4711", "LOGTAG-UNKNOWN"
+
+    async def serve(shop: Installation) -> None:
+        await shop.furnish()
+        await shop.data("token", "issue", tag)
+        await shop.rated_session("LOG-1", protocol, token=tag)
+        async with shop.simulated("LOG-2", protocol, evses=1) as station:
+            await station.plug()
+            assert await station.authorize(stranger) != "Accepted"
+            await station.start(token=stranger)
+
+    with server(data_home / "data", CSMS_LOG_LEVEL="debug") as shop:
+        asyncio.run(serve(shop))
+
+    log = shop.log_path.read_text()
+    assert "draining" in log
+    assert "LOGTAG" not in log.upper()
