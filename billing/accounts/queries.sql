@@ -230,3 +230,11 @@ SELECT d.id, m.key, m.kind, d.address, d.state, d.tries, m.message_id, m.queued_
   LEFT JOIN mail_content c ON c.message = m.id
  WHERE m.account = :account::text
  ORDER BY d.id;
+
+-- name: known_as
+-- Other accounts of a seller that are meant by one of these names: their own id, or as whom incentives know them.
+SELECT a.id, n.name
+  FROM unnest(:names::text[]) AS n (name)
+  JOIN account a ON (a.id = n.name OR a.details->'parties' @> to_jsonb(n.name))
+ WHERE a.seller = :seller::text AND a.id <> :id::text
+ LIMIT 1;

@@ -9,7 +9,7 @@ import click
 
 from billing.accounts import service, store
 from billing.accounts.account import Account, AccountKind, AccountState
-from billing.accounts.options import party_row
+from billing.accounts.options import bank_row, party_row
 from billing.cli_output import Format, Output, async_command, json_text, output_options
 from billing.cli_parameters import Connect
 
@@ -163,5 +163,8 @@ def shown(account: Account) -> dict[str, object]:
         "buyer_reference": details.buyer_reference,
         "order_reference": details.order_reference,
         "note": details.note,
+        "bank": bank_row(details.bank),
+        "small_business": details.small_business,
+        "parties": details.parties,
         **store.terms_values(account),
     }

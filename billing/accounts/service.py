@@ -111,6 +111,10 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"account {account.id}: {wrong[0]}", "correct it", details={"problems": wrong})
     if not await store.sellers(connection, account.seller):
         raise Refused(f"no seller {account.seller}", "list them with csms seller list")
+    for row in await SQL.known_as.fetch(
+        connection, id=account.id, seller=account.seller, names=[account.id, *account.details.parties]
+    ):
+        raise Refused(f"{row['name']} is account {row['id']} already", "a party is one account of a seller")
     if account.payer is None:
         return
     payer = await get(connection, account.payer)

@@ -23,6 +23,7 @@ from billing.invoices.document_json import Texts
 from billing.invoices.drafting import CannotBeIssued, Terms, credit_note_of, invoice_of, receipt_of
 from billing.invoices.issuing import Prepared, issue
 from billing.invoices.numbering import mistake_in_pattern
+from billing.invoices.self_billing import require_agreement, require_rules
 from billing.invoices.store import SQL, Issued, Series
 from billing.sql import Connection
 
@@ -120,6 +121,10 @@ async def _credit(
     except CannotBeCredited as refused:
         raise Refused(str(refused), f"see csms invoice show {invoice.document.number}") from refused
     document = credit_note_of(invoice.document, note, issued_on=issued_on, reason=reason)
+    if document.form is DocumentForm.SELF_BILLED:
+        partner = await accounts.get(connection, document.account or "")
+        require_agreement(partner, issued_on)
+        require_rules(document, partner)
     prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, credit=note)
     return await issue(connection, prepared, now=now, actor=actor, reason=reason)
 

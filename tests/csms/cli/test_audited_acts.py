@@ -237,6 +237,12 @@ async def _documents(clerk: Clerk, books: Books) -> None:
     await clerk.act("invoice", "run", "--seller", "north", "--account", "C-4", *until, *issued)
     await books.rerated(sessions[0], kwh=8)
     await clerk.act("credit", "correct", sessions[0])
+    partner = ("--name", "Example Parking KG", "--street", "Markt 3", "--city", "Kiel", "--country", "DE")
+    agreed = ("--tax-number", "20/123/45678", "--self-billing-from", "2026-01-01")
+    await clerk.act("account", "create", "P-7", "--seller", "north", "--kind", "partner", *partner, *agreed)
+    await clerk.act(
+        "invoice", "self-bill", "P-7", "--line", "Share=10", "--currency", "EUR", "--tax", "S:19", "--key", "1"
+    )
     await clerk.act("credit", "create", invoice["number"], "--line", "2=1.00")
 
 

@@ -39,7 +39,7 @@ COMMANDS = {
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
-    "invoice": {"draft", "einvoice", "list", "render", "run", "series", "show", "validate", "verify"},
+    "invoice": {"draft", "einvoice", "list", "render", "run", "self-bill", "series", "show", "validate", "verify"},
     "item": {"add", "cancel", "list"},
     "ledger": {
         "accounts", "balance", "check", "datev", "export", "exports", "map", "postings", "reverse", "rules",
