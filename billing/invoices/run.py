@@ -20,6 +20,7 @@ from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.contracts.accruing import accrue
 from billing.errors import AlreadyDone
+from billing.invoices.bearing import bearers, borne_by
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.document import Document
 from billing.invoices.drafting import CannotBeIssued, Terms, invoice_of, receipt_of, rhythms_ending
@@ -122,6 +123,7 @@ class InvoiceRun:
                 await self._all(page)
             if self._wanted.receipts and self._wanted.account is None:
                 await self._receipts()
+            await self._borne()
         except _Enough:
             pass
         return self.tally
@@ -216,6 +218,21 @@ class InvoiceRun:
                     await self._issue(None, document)
 
             await _beside_each_other(work, self._workers)
+
+    async def _borne(self) -> None:
+        """What partners bear of documents, those of this run among them: on documents of their own."""
+        until = self._wanted.until
+        async with self._pool.acquire() as connection:
+            waiting = await bearers(connection, **self._which(), until=until)
+        for bearer in waiting:
+            after = 0
+            while True:
+                async with self._pool.acquire() as connection:
+                    found = await borne_by(connection, bearer, until=until, after=after)
+                if found is None:
+                    break
+                owed, after = found
+                await self._one(owed)
 
     async def _issue(self, account: str | None, document: Document, orders: tuple[str, ...] = ()) -> None:
         self._require_more()
