@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from billing.accounts.party import creditor_id_mistake, mistakes_in_bank, mistakes_in_party
@@ -11,6 +12,14 @@ from billing.invoices.document import BankAccount, Party
 
 ID_FORM: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Of sellers, brands and accounts."""
+
+
+class TaxRounding(StrEnum):
+    """Where the tax of net prices is rounded (RULES.md 21). Prices that were shown with tax keep their gross in either case."""
+
+    PER_DOCUMENT = "per_document"
+    """On the sum of the nets of each tax."""
+    PER_LINE = "per_line"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +30,7 @@ class SellerDetails:
     bank: BankAccount | None = None
     creditor_id: str | None = None
     footer: str | None = None
+    tax_rounding: TaxRounding = TaxRounding.PER_DOCUMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

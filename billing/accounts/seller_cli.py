@@ -21,7 +21,7 @@ from billing.accounts.options import (
     party_with,
     said,
 )
-from billing.accounts.seller import Seller, SellerDetails
+from billing.accounts.seller import Seller, SellerDetails, TaxRounding
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
 from billing.invoices.document import Party
@@ -59,7 +59,11 @@ def seller_group(connect: Connect, *, actor: Actor) -> click.Group:
 def _seller_options(command: Any) -> Any:
     for name, text in reversed({**_BANK, **_REST}.items()):
         command = click.option(f"--{name.replace('_', '-')}", name, help=text)(command)
-    return party_options(command)
+    rounding = click.option(
+        "--tax-rounding", type=click.Choice([each.value for each in TaxRounding]),
+        help="Of net prices; per_document unless said.",
+    )  # fmt: skip
+    return party_options(rounding(command))
 
 
 def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
@@ -129,6 +133,8 @@ def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:
 def _with(details: SellerDetails, given: Mapping[str, Any]) -> SellerDetails:
     party = party_with(details.party, given)
     rest = {name: given[name] for name in _REST if name in given}
+    if "tax_rounding" in given:
+        rest["tax_rounding"] = TaxRounding(given["tax_rounding"] or TaxRounding.PER_DOCUMENT)
     return replace(details, party=party, bank=bank_with(details.bank, party, given), **rest)
 
 
@@ -232,4 +238,5 @@ def _shown(seller: Seller) -> dict[str, object]:
         "bank": bank_row(seller.details.bank),
         "creditor_id": seller.details.creditor_id,
         "footer": seller.details.footer,
+        "tax_rounding": seller.details.tax_rounding.value,
     }

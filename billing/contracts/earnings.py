@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from billing.contracts.accruing import midnight
 from billing.contracts.changes import Act
+from billing.contracts.contract_charge import ContractCharge
 from billing.contracts.days import DAY, Days
 from billing.contracts.keeping import require
 from billing.contracts.margin import Earned, EnergyPrice, Fees, Margin, Sold, margin_of, net_minor
 from billing.contracts.store import SQL, Row, charge_of
 from billing.errors import Refused
+from billing.invoices.bill_charge import source_of
 from billing.price_series import store as series
 from billing.sql import Connection
 
@@ -29,16 +33,21 @@ async def margin(
 ) -> Margin:
     """Revenue, energy cost, fees and margin of a contract in a stretch of days of its customer's calendar.
 
-    A kWh costs what `series_name` says of its time, else `per_kwh`. `tax_percent` is what is in prices with tax.
+    What is on a document counts with the net that it has there, less what credit notes took back of it; the rest as it is
+    charged or billed. A kWh costs what `series_name` says of its time, else `per_kwh`. `tax_percent` is what is in prices
+    with tax that are on no document.
 
     Raises:
         NotFound: no such contract or series.
-        Refused: prices are with tax and nobody said how much, sessions or the series are in another currency.
+        Refused: prices are with tax, on no document, and nobody said how much; sessions or the series are in another
+            currency.
     """
     assert days.until is not None, "a margin is asked for up to a day"
     standing = (await require(connection, contract, act)).standing
-    charges = await SQL.charges_of.fetch(connection, contract=contract)
-    earned = [_earned(row, tax_percent) for row in charges if row["fate"] != "cancelled"]
+    rows = await SQL.charges_of.fetch(connection, contract=contract)
+    charges = [charge_of(row) for row in rows if row["fate"] != "cancelled"]
+    nets = await _nets_on_documents(connection, (each.source for each in charges))
+    earned = [_earned(each, nets, tax_percent) for each in charges]
     since, until = midnight(days.first, standing.time_zone), midnight(days.until, standing.time_zone)
     rows = await SQL.sessions_of.fetch(
         connection, contract=contract, account=standing.account, since=since, until=until, time_zone=standing.time_zone
@@ -49,31 +58,41 @@ async def margin(
             f"contract {contract} is in {standing.currency}, sessions of its tokens in {', '.join(others)}",
             "ask for days on which there are none: amounts of two currencies are not added",
         )
-    sold = [_sold(row) for row in rows]
+    nets = await _nets_on_documents(connection, (source_of(row["id"], row["seq"]) for row in rows))
+    sold = [_sold(row, nets) for row in rows]
     energy = await _energy(connection, standing.currency, sold, per_kwh, series_name)
     return margin_of(earned, sold, days, currency=standing.currency, energy=energy, fees=fees)
 
 
-def _earned(row: Row, tax_percent: Decimal | None) -> Earned:
-    charge = charge_of(row)
-    if charge.price_with_tax and tax_percent is None:
+async def _nets_on_documents(connection: Connection, sources: Iterable[str]) -> dict[str, int]:
+    """By source, of those that are on a document."""
+    rows = await SQL.nets_on_documents.fetch(connection, sources=list(sources))
+    return {row["source"]: row["net_minor"] for row in rows}
+
+
+def _earned(charge: ContractCharge, nets: Mapping[str, int], tax_percent: Decimal | None) -> Earned:
+    net = nets.get(charge.source)
+    if net is None and charge.price_with_tax and tax_percent is None:
         raise Refused(
-            f"charge {charge.source} is with tax, a margin is without", "say how much tax is in it: --tax-percent"
+            f"charge {charge.source} is with tax and on no document, a margin is without",
+            "say how much tax is in it: --tax-percent",
         )
     return Earned(
         kind=charge.kind.value,
-        net_minor=net_minor(charge.amount_minor, with_tax=charge.price_with_tax, rate_percent=tax_percent),
+        net_minor=net_minor(charge.amount_minor, with_tax=charge.price_with_tax, rate_percent=tax_percent)
+        if net is None
+        else Fraction(net),
         days=charge.days or Days(charge.tax_point, charge.tax_point + DAY),
     )
 
 
-def _sold(row: Row) -> Sold:
+def _sold(row: Row, nets: Mapping[str, int]) -> Sold:
     return Sold(
         session=row["id"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         energy_wh=row["energy_wh"],
-        net_minor=row["total_excl_minor"],
+        net_minor=nets.get(source_of(row["id"], row["seq"]), row["total_excl_minor"]),
     )
 
 

@@ -373,11 +373,11 @@ WITH ours AS (SELECT * FROM contract_token WHERE contract = :contract::text),
      tokens AS (SELECT token FROM ours WHERE token IS NOT NULL
                  UNION SELECT t.uid FROM ours o JOIN token_event t ON t.group_id = o.token_group
                  UNION SELECT k.token FROM account_token k WHERE k.account = :account::text AND NOT EXISTS (SELECT FROM ours))
-SELECT s.id, s.started_at, s.ended_at, b.energy_wh, b.currency, b.total_excl_minor
+SELECT s.id, s.started_at, s.ended_at, b.seq, b.energy_wh, b.currency, b.total_excl_minor
   FROM tokens t
   JOIN session s ON s.token = t.token AND s.started_at < :until::timestamptz
                 AND s.ended_at >= :since::timestamptz AND s.ended_at < :until AND s.dropped IS NULL
-  JOIN LATERAL (SELECT energy_wh, currency, total_excl_minor FROM bill WHERE session = s.id AND kind <> 'interim'
+  JOIN LATERAL (SELECT seq, energy_wh, currency, total_excl_minor FROM bill WHERE session = s.id AND kind <> 'interim'
                  ORDER BY seq DESC LIMIT 1) b ON true
   LEFT JOIN LATERAL (SELECT e.group_id FROM token_event e WHERE e.uid = s.token AND e.at <= s.started_at
                       ORDER BY e.at DESC, e.id DESC LIMIT 1) g ON true
@@ -389,6 +389,16 @@ SELECT s.id, s.started_at, s.ended_at, b.energy_wh, b.currency, b.total_excl_min
        ELSE (SELECT k.account FROM account_token k WHERE k.token = s.token AND k.valid_from <= s.started_at
               ORDER BY k.valid_from DESC LIMIT 1) = :account END
  ORDER BY s.ended_at, s.id;
+
+-- name: nets_on_documents
+-- What documents charge for these sources, net, less what credit notes took back of it.
+SELECT s.source, sum(l.net_minor - coalesce(c.net_minor, 0))::bigint AS net_minor
+  FROM invoice_source s
+  JOIN invoice_line l ON l.invoice = s.invoice AND l.body->>'source' = s.source
+  LEFT JOIN LATERAL (SELECT sum(net_minor) AS net_minor FROM credit_allocation
+                      WHERE invoice = l.invoice AND position = l.position) c ON true
+ WHERE s.source = ANY(:sources::text[])
+ GROUP BY s.source;
 
 -- name: token_known
 -- Was this token ever issued?

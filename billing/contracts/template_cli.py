@@ -134,7 +134,7 @@ def _add_margin(group: click.Group, desk: Desk) -> None:
     @click.option("--fee-per-session", type=DECIMAL, default=Decimal(0))
     @click.option("--fee-per-kwh", type=DECIMAL, default=Decimal(0))
     @click.option("--fee", "fixed", type=DECIMAL, default=Decimal(0), help="Once for these days.")
-    @click.option("--tax-percent", type=DECIMAL, help="What is in prices with tax.")
+    @click.option("--tax-percent", type=DECIMAL, help="What is in prices with tax of what is on no document yet.")
     @output_options
     @click.pass_context
     @async_command

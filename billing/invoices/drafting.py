@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from billing.accounts.account import Account, AccountKind, Rhythm
-from billing.accounts.seller import Seller
+from billing.accounts.seller import Seller, TaxRounding
 from billing.e_invoices.from_document import invoice_of as e_invoice_of
 from billing.e_invoices.rule import Severity
 from billing.e_invoices.rules import findings, fitted
@@ -54,7 +54,6 @@ class Terms:
 
     issued_on: date
     until: date
-    per_line: bool = False
 
 
 def rhythms_ending(until: date) -> tuple[Rhythm, ...]:
@@ -87,7 +86,8 @@ def invoice_of(
         CannotBeInvoiced: see compose().
         CannotBeIssued: there is nothing to pay, or it would lack what the law asks for.
     """
-    mode = tax_mode(charges, private=account.kind is AccountKind.PRIVATE, per_line=terms.per_line)
+    per_line = seller.details.tax_rounding is TaxRounding.PER_LINE
+    mode = tax_mode(charges, private=account.kind is AccountKind.PRIVATE, per_line=per_line)
     currency = _currency(charges)
     figures = _worded(
         compose(charges, mode=mode, currency=currency, discounts=discounts, grouped_by=account.grouped_by),

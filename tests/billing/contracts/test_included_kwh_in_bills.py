@@ -262,7 +262,7 @@ async def test_prices_with_tax_need_its_rate_for_a_margin(contracts: ContractWor
     await contracts.accrue("2026-03-01")
     days = Days(MARCH, date(2026, 4, 1))
 
-    with pytest.raises(Refused, match=r"is with tax, a margin is without"):
+    with pytest.raises(Refused, match=r"is with tax and on no document, a margin is without"):
         await margin_of(contracts, days, "C-3")
     assert (await margin_of(contracts, days, "C-3", tax_percent=Decimal(19))).revenue.text == "100.00"
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pytest
+
+from billing.accounts.account import AccountKind
+from billing.accounts.seller import TaxRounding
 from billing.contracts import accruing, plans, service
 from billing.contracts.changes import Act
+from billing.contracts.days import Days
+from billing.contracts.earnings import margin
 from billing.contracts.logged import record_contract_change
+from billing.contracts.margin import Fees, Margin
 from billing.contracts.plan import Plan
 from billing.contracts.pricing import Flat
 from billing.contracts.project import Project, WantedSubscription
 from billing.contracts.recurrence import Interval
+from billing.invoices import service as invoices
 from billing.invoices.document import LineKind, TaxMode
 from billing.ledger.close import Closing, State, checklist
 from billing.taxes import service as taxes
 from billing.taxes.tax_rule import Category, TaxRule, supplied
-from tests.billing.invoices.books import MARCH, Books
+from tests.billing.invoices.books import MARCH, NORTH, Books
 
 MARCH_1 = date(2026, 3, 1)
 
@@ -69,6 +78,23 @@ async def test_a_fee_and_the_sessions_of_its_month_are_one_document(books: Books
     assert await books.problems() == []
 
 
+@pytest.mark.parametrize(("rounding", "tax"), [(TaxRounding.PER_DOCUMENT, 381), (TaxRounding.PER_LINE, 380)])
+async def test_a_seller_says_where_the_tax_of_net_prices_is_rounded(
+    books: Books, rounding: TaxRounding, tax: int
+) -> None:
+    await books.customer("F-1", kind=AccountKind.FLEET)
+    await rule(books)
+    await subscribed(books, "F-1", price="10.02")
+    books.clock.now = datetime(2026, 5, 2, tzinfo=UTC)
+    books.seller = replace(NORTH, details=replace(NORTH.details, tax_rounding=rounding))
+    made, _ = await books.run(until=date(2026, 4, 30), issued_on=date(2026, 4, 30))
+
+    # 10.02 of March, 10.02 of April: 1.9038 of tax each, 3.8076 together
+    [document] = [each.document for each in made if each.document is not None]
+    assert (document.net_minor, document.tax_minor) == (2004, tax)
+    assert await books.problems() == []
+
+
 async def test_a_month_waits_for_what_contracts_made_due_in_it(books: Books) -> None:
     await books.customer("C-1", "TAG-1")
     await rule(books)
@@ -114,6 +140,36 @@ async def test_what_a_contract_changes_is_in_the_log(books: Books) -> None:
     assert {(row["noun"], row["subject"], row["reason"]) for row in rows} == {
         ("plan", "home", "as agreed"), ("contract", "K-1", "as agreed"),
     }  # fmt: skip
+
+
+async def margin_of(books: Books) -> Margin:
+    async with books.pool.acquire() as connection:
+        days = Days(MARCH_1, date(2026, 4, 1))
+        return await margin(connection, "K-1", days, act(books), fees=Fees(), per_kwh=Decimal("0.10"))
+
+
+async def test_a_contract_earns_what_documents_charge_less_what_was_credited(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await rule(books)
+    await subscribed(books, "C-1", price="11.90", with_tax=True)
+    await books.run()
+    # 5.00 and 11.90 with 19 % in them: 4.20 and 10.00; 10 kWh at 0.10 cost 1.00
+    whole = await margin_of(books)
+    async with books.pool.acquire() as connection:
+        await invoices.credit_invoice(
+            connection, "R2026-000001", wanted={1: 238, 2: 119}, issued_on=date(2026, 4, 9), now=books.clock.now,
+            actor="ada", reason="complaint",
+        )  # fmt: skip
+    less = await margin_of(books)
+
+    assert (whole.revenue_contract.text, whole.revenue_sessions.text, str(whole.margin)) == (
+        "10.00",
+        "4.20",
+        "13.20 EUR",
+    )
+    back = (whole.revenue.minor - less.revenue.minor, whole.energy_cost == less.energy_cost)
+    assert back == (200 + 100, True)
 
 
 async def test_many_runs_at_once_charge_and_invoice_a_fee_once(books: Books) -> None:

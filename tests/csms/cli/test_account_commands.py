@@ -40,8 +40,9 @@ async def own(data_home: Path, database: str) -> dict[str, str]:
 
 async def test_a_seller_is_made_changed_and_shown_with_what_was_before_in_the_log(own: dict[str, str]) -> None:
     tried = await run(
-        own, "seller", "set", "north", "--street", "Kai 2", "--reason", "moved", "--dry-run", "-o", "json"
-    )
+        own, "seller", "set", "north", "--street", "Kai 2", "--tax-rounding", "per_line", "--reason", "moved",
+        "--dry-run", "-o", "json",
+    )  # fmt: skip
     same = await run(own, "seller", "show", "north", "-o", "json")
     moved = await run(own, "seller", "set", "north", "--street", "Kai 2", "--reason", "moved", "-o", "json")
     site = await run(
@@ -51,6 +52,7 @@ async def test_a_seller_is_made_changed_and_shown_with_what_was_before_in_the_lo
     log = await run(own, "audit", "log", "--noun", "seller", "-o", "json")
 
     assert (tried.json["address"]["street"], same.json["address"]["street"]) == ("Kai 2", "Kai 1")
+    assert (tried.json["tax_rounding"], same.json["tax_rounding"]) == ("per_line", "per_document")
     assert (same.json["vat_id"], same.json["bank"]["iban"]) == ("DE136695976", "DE89370400440532013000")
     assert same.json["bank"]["holder"] == "Northern Example Energy GmbH"
     assert moved.json == {name: value for name, value in shown.json.items() if name != "sites"}
