@@ -121,7 +121,7 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
         empty = Account(
             id=id_, seller="", kind=AccountKind(kind), details=AccountDetails(party=Party(name="", address=None))
         )
-        wanted = _with(empty, values, said(_texts(values)))
+        wanted = _with(empty, values, said(_texts(values) | {"parties": values["parties"] or None}))
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             if values["time_zone"] is None:
                 wanted = replace(wanted, time_zone=await _usual_zone(connection, wanted))
@@ -170,7 +170,10 @@ def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:
           csms account set F-7 --group-by driver --group-by vehicle --reason "asked for it"
           csms account set C-1001 --clear payer --reason "pays herself"
         """
-        given = said(_texts(values) | {name: values[name] for name in ("payer", "brand", "e_invoice")}, cleared)
+        names = ("payer", "brand", "e_invoice")
+        given = said(
+            _texts(values) | {name: values[name] for name in names} | {"parties": values["parties"] or None}, cleared
+        )
         if not given and not any(values.values()):
             raise click.UsageError("say what to change")
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
@@ -193,7 +196,7 @@ def _with(account: Account, values: Mapping[str, Any], given: Mapping[str, Any])
         account.details,
         party=party,
         bank=bank_with(account.details.bank, party, given),
-        parties=tuple(dict.fromkeys(values.get("parties") or account.details.parties)),
+        parties=tuple(dict.fromkeys(given.get("parties", account.details.parties) or ())),
         **{name: given[name] for name in _DETAILS if name in given},
     )
     terms: dict[str, Any] = {name: values[name] for name in _TERMS if values.get(name) is not None}
