@@ -13,7 +13,7 @@ from billing.archive.entry import Deposit, Entry
 from billing.archive.service import Archive
 from billing.documents.brand import Brand
 from billing.documents.typst_pdf import Typesetter
-from billing.invoices.document import Document
+from billing.invoices.document import Document, DocumentForm, Party
 from billing.invoices.service import get
 from billing.invoices.store import SQL, Issued
 from billing.sql import Connection
@@ -29,14 +29,21 @@ async def brand_of(connection: Connection, issued: Issued) -> Brand:
     if issued.document.brand is not None:
         row = await SQL.brand_details.fetchrow(connection, id=issued.document.brand)
     details: Mapping[str, Any] = {} if row is None else json.loads(row["details"])
-    seller = issued.document.seller
-    plain = Brand(id=issued.document.brand or issued.seller, name=details.get("name") or seller.name)
+    plain = Brand(id=issued.document.brand or issued.seller, name=details.get("name") or _writer(issued.document).name)
     return replace(
         plain,
         accent=details.get("accent") or plain.accent,
         sender=tuple(details.get("sender") or ()),
         footer={language: tuple(lines) for language, lines in (details.get("footer") or {}).items()},
     )
+
+
+def _writer(document: Document) -> Party:
+    """Whose letterhead it has, and whose country says for how long it is kept: ours, also where a partner is the seller."""
+    if document.form is DocumentForm.SELF_BILLED:
+        assert document.buyer is not None, "we are the buyer"
+        return document.buyer
+    return document.seller
 
 
 async def typeset(connection: Connection, issued: Issued, typesetter: Typesetter) -> bytes:
@@ -55,7 +62,7 @@ async def archived(
     """
     pdf = await typeset(connection, issued, typesetter)
     document = issued.document
-    address = document.seller.address
+    address = _writer(document).address
     async with connection.transaction():
         [entry] = await archive.deposit(
             connection,

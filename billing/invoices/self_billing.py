@@ -18,7 +18,7 @@ from billing.accounts.account import Account, AccountState
 from billing.accounts.seller import Seller
 from billing.audit import service as audit
 from billing.audit.entry import Change
-from billing.errors import Refused
+from billing.errors import AlreadyDone, Refused
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import CannotBeInvoiced, TaxedCharge, compose
 from billing.invoices.document import Document, DocumentForm, DocumentKind, LineKind, Tax, TaxMode
@@ -95,6 +95,12 @@ async def self_bill(connection: Connection, wanted: SelfBill, *, now: datetime, 
         await SQL.lock_account.fetchval(connection, id=wanted.account)
         partner = await accounts.get(connection, wanted.account)
         seller = await sellers.get(connection, partner.seller)
+        before = await SQL.invoice_of_source.fetchrow(connection, source=_source(wanted, 1))
+        if before is not None:
+            raise AlreadyDone(
+                f"key {wanted.key} of account {partner.id} is document {before['number']}",
+                f"see csms invoice show {before['number']}, or choose another key",
+            )
         require_agreement(partner, wanted.issued_on)
         _require_supplier(partner)
         taxes = await _taxes(connection, wanted, partner, seller)
@@ -108,6 +114,10 @@ async def self_bill(connection: Connection, wanted: SelfBill, *, now: datetime, 
         )  # fmt: skip
         await audit.record(connection, [change], now=now, actor=actor, reason=why)
     return issued
+
+
+def _source(wanted: SelfBill, n: int) -> str:
+    return f"self_bill:{wanted.account}:{wanted.key}:{n}"
 
 
 def _require_supplier(partner: Account) -> None:
@@ -167,11 +177,11 @@ def _require_sound(tax: Tax, country: str, day: date, seller: Seller) -> None:
 
 
 def _document(wanted: SelfBill, partner: Account, seller: Seller, taxes: Sequence[Tax]) -> Document:
-    charges = [
+    charges = [  # what is taken off has a quantity below zero: prices have none (BR-27)
         TaxedCharge(
             charge=PricedCharge(
-                source=f"self_bill:{partner.id}:{wanted.key}:{n}", kind=LineKind.ITEM, account=partner.id,
-                currency=wanted.currency, name=each.text, quantity=each.quantity, unit=PIECE, unit_price=each.net,
+                source=_source(wanted, n), kind=LineKind.ITEM, account=partner.id,
+                currency=wanted.currency, name=each.text, quantity=each.quantity if each.net >= 0 else -each.quantity, unit=PIECE, unit_price=abs(each.net),
                 price_with_tax=False, supply=SUPPLY, country=tax.country or "", tax_point=wanted.days[1],
                 due_on=wanted.issued_on, days=wanted.days, description=each.description,
             ),

@@ -249,7 +249,7 @@ async def test_its_e_invoice_is_of_type_389_and_its_credit_note_of_type_261(offi
     await office.we_are_reached_at("DE136695976")
     party = replace(PARTNER.party, electronic_address="DE136695976", electronic_scheme="9930")
     await office.partner(replace(PARTNER, buyer_reference="PO-1", party=party))
-    issued = await office.bills()
+    issued = await office.bills(("Share of March", "118.40"), ("Too much in February", "-8.40"))
     note = await office.credits(issued.document.number)
     made = [fitted(invoice_of(each.document), profile) for each in (issued, note)]
 

@@ -252,11 +252,13 @@ async def test_a_partner_gets_a_document_in_its_own_name_that_says_who_wrote_it(
         "self_billed", "118.40", "22.50", "140.90",
     )  # fmt: skip
     assert (twice.code, second.json["gross"]) == (7, "183.70")
+    assert twice.error["message"] == "key 2026-03 of account P-7 is document S2026-000001"
     assert (credited.json["number"], credited.json["gross"]) == ("SC2026-000001", "140.90")
     assert [(each["owner"], each["balance"]) for each in balance.json] == [("P-7", "-183.70")]
     assert (verified.code, pdf.code) == (0, 0), pdf.err
     text = " ".join(page.extract_text() for page in PdfReader(tmp_path / "self.pdf").pages)
     assert all(word in text for word in ("Gutschrift", "S2026-000001", "Example Parking KG", "140,90", "DE136695976"))
+    assert text.startswith("Northern Example Energy GmbH"), "whose letterhead it is"
 
 
 @pytest.mark.parametrize(
