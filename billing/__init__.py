@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.accounts.brand_cli import brand_group
     from billing.accounts.cli import account_group
     from billing.accounts.seller_cli import seller_group
     from billing.archive.cli import archive_group
@@ -59,6 +60,10 @@ if TYPE_CHECKING:
     from billing.cost_limits.entry import set_limit as set_cost_limit
     from billing.cost_limits.entry import standing_of as cost_limit_standing
     from billing.cost_limits.service import exhausted as without_credit
+    from billing.demo.books import ClosedMonth
+    from billing.demo.books import close_month as close_demo_month
+    from billing.demo.books import last_day_over as demo_day
+    from billing.demo.books import open_books as open_demo_books
     from billing.discounts.nouns import discount_group, incentive_group, surcharge_group
     from billing.documents.cli import document_group
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
@@ -76,12 +81,15 @@ if TYPE_CHECKING:
     from billing.mail.mail_settings import MailSettings, SmtpServer, TlsMode
     from billing.mail.service import MailService
     from billing.money import MINOR_DIGITS, Money
+    from billing.office.service import Office, OfficeSettings
     from billing.policies.cli import policy_group
     from billing.policies.kinds import POLICY_KINDS, PolicyKind
     from billing.price_series.cli import price_series_group
     from billing.rating.outlook import Grace, Outlook, Prices, prices_at_start
     from billing.rating.receipt import Receipt
     from billing.rating.usage import Period, PeriodKind, Usage
+    from billing.sending.attachments import ArchivedAttachments
+    from billing.sending.cli import add_send
     from billing.sql import Connection, Queries, Query, QueryFileInvalid, bind_names
     from billing.tariffs.assignment import NOBODY, Customer, Place, Scope, UserClass, Verdict
     from billing.tariffs.cli import tariff_group
@@ -107,12 +115,14 @@ __all__ = [
     "POLICY_KINDS",
     "SESSION_ID",
     "AlreadyDone",
+    "ArchivedAttachments",
     "BillDifference",
     "BillKind",
     "BillableSession",
     "BillingService",
     "BillingSettings",
     "CliError",
+    "ClosedMonth",
     "CommandGroup",
     "CommittedBill",
     "Connection",
@@ -136,6 +146,8 @@ __all__ = [
     "NotDone",
     "NotFound",
     "Offer",
+    "Office",
+    "OfficeSettings",
     "OpenSessions",
     "Outcome",
     "Outlook",
@@ -170,6 +182,7 @@ __all__ = [
     "account_group",
     "accounts_of_period",
     "add_document_reports",
+    "add_send",
     "archive_group",
     "assign_tariff",
     "async_command",
@@ -177,7 +190,9 @@ __all__ = [
     "bill_group",
     "bill_period",
     "bind_names",
+    "brand_group",
     "cell",
+    "close_demo_month",
     "close_group",
     "contract_group",
     "cost_limit_standing",
@@ -186,6 +201,7 @@ __all__ = [
     "count_unbilled",
     "create_tariff",
     "credit_group",
+    "demo_day",
     "discount_group",
     "display_price",
     "document_group",
@@ -201,6 +217,7 @@ __all__ = [
     "mail_group",
     "mistake_in_address",
     "newest_bills",
+    "open_demo_books",
     "outlook_of",
     "output_options",
     "plan_group",
@@ -237,6 +254,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ClosedMonth": "billing.demo.books:ClosedMonth",
+    "close_demo_month": "billing.demo.books:close_month",
+    "demo_day": "billing.demo.books:last_day_over",
+    "open_demo_books": "billing.demo.books:open_books",
     "record_contract_change": "billing.contracts.logged:record_contract_change",
     "contract_group": "billing.contracts.nouns:contract_group",
     "item_group": "billing.contracts.nouns:item_group",
@@ -245,12 +266,15 @@ _HOMES = {
     "ledger_group": "billing.ledger.cli:ledger_group",
     "close_group": "billing.ledger.close_cli:close_group",
     "report_group": "billing.ledger.report_cli:report_group",
+    "ArchivedAttachments": "billing.sending.attachments:ArchivedAttachments",
+    "add_send": "billing.sending.cli:add_send",
     "archive_group": "billing.archive.cli:archive_group",
     "document_with_brand": "billing.invoices.paper:document_with_brand",
     "document_group": "billing.documents.cli:document_group",
     "invoice_group": "billing.invoices.cli:invoice_group",
     "credit_group": "billing.invoices.credit_cli:credit_group",
     "account_group": "billing.accounts.cli:account_group",
+    "brand_group": "billing.accounts.brand_cli:brand_group",
     "seller_group": "billing.accounts.seller_cli:seller_group",
     "audit_group": "billing.audit.cli:audit_group",
     "NoSuchZone": "billing.time_zones:NoSuchZone",
@@ -354,6 +378,8 @@ _HOMES = {
     "surcharge_group": "billing.discounts.nouns:surcharge_group",
     "json_text": "billing.cli_output:json_text",
     "Mailbox": "billing.mail.address:Mailbox",
+    "Office": "billing.office.service:Office",
+    "OfficeSettings": "billing.office.service:OfficeSettings",
     "MailService": "billing.mail.service:MailService",
     "MailSettings": "billing.mail.mail_settings:MailSettings",
     "SmtpServer": "billing.mail.mail_settings:SmtpServer",

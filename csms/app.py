@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +16,16 @@ from typing import Any
 import asyncpg
 import structlog
 
-from billing import BillingService, BillingSettings, BillKind, CommittedBill, MailService
+from billing import (
+    ArchivedAttachments,
+    BillingService,
+    BillingSettings,
+    BillKind,
+    CommittedBill,
+    MailService,
+    Office,
+    OfficeSettings,
+)
 from csms import logs
 from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
@@ -105,7 +114,9 @@ class Server:
         pace = BillingSettings(sweep_interval_s=settings.sweep_interval_s)
         self.billing = BillingService(pool, self.sessions, pace, on_bill=self._billed, on_stop_due=self._stop_due)
         mail = mail_settings(settings)
-        self.mail = None if mail is None else MailService(pool, mail)
+        attachments = ArchivedAttachments(settings.archive_directory)
+        self.mail = None if mail is None else MailService(pool, mail, fetch=attachments)
+        self.office = self._open_office()
         self.offers = Offers(pool) if settings.tell_prices else None
         self.user_prices = None if self.offers is None else UserPrices(pool, self.offers, self._send)
         self.default_prices = None if self.offers is None else DefaultPrices(pool, self.offers, self._send, self._held)
@@ -180,6 +191,7 @@ class Server:
                 yield teller.run()
 
     def _senders(self) -> Iterator[Coroutine[Any, Any, None]]:
+        yield self.office.run()
         if self.mail is not None:
             yield self.mail.run()
 
@@ -249,6 +261,19 @@ class Server:
 
     async def _sweeps_for_all(self) -> bool:
         return await self.node.take_turn("sessions", every=timedelta(seconds=self._settings.sweep_interval_s / 2))
+
+    def _open_office(self) -> Office:
+        connect = partial(connect_once, self._dsn, name="csms office")
+        return Office(
+            self._pool, _office_settings(self._settings), connect=connect, my_turn=self._my_turn, on_queued=self._mail_queued
+        )  # fmt: skip
+
+    async def _my_turn(self, work: str, every: timedelta) -> bool:
+        return await self.node.take_turn(work, every=every)
+
+    def _mail_queued(self) -> None:
+        if self.mail is not None:
+            self.mail.wake()
 
     def _projected(self) -> None:
         self.billing.wake()
@@ -353,6 +378,17 @@ class Server:
             except Exception as error:
                 if not is_unavailable(error):
                     log.exception("housekeeping_failed")
+
+
+def _office_settings(settings: Settings) -> OfficeSettings:
+    at = settings.books_check_at
+    return OfficeSettings(
+        archive=settings.archive_directory,
+        sends=settings.smtp_host is not None,
+        sweep_interval_s=settings.sweep_interval_s,
+        contracts_interval_s=settings.contracts_interval_s,
+        books_check_at=None if at == "never" else time.fromisoformat(at),
+    )
 
 
 async def run_server(

@@ -217,6 +217,11 @@ class Settings(BaseModel):
     mail_bytes_max: int = Field(default=20_000_000, ge=100_000)
     """Of a mail with its attachments, as it is sent: a third more than they have."""
 
+    contracts_interval_s: float = Field(default=6 * 3600, gt=0, le=24 * 3600)
+    """How often is charged what has fallen due of contracts, and reminded of their deadlines."""
+    books_check_at: str = Field(default="02:30", pattern=r"^(never|([01][0-9]|2[0-3]):[0-5][0-9])$")
+    """Time of day in UTC at which documents, logs, archive and ledger are looked through; never: only on command."""
+
     @field_validator("tls_key")
     @classmethod
     def _each_certificate_has_its_key(cls, keys: tuple[Path, ...], info: ValidationInfo) -> tuple[Path, ...]:
@@ -281,6 +286,11 @@ class Settings(BaseModel):
         if file is not None and info.data.get("tls_client_ca") is None:
             raise ValueError("needs the issuer's certificate: set --tls-client-ca as well")
         return file
+
+    @property
+    def archive_directory(self) -> Path:
+        """Where documents are archived."""
+        return self.archive_dir or self.data_dir / "archive"
 
     @property
     def files_are_served(self) -> bool:

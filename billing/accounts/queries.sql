@@ -16,6 +16,37 @@ UPDATE seller SET details = :details::text::jsonb WHERE id = :id::text;
 -- Every seller, or one.
 SELECT id, details::text AS details FROM seller WHERE :id::text IS NULL OR id = :id ORDER BY id;
 
+-- name: insert_brand
+-- A new brand; none comes back where there is one of that id.
+INSERT INTO brand (id, seller, details, created_at)
+VALUES (:id::text, :seller::text, :details::text::jsonb, :now::timestamptz)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: lock_brand
+-- A brand, nobody else's to change until the transaction ends.
+SELECT id, seller, details::text AS details FROM brand WHERE id = :id::text FOR NO KEY UPDATE;
+
+-- name: update_brand
+-- How a brand looks and writes from now on.
+UPDATE brand SET details = :details::text::jsonb WHERE id = :id::text;
+
+-- name: brands
+-- Every brand, one, or those of a seller.
+SELECT id, seller, details::text AS details
+  FROM brand
+ WHERE (:id::text IS NULL OR id = :id) AND (:seller::text IS NULL OR seller = :seller)
+ ORDER BY id;
+
+-- name: insert_brand_file
+-- A logo or a template; one that is there stays.
+INSERT INTO brand_file (sha256, content, created_at) VALUES (:sha256::bytea, :content::bytea, :now::timestamptz)
+ON CONFLICT DO NOTHING;
+
+-- name: brand_files
+-- Files of brands by their sums.
+SELECT sha256, content FROM brand_file WHERE sha256 = ANY(:sums::bytea[]);
+
 -- name: insert_site_seller
 -- Who sells at a site from an instant on; said again for the same instant it is what was said first.
 INSERT INTO site_seller (site, seller, brand, valid_from, actor, entered_at)

@@ -9,6 +9,7 @@ from typing import Final
 
 from billing.accounts.party import creditor_id_mistake, mistakes_in_bank, mistakes_in_party
 from billing.invoices.document import BankAccount, Party
+from billing.mail.address import mistake_in
 
 ID_FORM: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Of sellers, brands and accounts."""
@@ -24,12 +25,16 @@ class TaxRounding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SellerDetails:
-    """`creditor_id` by which it collects direct debits (SEPA). `footer` stands on each page of its documents."""
+    """`creditor_id` by which it collects direct debits (SEPA). `footer` stands on each page of its documents.
+
+    `reminders_to`: who is told of deadlines of its contracts, by mail.
+    """
 
     party: Party
     bank: BankAccount | None = None
     creditor_id: str | None = None
     footer: str | None = None
+    reminders_to: str | None = None
     tax_rounding: TaxRounding = TaxRounding.PER_DOCUMENT
 
 
@@ -52,6 +57,8 @@ def mistakes_in_seller(seller: Seller) -> list[str]:
         found += mistakes_in_bank(details.bank)
     if details.creditor_id is not None and (why := creditor_id_mistake(details.creditor_id)) is not None:
         found.append(f"{details.creditor_id} is no creditor identifier: {why}")
+    if details.reminders_to is not None and (why := mistake_in(details.reminders_to)) is not None:
+        found.append(f"nobody can be reminded at {details.reminders_to}: {why}")
     return found
 
 

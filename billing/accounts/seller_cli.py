@@ -28,11 +28,12 @@ from billing.invoices.document import Party
 
 Actor = Callable[[], str]
 COLUMNS = ("id", "name", "country", "vat_id", "iban")
-SITE_COLUMNS = ("site", "seller", "valid_from", "actor", "entered_at")
+SITE_COLUMNS = ("site", "seller", "brand", "valid_from", "actor", "entered_at")
 _BANK: Final = {**BANK, "iban": "IBAN of the account customers pay into."}
 _REST: Final = {
     "creditor_id": "SEPA creditor identifier, for direct debits.",
     "footer": "A line at the foot of each page.",
+    "reminders_to": "Address of yours that is told of deadlines of contracts.",
 }
 
 
@@ -53,6 +54,7 @@ def seller_group(connect: Connect, *, actor: Actor) -> click.Group:
     _add_set(seller, connect, actor)
     _add_reading(seller, connect)
     _add_site(seller, connect, actor)
+    _add_sites(seller, connect)
     return seller
 
 
@@ -176,6 +178,7 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
     @group.command("site")
     @click.argument("site", metavar="SITE")
     @click.option("--seller", required=True, help="Who sells there to drivers without a contract.")
+    @click.option("--brand", help="Under which brand of the seller its receipts go out.")
     @click.option("--from", "valid_from", type=INSTANT, help="From when on; now unless said.")
     @REASON
     @DRY_RUN
@@ -186,6 +189,7 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
         context: click.Context,
         site: str,
         seller: str,
+        brand: str | None,
         valid_from: datetime | None,
         reason: str,
         dry_run: bool,
@@ -200,10 +204,19 @@ def _add_site(group: click.Group, connect: Connect, actor: Actor) -> None:
         now = datetime.now(UTC)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             row = await sellers.sell_at(
-                connection, site, seller, valid_from=valid_from or now, now=now, actor=actor(), reason=reason
+                connection,
+                site,
+                seller,
+                brand=brand,
+                valid_from=valid_from or now,
+                now=now,
+                actor=actor(),
+                reason=reason,
             )
         output.one(row | ({"dry_run": True} if dry_run else {}))
 
+
+def _add_sites(group: click.Group, connect: Connect) -> None:
     @group.command("sites")
     @output_options
     @click.pass_context
@@ -238,5 +251,6 @@ def _shown(seller: Seller) -> dict[str, object]:
         "bank": bank_row(seller.details.bank),
         "creditor_id": seller.details.creditor_id,
         "footer": seller.details.footer,
+        "reminders_to": seller.details.reminders_to,
         "tax_rounding": seller.details.tax_rounding.value,
     }

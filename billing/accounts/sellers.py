@@ -90,32 +90,36 @@ async def sell_at(
     site: str,
     seller: str,
     *,
+    brand: str | None = None,
     valid_from: datetime,
     now: datetime,
     actor: str,
     reason: str,
 ) -> dict[str, Any]:
-    """Say who sells at a site, from an instant on, to drivers without a contract.
+    """Say who sells at a site, under which brand, from an instant on, to drivers without a contract.
 
     Raises:
         NotFound: no such site or seller.
+        Refused: the seller has no such brand.
         AlreadyDone: something is said for that instant.
     """
     async with connection.transaction():
         if not await SQL.is_site_known.fetchval(connection, site=site):
             raise NotFound(f"no site {site}", "list them with csms site list")
         await get(connection, seller)
+        if brand is not None and not await SQL.brands.fetch(connection, id=brand, seller=seller):
+            raise Refused(f"{seller} has no brand {brand}", "list them with csms brand list")
         made = await SQL.insert_site_seller.fetchval(
-            connection, site=site, seller=seller, brand=None, valid_from=valid_from, actor=actor, now=now
+            connection, site=site, seller=seller, brand=brand, valid_from=valid_from, actor=actor, now=now
         )
         if made is None:
             raise AlreadyDone(
                 f"who sells at {site} from {valid_from.isoformat()} on has been said", "choose another instant"
             )
-        said = {"site": site, "seller": seller, "valid_from": valid_from.isoformat()}
+        said = {"site": site, "seller": seller, "brand": brand, "valid_from": valid_from.isoformat()}
         entry = Change(noun="seller", subject=seller, action="sell_at", after=said)
         await audit.record(connection, [entry], now=now, actor=actor, reason=reason)
-    return {"site": site, "seller": seller, "valid_from": valid_from}
+    return {"site": site, "seller": seller, "brand": brand, "valid_from": valid_from}
 
 
 async def sites_of(connection: Connection, seller: str | None = None) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from billing.accounts import store
+from billing.accounts import brands, store
 from billing.accounts.account import Account, AccountDetails, AccountState, Holding, Rhythm, mistakes_in_account
 from billing.accounts.store import SQL, HeldFor
 from billing.audit import service as audit
@@ -111,6 +111,8 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"account {account.id}: {wrong[0]}", "correct it", details={"problems": wrong})
     if not await store.sellers(connection, account.seller):
         raise Refused(f"no seller {account.seller}", "list them with csms seller list")
+    if account.brand is not None:
+        await brands.require_brand(connection, account.brand, seller=account.seller)
     for row in await SQL.known_as.fetch(
         connection, id=account.id, seller=account.seller, names=[account.id, *account.details.parties]
     ):
@@ -290,11 +292,12 @@ async def sessions_of(connection: Connection, id_: str, *, limit: int) -> list[d
 
 
 async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor: str, reason: str) -> Account:
-    """Forget who an account is: in its file, on its tokens and contracts, in mails and in the log. Issued documents keep what the law has them keep.
+    """Forget who an account is: in its file, on its tokens and contracts, in the log and in mails. Issued documents keep what the
+    law has them keep.
 
     Raises:
         NotFound: no such account.
-        Refused: it still has tokens, sessions that nobody was asked to pay, or mails that have not ended.
+        Refused: it still has tokens, sessions that nobody was asked to pay, or mails on their way.
         AlreadyDone: it was forgotten before.
     """
     async with connection.transaction():
@@ -317,12 +320,6 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
                 f"{open_} sessions of account {id_} are on no document: nobody could be asked to pay them afterwards",
                 f"invoice them first: csms invoice run --seller {before.seller} --account {id_} --until DAY",
             )
-        waiting = await forget_account(connection, id_)
-        if waiting:
-            raise Refused(
-                f"{waiting} mails to account {id_} are on their way",
-                f"wait, or csms mail cancel them: csms mail list --account {id_}",
-            )
         after = replace(
             before,
             state=AccountState.PSEUDONYMISED,
@@ -333,9 +330,19 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
         await SQL.relabel_holdings.execute(connection, account=id_)
         await SQL.anonymise_contracts.execute(connection, account=id_)
         await audit.forget(connection, id_)
+        await _forget_mails(connection, id_)
         public = Change(
             noun="account", subject=id_, action="pseudonymise", before=store.terms_values(before),
             after=store.terms_values(after),
         )  # fmt: skip
         await audit.record(connection, [public], now=now, actor=actor, reason=reason)
     return after
+
+
+async def _forget_mails(connection: Connection, id_: str) -> None:
+    left = await forget_account(connection, id_)
+    if left:
+        raise Refused(
+            f"{left} mails to account {id_} are on their way",
+            f"see csms mail list --account {id_}; cancel or settle them",
+        )

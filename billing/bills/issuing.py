@@ -1,4 +1,6 @@
-"""Bills that are stored, and what follows from each in the same transaction: uses of rules, and claims on third parties."""
+"""Bills that are stored, and what follows from each in the same transaction: uses of rules, claims on third parties, and that
+some customers get an invoice with each.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +27,9 @@ async def issue(
         and (draft.session, draft.seq) in stored
         and (subject := subject_of(sessions[draft.session], draft.rating.tariff_id)) is not None
     ]
+    final = [each.session for each in drafts if each.kind is BillKind.FINAL and (each.session, each.seq) in stored]
+    if final:
+        await store.SQL.note_invoices_due.execute(connection, sessions=final, now=drafts[0].created_at)
     if booked:
         await book(connection, booked, created_at=drafts[0].created_at)
     return stored

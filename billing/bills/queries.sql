@@ -59,6 +59,18 @@ SELECT session, seq, kind, as_of, energy_wh, currency, total_excl_minor, total_t
 ON CONFLICT DO NOTHING
 RETURNING session, seq;
 
+-- name: note_invoices_due
+-- Of sessions that have got their final bill, those whose customer is invoiced with each session: its own, or whoever pays for it.
+INSERT INTO invoice_due (session, account, since, next_at)
+SELECT s.id, p.id, :now::timestamptz, :now
+  FROM session s
+  JOIN LATERAL (SELECT h.account FROM account_token h
+                 WHERE h.token = s.token AND h.valid_from <= s.started_at ORDER BY h.valid_from DESC LIMIT 1) AS t ON true
+  JOIN account a ON a.id = t.account
+  JOIN account p ON p.id = coalesce(a.payer, a.id)
+ WHERE s.id = ANY(:sessions::integer[]) AND p.rhythm = 'session'
+ON CONFLICT DO NOTHING;
+
 -- name: newest_bills
 -- The newest bill of each kind of some sessions.
 SELECT DISTINCT ON (session, kind)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePath
 from typing import Final
 
 from billing.errors import Refused
 
 LOGO_BYTES_MAX: Final = 512 * 1024
+TEMPLATE_BYTES_MAX: Final = 4 * 1024 * 1024
 LINES_MAX: Final = 4
 LINE_LENGTH_MAX: Final = 120
 EVERY_LANGUAGE: Final = "*"
@@ -24,11 +28,48 @@ _SVG: Final = re.compile(
 )
 
 
+class TemplateForm(StrEnum):
+    """In what a template is written."""
+
+    TYPST = ".typ"
+    WORD = ".docx"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTemplate:
+    """A template that the operator has written, by the name of its file.
+
+    Raises:
+        Refused: it is too large, or neither of typst nor of Word.
+    """
+
+    name: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        """Its form is that of its name."""
+        if PurePath(self.name).suffix.lower() not in [each.value for each in TemplateForm]:
+            raise Refused(f"{self.name[:80]!r} is neither .docx nor .typ", "name a template")
+        if len(self.content) > TEMPLATE_BYTES_MAX:
+            raise Refused(
+                f"the template has {len(self.content)} bytes, more than {TEMPLATE_BYTES_MAX}", "scale its pictures down"
+            )
+
+    @property
+    def form(self) -> TemplateForm:
+        return TemplateForm(PurePath(self.name).suffix.lower())
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brand:
     """`sender` stands below the logo, `footer` at the foot of each page, by language.
 
-    `logo` is SVG or PNG. `template` names the typst template: NAME.typ, or NAME.LANGUAGE.typ where there is one.
+    `logo` is SVG or PNG. `template` names the typst template: NAME.typ, or NAME.LANGUAGE.typ where there is one; `own` is
+    used in its place.
 
     Raises:
         Refused: a colour, a name or a logo that is none.
@@ -41,6 +82,7 @@ class Brand:
     footer: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     logo: bytes | None = None
     template: str = "standard"
+    own: OwnTemplate | None = None
 
     def __post_init__(self) -> None:
         """Say what is wrong where a brand is made, not where its first document is."""

@@ -12,6 +12,7 @@ import click
 
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import Connect
+from billing.documents.brand import TemplateForm
 from billing.errors import AlreadyDone, Refused
 from billing.sql import Connection
 
@@ -126,6 +127,8 @@ def _rendered(
         raise Refused(f"{out.name} is none of {', '.join(FORMS)}", "name a file that ends so")
     if template is not None and template.suffix.lower() == ".docx":
         return [(out, _by_docx(template.read_bytes(), document, brand, language, form, sample=sample))]
+    if template is None and brand.own is not None and brand.own.form is TemplateForm.WORD:
+        return [(out, _by_docx(brand.own.content, document, brand, language, form, sample=sample))]
     if template is not None and template.suffix.lower() != ".typ":
         raise Refused(f"{template.name} is neither .docx nor .typ", "name a template")
     if form == ".docx":
@@ -133,7 +136,7 @@ def _rendered(
     from billing.documents.typst_pdf import Typesetter  # noqa: PLC0415 - typst takes long to import
 
     typesetter = Typesetter() if template is None else Typesetter(template.absolute().parent)
-    dressed = brand if template is None else replace(brand, template=template.stem)
+    dressed = brand if template is None else replace(brand, template=template.stem, own=None)
     if form == ".pdf":
         return [(out, typesetter.pdf(document, dressed, language=language, sample=sample).pdf)]
     pages = typesetter.pictures(document, dressed, language=language, sample=sample)

@@ -66,7 +66,7 @@ def _heading(writing: Writing, *, sample: bool) -> dict[str, Any]:
         "region": writing.words.region,
         "currency": document.currency,
         "sample": writing.label("sample") if sample else "",
-        "title": _title(writing),
+        "title": title_of(writing),
         "subtitle": writing.words.table["subtitle"].get(document.form, ""),
         "number": clean(document.number),
         "issued_on": notation.day(document.issued_on),
@@ -85,7 +85,8 @@ def _heading(writing: Writing, *, sample: bool) -> dict[str, Any]:
     }
 
 
-def _title(writing: Writing) -> str:
+def title_of(writing: Writing) -> str:
+    """What kind of document it is, in its language."""
     form = writing.document.form
     if form is DocumentForm.FULL:
         return writing.words("title", writing.document.kind)

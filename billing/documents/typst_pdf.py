@@ -9,8 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
+import tempfile
 import threading
 import unicodedata
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -22,7 +25,7 @@ import orjson
 import segno
 import typst
 
-from billing.documents.brand import Brand, png_size
+from billing.documents.brand import Brand, OwnTemplate, TemplateForm, png_size
 from billing.documents.contract import fields
 from billing.errors import NotFound, Refused
 from billing.invoices.document import Document
@@ -61,6 +64,7 @@ class Typesetter:
         paths = [str(each) for each in (_own_fonts(), *fonts)]
         self._fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=paths)
         self._compilers: dict[Path, typst.Compiler] = {}
+        self._own: Path | None = None
         self._lock = threading.Lock()
 
     def pdf(self, document: Document, brand: Brand, *, language: str | None = None, sample: bool = False) -> Typeset:
@@ -90,7 +94,7 @@ class Typesetter:
         return self._compile(brand, said, format="png", ppi=ppi)[0]
 
     def _compile(self, brand: Brand, said: dict[str, Any], **options: Any) -> tuple[list[bytes], tuple[str, ...]]:
-        template = self._template(brand.template, said["language"])
+        template = self._template(brand.template, said["language"]) if brand.own is None else self._written(brand.own)
         body, replaced = orjson.dumps(said).decode(), []
         pictures = {"logo": logo_svg(brand), "qr": qr_svg(said["payment"]["qr"])}
         with self._lock:
@@ -123,6 +127,20 @@ class Typesetter:
             f"no template {name}.typ in {', '.join(map(str, self._directories))}",
             "put it there, or name another one in the brand",
         )
+
+    def _written(self, own: OwnTemplate) -> Path:
+        """A template that came without a file, in a directory that has nothing else to be read."""
+        if own.form is not TemplateForm.TYPST:
+            raise Refused(f"{own.name} is no typst template", "typeset it by what its form asks for")
+        with self._lock:
+            if self._own is None:
+                self._own = Path(tempfile.mkdtemp(prefix="csms-templates-"))
+                weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
+            file = self._own / own.sha256 / "template.typ"
+            if not file.exists():
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(own.content)
+        return file
 
     def _compiler(self, template: Path) -> typst.Compiler:
         known = self._compilers.get(template)

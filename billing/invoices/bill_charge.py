@@ -51,6 +51,8 @@ class BilledSession:
     tariff: str
     tariff_version: int
     labels: Mapping[str, str]
+    brand: str | None = None
+    """Under which the site's seller sells there to drivers without a contract."""
 
 
 def source_of(session: int, seq: int) -> str:
@@ -90,6 +92,7 @@ def charge_of(billed: BilledSession, *, language: str, late_before: datetime | N
         session=detail,
         labels={**billed.labels, "site": billed.site},
         borne=_borne(billed),
+        brand=billed.brand,
     )
 
 

@@ -33,7 +33,7 @@ class BilledCharge:
     """A session with the bill that counts: its amounts were shown to the driver, and are taken as they are.
 
     `price_with_tax`: its tariff's prices are meant with tax. `parts` has one part per tax. `day` is that of its end by the
-    calendar of the site.
+    calendar of the site. `brand`: under which it was sold, where nobody's account says another.
     """
 
     source: str
@@ -47,6 +47,7 @@ class BilledCharge:
     description: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     borne: tuple[BornePart, ...] = ()
+    brand: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from billing.invoices.render_cli import Directory, add_render
 from billing.invoices.rows import COLUMNS, document_row, listed_row
 from billing.invoices.run_cli import add_run
 from billing.invoices.self_bill_cli import add_self_bill
+from billing.invoices.store import SQL
 
 Actor = Callable[[], str]
 OpenPool: TypeAlias = "Callable[[click.Context], AbstractAsyncContextManager[asyncpg.Pool[Any]]]"
@@ -103,7 +104,7 @@ def _add_show(group: click.Group, connect: Connect) -> None:
     @click.pass_context
     @async_command
     async def command(context: click.Context, number: str, seller: str | None, output: Output) -> None:
-        """Show a document as it was issued, and what of it can still be credited.
+        """Show a document as it was issued, what of it can still be credited, and when it was sent to whom.
 
         \b
         Example:
@@ -112,7 +113,8 @@ def _add_show(group: click.Group, connect: Connect) -> None:
         async with connect(context) as connection:
             found = await service.get(connection, number, seller=seller)
             left = await service.remaining_of(connection, found) if found.document.kind is DocumentKind.INVOICE else {}
-        output.one(document_row(found, left))
+            sent = [dict(row) for row in await SQL.sendings_of.fetch(connection, invoice=found.id)]
+        output.one(document_row(found, left) | {"sent": sent})
 
 
 def _add_verify(group: click.Group, connect: Connect) -> None:

@@ -173,6 +173,7 @@ def receipt_of(seller: Seller, charge: BilledCharge, terms: Terms, *, language: 
         buyer=None,
         lines=figures.lines,
         tax_groups=figures.tax_groups,
+        brand=charge.brand,
         bank=seller.details.bank,
         borne=_borne([charge]),
     )

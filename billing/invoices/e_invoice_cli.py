@@ -93,7 +93,7 @@ def _write(content: bytes, out: Path | None) -> None:
 
 
 async def _pdf(connection: Connection, issued: Issued) -> bytes:
-    from billing.documents.typst_pdf import Typesetter  # noqa: PLC0415 - typst takes long to load
+    from billing.documents.press import Press  # noqa: PLC0415 - typst takes long to load
     from billing.invoices.paper import typeset  # noqa: PLC0415
 
-    return await typeset(connection, issued, Typesetter())
+    return await typeset(connection, issued, Press())

@@ -120,3 +120,23 @@ async def unclaimed(
     """The next sessions whose token nobody's account pays for, where a seller sells; ended before an instant."""
     rows = await SQL.unclaimed_sessions.fetch(connection, seller=seller, until=until, after=after, limit=limit)
     return [charge_of(store.read_session(row), language=language) for row in rows]
+
+
+async def owed_for(connection: Connection, sessions: Sequence[int]) -> dict[int, Owed]:
+    """What is to be paid for each of these sessions by whoever pays for its token; none of those on a document already."""
+    rows = await SQL.billed_sessions_of_customers.fetch(connection, sessions=list(sessions))
+    holders = {each.id: each for each in await accounts.find(connection, ids=sorted({row["account"] for row in rows}))}
+    named = sorted({each.payer for each in holders.values() if each.payer is not None})
+    known = holders | {each.id: each for each in await accounts.find(connection, ids=named)}
+    drafts = {
+        (row["account"], row["currency"]): row["id"]
+        for row in await SQL.open_drafts_of.fetch(connection, accounts=list(known))
+    }
+    found: dict[int, Owed] = {}
+    for row in rows:
+        holder = holders[row["account"]]
+        payer = holder if holder.payer is None else known[holder.payer]
+        charge = _told_whose(charge_of(store.read_session(row), language=payer.language), payer, holder)
+        draft = drafts.get((payer.id, charge.currency))
+        found[row["session"]] = Owed(account=payer, currency=charge.currency, charges=(charge,), draft=draft)
+    return found

@@ -45,16 +45,35 @@ SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, 
    AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
  ORDER BY s.id;
 
+-- name: billed_sessions_of_customers
+-- As billed_sessions, of given sessions: those of customers' tokens that are on no invoice, and that nobody looks into.
+SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, s.charge_point, s.evse, e.name AS site,
+       e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
+       s.energy_source, b.tariff, b.tariff_version, t.labels::text AS labels
+  FROM session s
+  JOIN LATERAL (SELECT h.account, h.labels FROM account_token h
+                 WHERE h.token = s.token AND h.valid_from <= s.started_at ORDER BY h.valid_from DESC LIMIT 1) AS t
+    ON t.account IS NOT NULL
+  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+  JOIN charge_point c ON c.id = s.charge_point
+  JOIN site e ON e.id = c.site
+  JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
+                  FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
+ WHERE s.id = ANY(:sessions::integer[]) AND s.dropped IS NULL
+   AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
+ ORDER BY s.id;
+
 -- name: unclaimed_sessions
 -- The next sessions that ended before an instant whose token nobody pays for, at sites where a seller sells; on no receipt yet.
 SELECT s.id AS session, b.seq, NULL::text AS account, b.currency, b.detail::text AS detail, s.charge_point, s.evse,
        e.name AS site, e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh,
-       s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels
+       s.register_end_wh, s.energy_source, b.tariff, b.tariff_version, '{}' AS labels,
+       w.brand
   FROM session s
   JOIN rating r ON r.session = s.id AND r.holds = '{}'
   JOIN charge_point c ON c.id = s.charge_point
   JOIN site e ON e.id = c.site
-  JOIN LATERAL (SELECT seller FROM site_seller w
+  JOIN LATERAL (SELECT seller, brand FROM site_seller w
                  WHERE w.site = e.id AND w.valid_from <= s.started_at ORDER BY w.valid_from DESC LIMIT 1) AS w
     ON w.seller = :seller::text
   JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
@@ -241,6 +260,11 @@ SELECT s.source, i.id, i.number, i.issued_on
  WHERE s.session = :session::integer
  ORDER BY i.id;
 
+-- name: how_far
+-- How far a series has come.
+SELECT last, chain FROM number_series
+ WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer;
+
 -- name: next_of_series
 -- The next documents of a series, as the chain goes.
 SELECT id, n, number, body::text AS body, hash, chain, net_minor, tax_minor, issued_on
@@ -283,7 +307,8 @@ SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, 
 
 -- name: revenue
 -- What documents of a seller charge less what credit notes take back, added up by what is asked for. A part that is taken
--- back of a line counts where that line does; kWh are taken back with whole lines.
+-- back of a line counts where that line does; kWh are taken back with whole lines. Those of a session with several taxes stand
+-- on each of its lines, and count once.
 SELECT CASE :by::text
            WHEN 'site' THEN d.session->>'site'
            WHEN 'charge_point' THEN d.session->>'charge_point'
@@ -292,7 +317,10 @@ SELECT CASE :by::text
            WHEN 'month' THEN to_char(i.issued_on, 'YYYY-MM')
            ELSE l.kind END AS of,
        i.currency, count(*) AS lines,
-       coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric), 0) / 1000 AS kwh,
+       coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric)
+                    FILTER (WHERE NOT EXISTS (SELECT FROM invoice_line f
+                                               WHERE f.invoice = l.invoice AND f.session = l.session
+                                                 AND f.position < l.position)), 0) / 1000 AS kwh,
        sum(s.sign * l.net_minor)::bigint AS net_minor, sum(s.sign * l.tax_minor)::bigint AS tax_minor,
        sum(s.sign * l.gross_minor)::bigint AS gross_minor
   FROM invoice i
@@ -319,10 +347,6 @@ SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) A
    AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
  GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
  ORDER BY 1, 2, 3, 4;
-
--- name: brand_details
--- How a brand looks.
-SELECT details::text AS details FROM brand WHERE id = :id::text;
 
 -- name: bearers
 -- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them.
@@ -356,3 +380,25 @@ SELECT i.id, i.seller, i.number, i.currency, i.issued_on, (i.body->'days')::text
                     WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || p.party)
  ORDER BY i.id, p.party
  LIMIT :limit::integer;
+
+-- name: files_of
+-- The files of documents in the archive, by document and form.
+SELECT f.invoice, f.form, f.entry, e.sha256, e.media_type
+  FROM document_file f
+  JOIN archive_entry e ON e.id = f.entry
+ WHERE f.invoice = ANY(:invoices::bigint[])
+ ORDER BY f.invoice, f.form;
+
+-- name: insert_file
+-- A document has its file of a form from now on; none comes back where it has one.
+INSERT INTO document_file (invoice, form, entry) VALUES (:invoice::bigint, :form::text, :entry::bigint)
+ON CONFLICT DO NOTHING
+RETURNING form;
+
+-- name: sendings_of
+-- Each time that a document was sent, and what became of the mail.
+SELECT s.n, s.at, s.account, s.entries, s.actor, s.reason, s.message, d.address, d.state
+  FROM document_sending s
+  JOIN mail_delivery d ON d.message = s.message
+ WHERE s.invoice = :invoice::bigint
+ ORDER BY s.n, d.n;

@@ -28,24 +28,24 @@ def add_render(group: click.Group, connect: Connect, directory: Directory, actor
     @click.pass_context
     @async_command
     async def render(context: click.Context, number: str, out: Path | None, seller: str | None, output: Output) -> None:
-        """Write the PDF of a document, and keep it in the archive from the first time on.
+        """Write the PDF of a document. It is made and archived the first time; from then on it is the same file.
 
         \b
         Example:
           csms invoice render R2026-000001 --out R2026-000001.pdf
         """
         from billing.archive.service import Archive  # noqa: PLC0415 - only this command needs them
-        from billing.documents.typst_pdf import Typesetter  # noqa: PLC0415 - typst and Babel take long to load
+        from billing.documents.press import Press  # noqa: PLC0415 - typst and Babel take long to load
         from billing.invoices.paper import archived  # noqa: PLC0415
 
         async with connect(context) as connection:
             found = await service.get(connection, number, seller=seller)
             pdf, entry = await archived(
-                connection, Archive(directory(context)), found, Typesetter(), now=datetime.now(UTC), actor=actor()
+                connection, Archive(directory(context)), found, Press(), now=datetime.now(UTC), actor=actor()
             )
         place = out or Path(f"{number.replace('/', '-')}.pdf")
         write_new(pdf, place)
-        output.one({"number": number, "file": str(place), "size_bytes": len(pdf), "archive_entry": entry.id})
+        output.one({"number": number, "file": str(place), "size_bytes": len(pdf), "archive_entry": entry})
 
 
 def write_new(content: bytes, place: Path) -> None:

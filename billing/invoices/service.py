@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -192,12 +192,14 @@ async def _invoice_anew(
     [row] = await SQL.billed_sessions_named.fetch(connection, sessions=[session], seqs=[seq])
     old = before.document
     charge = charge_of(store.read_session(row), language=old.language)
+    told = next(line.labels for line in old.lines if line.session is not None and line.session.session == session)
+    charge = replace(charge, labels={**charge.labels, **told})  # who drove on whose cost is not what was wrong
     seller = await sellers.get(connection, before.seller)
     terms = Terms(issued_on=issued_on, until=old.days[1])
     document = None
     try:
         if old.account is None:
-            document = receipt_of(seller, charge, terms, language=old.language)
+            document = replace(receipt_of(seller, charge, terms, language=old.language), brand=old.brand)
         else:
             document = invoice_of(seller, await accounts.get(connection, old.account), [charge], terms)
     except CannotBeInvoiced as why:
@@ -253,36 +255,49 @@ async def set_pattern(
 async def verify(connection: Connection, seller: str | None = None) -> AsyncIterator[Finding | int]:
     """Follow every series from its first document to its last: numbers from 1 without a gap, nothing changed.
 
-    Yields what is found to be wrong, and how many documents were looked at since.
+    Yields what is found to be wrong, and how many documents were looked at since. Who issues meanwhile goes on.
     """
     for series in await store.series(connection, seller):
-        after, chain = 0, bytes(32)
-        while True:
-            rows = await SQL.next_of_series.fetch(
-                connection, seller=series.seller, kind=series.kind, form=series.form, year=series.year, after=after,
-                limit=_PAGE,
-            )  # fmt: skip
-            lines: dict[int, list[str]] = {row["id"]: [] for row in rows}
-            for line in await SQL.lines_of.fetch(connection, invoices=list(lines)):
-                lines[line["invoice"]].append(_canonical(line["body"]))
-            for row in rows:
-                after += 1
-                if row["n"] != after:
-                    yield Finding(number=row["number"], problem=f"number {after} of its series is missing before it")
-                    after = row["n"]
-                texts = Texts(head=_canonical(row["body"]), lines=tuple(lines[row["id"]]))
-                if texts.hash != row["hash"]:
-                    yield Finding(number=row["number"], problem="it was changed: its hash is of something else")
-                chain = store.chain_after(chain, row["hash"])
-                if chain != row["chain"]:
-                    yield Finding(number=row["number"], problem="it does not follow from the document before it")
-                    chain = row["chain"]
-            yield len(rows)
-            if not rows:
-                break
-        if after != series.last or chain != series.chain:
+        async for each in _verify_series(connection, series):
+            yield each
+
+
+async def _verify_series(connection: Connection, series: Series) -> AsyncIterator[Finding | int]:
+    which = {"seller": series.seller, "kind": series.kind, "form": series.form, "year": series.year}
+    after, chain = 0, bytes(32)
+    while True:
+        rows = await SQL.next_of_series.fetch(connection, **which, after=after, limit=_PAGE)
+        for row, lines in zip(rows, await _line_texts(connection, rows), strict=True):
+            after += 1
+            if row["n"] != after:
+                yield Finding(number=row["number"], problem=f"number {after} of its series is missing before it")
+                after = row["n"]
+            if Texts(head=_canonical(row["body"]), lines=lines).hash != row["hash"]:
+                yield Finding(number=row["number"], problem="it was changed: its hash is of something else")
+            chain = store.chain_after(chain, row["hash"])
+            if chain != row["chain"]:
+                yield Finding(number=row["number"], problem="it does not follow from the document before it")
+                chain = row["chain"]
+        yield len(rows)
+        if rows:
+            continue
+        now = await SQL.how_far.fetchrow(connection, **which)
+        assert now is not None, "no series is ever deleted"
+        if (after, chain) == (now["last"], now["chain"]):
+            return
+        if now["last"] == series.last:  # nobody has issued since it was looked at before
             name = f"{series.seller} {series.form.value} {series.kind.value} {series.year or ''}".strip()
             yield Finding(number=name, problem=f"the series counts {series.last} documents, and {after} are there")
+            return
+        series = replace(series, last=now["last"], chain=now["chain"])
+
+
+async def _line_texts(connection: Connection, rows: Sequence[Any]) -> list[tuple[str, ...]]:
+    """The lines of documents as they are kept, for each of them."""
+    lines: dict[int, list[str]] = {row["id"]: [] for row in rows}
+    for line in await SQL.lines_of.fetch(connection, invoices=list(lines)):
+        lines[line["invoice"]].append(_canonical(line["body"]))
+    return [tuple(lines[row["id"]]) for row in rows]
 
 
 def _canonical(text: str) -> str:

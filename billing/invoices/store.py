@@ -73,6 +73,7 @@ def read_session(row: Any) -> BilledSession:
         tariff=row["tariff"],
         tariff_version=row["tariff_version"],
         labels=json.loads(row["labels"]),
+        brand=row.get("brand"),
     )
 
 

@@ -436,7 +436,7 @@ SELECT i.number
 
 -- name: values_unbilled
 -- What sessions are worth that no document shows: by site and currency, final bills that count, and the last interim of those
--- that have none yet, running, waiting or held. without_amount: they have not even an interim.
+-- that have none yet, running, waiting or held. without_amount: they have not even an interim. A bill over nothing is not waited for.
 SELECT w.site, w.currency, w.state, count(*) AS sessions, count(*) FILTER (WHERE w.total_incl_minor IS NULL) AS without_amount,
        coalesce(sum(w.energy_wh), 0) / 1000 AS kwh, coalesce(sum(w.total_excl_minor), 0)::bigint AS excl_minor,
        coalesce(sum(w.total_incl_minor), 0)::bigint AS incl_minor
@@ -459,6 +459,6 @@ SELECT w.site, w.currency, w.state, count(*) AS sessions, count(*) FILTER (WHERE
   LEFT JOIN account a ON a.id = k.account
   LEFT JOIN LATERAL (SELECT seller FROM site_seller WHERE site = w.site AND valid_from <= w.started_at
                       ORDER BY valid_from DESC LIMIT 1) v ON true
- WHERE coalesce(a.seller, v.seller, :seller::text) = :seller
+ WHERE coalesce(a.seller, v.seller, :seller::text) = :seller AND (w.state <> 'final' OR w.total_incl_minor <> 0)
  GROUP BY w.site, w.currency, w.state
  ORDER BY w.site, w.currency, w.state;

@@ -12,8 +12,7 @@ from csms.cli.context import connect, default_actor, settings_of
 
 def archive_directory(context: click.Context) -> Path:
     """Where documents are kept."""
-    settings = settings_of(context)
-    return settings.archive_dir or settings.data_dir / "archive"
+    return settings_of(context).archive_directory
 
 
 archive = archive_group(connect, directory=archive_directory, actor=default_actor)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from billing import CliError, ExitCode, async_command
+from billing import CliError, ExitCode, async_command, close_demo_month, demo_day
 from csms import logs
 from csms.app import Running, run_server
 from csms.charge_points import service as charge_points
 from csms.database.cluster import open_cluster
-from csms.database.pool import connect_once
-from csms.demo import stage, world
+from csms.database.pool import connect_once, open_pool
+from csms.demo import month, stage, world
 from csms.demo.stage import Verdict
 from csms.sessions import listing
 from csms.settings import Settings, load_settings
@@ -35,31 +35,52 @@ SPEED = 180.0
 REFRESH_S = 0.5
 SETTLE_S = 15.0
 WIDTH_IN_A_PIPE = 150
-LONGEST = timedelta(hours=2, minutes=40)
+BEGIN = time(10, tzinfo=UTC)
+"""On the last day of a month: the longest story ends long before midnight, wherever it is told."""
+BOOKS_CONNECTIONS = 2
+
+
+def _require_room(_context: click.Context, _parameter: click.Parameter, papers: Path | None) -> Path | None:
+    """Nobody's own documents are written over."""
+    if papers is not None and papers.exists() and any(papers.iterdir()):
+        raise click.BadParameter(f"{papers} is not empty: name a new directory")
+    return papers
 
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C or SIGTERM, to look around.")
 @click.option("--speed", type=click.FloatRange(10, 100_000), default=SPEED, show_default=True, help="Times real time.")
+@click.option(
+    "--documents",
+    "papers",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    callback=_require_room,
+    help="A new or empty directory for the PDFs, which stay there; with the rest, and gone with it, unless said.",
+)
 @click.option("--ocpp-port", type=click.IntRange(0, 65535), default=0, help="A free one unless said.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=0, help="A free one unless said.")
 @async_command
-async def demo(keep: bool, speed: float, ocpp_port: int, http_port: int) -> None:
-    """Watch it work: eleven simulated charge points of both versions, well-behaved and not.
+async def demo(keep: bool, speed: float, papers: Path | None, ocpp_port: int, http_port: int) -> None:
+    """Watch it work: eleven simulated charge points of both versions, well-behaved and not, and the end of their month.
 
     \b
     Examples:
       csms demo
       csms demo --keep
+      csms demo --documents /tmp/csms-documents
 
-    Everything is fictitious and lives in a database of its own, which is gone afterwards.
+    The stories are those of the last day of a month that has ended, so that its books can be closed. Everything is
+    fictitious and lives in a database of its own, which is gone afterwards.
     """
     _end_on_sigterm()
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=WIDTH_IN_A_PIPE)
     try:
-        wrong, verdicts = await _show_off(console, keep=keep, speed=speed, ocpp_port=ocpp_port, http_port=http_port)
+        wrong, verdicts, problems = await _show_off(
+            console, keep=keep, speed=speed, papers=papers, ocpp_port=ocpp_port, http_port=http_port
+        )
     except asyncio.CancelledError:
         raise click.Abort from None
     if wrong:
@@ -68,24 +89,52 @@ async def demo(keep: bool, speed: float, ocpp_port: int, http_port: int) -> None
             "see the table; this is a defect of csms, please report it",
             ExitCode.FAILED,
         )
+    if problems:
+        raise CliError(
+            f"the books are not what they must be: {'; '.join(problems)}",
+            "this is a defect of csms, please report it",
+            ExitCode.FAILED,
+        )
 
 
 async def _show_off(
-    console: Console, *, keep: bool, speed: float, ocpp_port: int, http_port: int
-) -> tuple[list[Verdict], list[Verdict]]:
-    """The verdicts that are wrong, and all of them."""
+    console: Console, *, keep: bool, speed: float, papers: Path | None, ocpp_port: int, http_port: int
+) -> tuple[list[Verdict], list[Verdict], list[str]]:
+    """The verdicts that are wrong, all of them, and what is wrong with the books."""
+    problems: list[str] = []
     async with _server(ocpp_port=ocpp_port, http_port=http_port) as (settings, dsn, running):
         console.print(
             f"csms {running.version}: charge points connect to {running.ocpp_url}, metrics at {running.http_url}/metrics"
         )
-        verdicts = await _play(console, settings, dsn, running, speed=speed)
+        day = demo_day(datetime.now(UTC))
+        verdicts = await _play(console, settings, dsn, running, day=day, speed=speed)
         console.print()
         console.print(stage.result(verdicts))
         wrong = [each for each in verdicts if not each.right]
-        console.print(_closing(verdicts, wrong))
+        console.print(_outcome(verdicts, wrong))
+        if not wrong:
+            place = papers or settings.data_dir / "documents"
+            problems = await _close_books(console, settings, dsn, day, place)
+            if papers is None and not keep:
+                console.print("They go with the demo: csms demo --documents DIR leaves them there.")
+            console.print(NEXT)
         if keep:
-            await _stay(console, settings, running)
-    return wrong, verdicts
+            await _stay(console, settings, running, day)
+    return wrong, verdicts, problems
+
+
+async def _close_books(console: Console, settings: Settings, dsn: str, day: date, papers: Path) -> list[str]:
+    """Invoice, credit and lock the month of the stories, and show it; what is not as it must be."""
+    pool = await open_pool(dsn, size=BOOKS_CONNECTIONS, name="csms demo")
+    try:
+        closed = await close_demo_month(
+            pool, day, archive=settings.data_dir / "archive", papers=papers, now=datetime.now(UTC)
+        )
+    finally:
+        await pool.close()
+    console.print()
+    console.print(month.picture(closed), soft_wrap=False)
+    return month.problems(closed)
 
 
 def _end_on_sigterm() -> None:
@@ -127,9 +176,11 @@ async def _server(*, ocpp_port: int, http_port: int) -> AsyncIterator[tuple[Sett
         shutil.rmtree(data_dir, ignore_errors=True)
 
 
-async def _play(console: Console, settings: Settings, dsn: str, running: Running, *, speed: float) -> list[Verdict]:
+async def _play(
+    console: Console, settings: Settings, dsn: str, running: Running, *, day: date, speed: float
+) -> list[Verdict]:
     async with connect_once(dsn) as connection:
-        begin = datetime.now(UTC) - LONGEST
+        begin = datetime.combine(day, BEGIN)
         key = charge_points.load_password_key(settings.data_dir, settings.password_key)
         passwords = await world.build(connection, key=key, since=begin - timedelta(days=1))
         played = asyncio.gather(
@@ -188,24 +239,29 @@ async def _settled(connection: Any) -> list[Verdict]:
         await asyncio.sleep(REFRESH_S)
 
 
-def _closing(verdicts: Sequence[Verdict], wrong: Sequence[Verdict]) -> str:
+def _outcome(verdicts: Sequence[Verdict], wrong: Sequence[Verdict]) -> str:
     if wrong:
         return f"\n{len(wrong)} of {len(verdicts)} sessions did not end as they must."
     held = sum(1 for each in verdicts if each.expected.total_incl_tax is None)
     counted = stage.energy([each.session for each in verdicts if each.session is not None])
     return (
         f"\n{len(verdicts) - held} sessions with {counted.billed_kwh:.1f} kWh were billed right, "
-        f"{held} with {counted.held_kwh:.1f} kWh are held for a person to review and bill nothing.\n"
-        "Next: run your own with `csms serve`, then `csms site create`, `csms tariff create`, `csms cp create`;\n"
-        "`csms demo --keep` stays up to look around. README.md has a five-minute tour."
+        f"{held} with {counted.held_kwh:.1f} kWh are held for a person to review and bill nothing."
     )
 
 
-async def _stay(console: Console, settings: Settings, running: Running) -> None:
+NEXT = (
+    "\nNext: run your own with `csms serve`, then `csms site create`, `csms tariff create`, `csms cp create`;\n"
+    "`csms demo --keep` stays up to look around. README.md has a five-minute tour."
+)
+
+
+async def _stay(console: Console, settings: Settings, running: Running, day: date) -> None:
     console.print(
         f"\nStaying up until Ctrl-C. In another terminal:\n"
         f"  export CSMS_DATA_DIR={settings.data_dir}\n"
         f"  csms session list\n  csms session explain 1\n  csms review list\n"
+        f"  csms invoice list\n  csms report open-items\n  csms close status --month {day:%Y-%m}\n"
         f"  csms sim run normal --url {running.ocpp_url} --now"
     )
     try:

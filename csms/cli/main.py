@@ -21,6 +21,7 @@ COMMANDS = {
     "archive": "csms.cli.archive:archive",
     "audit": "csms.cli.accounts:audit",
     "bill": "csms.cli.bills:bill",
+    "brand": "csms.cli.accounts:brand",
     "certificate": "csms.certificates.cli:certificate",
     "close": "csms.cli.books:close",
     "completion": "csms.cli.completion:completion",

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from billing import Scope, assign_tariff, create_tariff
+from billing import Scope, assign_tariff, create_tariff, open_demo_books
 from csms.charge_points import service as charge_points
 from csms.charge_points.charge_point import Current
 from csms.charge_points.service import Choices
 from csms.protocol.vocabulary import Protocol
+from csms.sessions.policy import ReviewPolicy
+from csms.sessions.store import SQL as SESSIONS
 from csms.sites import service as sites
 from csms.tokens import service as tokens
 
 ACTOR = "csms demo"
-TOKENS = ("CARD-0001", "CARD-0002")
+TOKENS = ("CARD-0001", "CARD-0002", "CARD-0003")
+PRIVATE, FLEET = "C-1001", "C-2001"
+CARDS = {TOKENS[0]: PRIVATE, TOKENS[1]: FLEET}
+"""Whose they are. Nobody's account pays for the third: who charges with it gets receipts."""
 STRANGER = "GHOST-0404"  # never issued
 HARBOUR, HILLTOP = "demo-harbour", "demo-hilltop"
+SESSION_S_MAX = Decimal(90 * 24 * 3600)
+"""The stories are told weeks after their days: seen running today, none of them is too long for that alone."""
 
 
 def _tariff(id_: str, text: str, *components: tuple[str, str, int]) -> str:
@@ -94,9 +101,9 @@ ACTS = (
     Act(charge_point="DEMO-05", site=HARBOUR, protocol=Protocol.V201, scenario="offline_replay",
         story="loses the network, tells it later", expected=(_billed(10_000, "5.83"),)),
     Act(charge_point="DEMO-06", site=HARBOUR, protocol=Protocol.V16, scenario="repeated_start",
-        story="repeats its StartTransaction", expected=(_billed(5_500, "3.21"),)),
+        story="repeats its StartTransaction", expected=(_billed(5_500, "3.21"),), token=TOKENS[2]),
     Act(charge_point="DEMO-07", site=HARBOUR, protocol=Protocol.V16, scenario="lost_stop",
-        story="loses a StopTransaction", expected=(_held(7_000, "no_stop"), _billed(2_000, "1.17"))),
+        story="loses a StopTransaction", expected=(_held(7_000, "no_stop"), _billed(2_000, "1.17")), token=TOKENS[2]),
     Act(charge_point="DEMO-08", site=HARBOUR, protocol=Protocol.V201, scenario="register_jump",
         story="its meter jumps by 939 kWh",
         expected=(_held(949_000, "energy_over_limit", "energy_over_power", "register_jump", "unit_suspect"),)),
@@ -111,6 +118,8 @@ ACTS = (
 
 async def build(connection: Any, *, key: bytes, since: datetime) -> dict[str, str]:
     """Create it all, in force from `since` on; the passwords by charge point."""
+    policy = replace(ReviewPolicy(), duration_s_max_ac=SESSION_S_MAX)
+    await SESSIONS.insert_policy.execute(connection, version=2, body=policy.to_dict())
     await sites.create(
         connection, HARBOUR, name="Example Harbour", country="DE", time_zone="Europe/Berlin", currency="EUR"
     )
@@ -126,6 +135,7 @@ async def build(connection: Any, *, key: bytes, since: datetime) -> dict[str, st
     ):
         tariff = await create_tariff(connection, document, now=now)
         await assign_tariff(connection, tariff.id, scope=scope, target=target, now=now, valid_from=since)
+    await open_demo_books(connection, sites=(HARBOUR, HILLTOP), cards=CARDS, since=since, now=now)
     passwords: dict[str, str] = {}
     for act in ACTS:
         _, password = await charge_points.create(

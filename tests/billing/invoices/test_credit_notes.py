@@ -12,7 +12,7 @@ from billing.accounts import service as accounts
 from billing.accounts.account import AccountKind
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices import drafts, service
-from billing.invoices.document import DocumentForm, DocumentKind, Reference
+from billing.invoices.document import DocumentForm, DocumentKind, GroupBy, Reference
 from billing.invoices.service import Corrected
 from billing.invoices.store import Issued
 from tests.billing.invoices.books import APRIL_1, MARCH, Books
@@ -119,7 +119,7 @@ async def test_many_who_credit_the_same_invoice_take_back_no_more_than_there_is(
 async def test_a_correction_credits_the_session_and_invoices_what_counts_now_in_one_act(
     books: Books, clerk: Clerk
 ) -> None:
-    await books.customer("C-1", "TAG-1")
+    await books.customer("C-1", "TAG-1", labels={GroupBy.COST_CENTRE: "4711"})
     session, _ = await books.charged("TAG-1"), await books.charged("TAG-1", day=3)
     with pytest.raises(NotFound, match=rf"session {session} is on no document"):
         await clerk.corrects(session)
@@ -143,6 +143,9 @@ async def test_a_correction_credits_the_session_and_invoices_what_counts_now_in_
     again = await clerk.corrects(session)
     assert again.credit_note is not None
     assert again.credit_note.document.corrects == Reference(number="R2026-000002", issued_on=APRIL_9)
+    assert again.invoice is not None
+    for each in (done.invoice, again.invoice):
+        assert [line.labels for line in each.document.lines] == [{"cost_centre": "4711", "site": "depot"}]
     assert await books.problems() == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import asyncpg
@@ -20,6 +20,10 @@ from billing.ledger.check import check
 from billing.ledger.close import Closing, State
 from billing.ledger.entry import AccountKind
 from billing.ledger.posting_rules import entry_of
+from billing.rating.rating import ComponentName
+from billing.taxes import service as taxes
+from billing.taxes.tax_rule import Category, TaxRule
+from tests.billing.bills.world import BEFORE, tariff_file
 from tests.billing.invoices.books import APRIL_1, MARCH, Books
 from tests.billing.invoices.charges import CURRENCIES, charges_with_refunds, document_of
 from tests.examples import tried
@@ -81,7 +85,7 @@ async def test_reports_add_up_to_the_ledger(books: Books) -> None:
             by: await SQL.revenue.fetch(connection, seller="north", by=by, since=None, until=None)
             for by in ("site", "charge_point", "tariff", "channel", "kind", "month")
         }
-        taxes = await SQL.taxes_charged.fetch(connection, seller="north", since=None, until=None)
+        charged = await SQL.taxes_charged.fetch(connection, seller="north", since=None, until=None)
     booked = await balance_of(books)
     gross = {by: {row["of"]: row["gross_minor"] for row in found} for by, found in rows.items()}
     assert gross["channel"] == {"ad_hoc": 200, "contract": 400}
@@ -94,9 +98,34 @@ async def test_reports_add_up_to_the_ledger(books: Books) -> None:
     assert (row["kwh"], row["gross_minor"]) == (10, 400), "4 kWh and 2.00 were taken back whole"
     for found in rows.values():
         assert sum(row["net_minor"] for row in found) == -booked["revenue:session:DE:S:19"]
-    assert [(row["country"], row["tax_rate"], row["net_minor"], row["tax_minor"]) for row in taxes] == [
+    assert [(row["country"], row["tax_rate"], row["net_minor"], row["tax_minor"]) for row in charged] == [
         ("DE", Decimal(19), -booked["revenue:session:DE:S:19"], -booked["tax_payable:DE:S:19"]),
     ]  # fmt: skip
+
+
+async def test_the_kwh_of_a_session_under_two_taxes_count_once_and_go_back_with_the_whole_session(books: Books) -> None:
+    rules = [
+        TaxRule(id=id_, country="DE", rate=Decimal(rate), category=Category.STANDARD, valid_from=date(2021, 1, 1), supply=part)
+        for id_, rate, part in (("ENERGY", 19, ComponentName.ENERGY), ("FEE", 7, ComponentName.FLAT))
+    ]  # fmt: skip
+    async with books.pool.acquire() as connection:
+        await taxes.add_rules(connection, rules, now=BEFORE, actor="ada")
+    await books.world.tariff(tariff_file("both", flat="1.00"), now=BEFORE + timedelta(hours=1))
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1", kwh=10)
+    await books.charged("TAG-1", kwh=4, day=3)
+    await books.run()
+
+    async def kwh() -> Decimal:
+        async with books.pool.acquire() as connection:
+            rows = await SQL.revenue.fetch(connection, seller="north", by="site", since=None, until=None)
+        return sum((row["kwh"] for row in rows), Decimal(0))
+
+    [document] = await books.documents()
+    assert [line.tax.rate for line in document.lines if line.session] == [19, 7, 19, 7]
+    assert await kwh() == 14
+    await take_back(books, "R2026-000001", {3: 200, 4: 100})
+    assert await kwh() == 10
 
 
 async def test_a_document_without_its_entry_is_found(books: Books, database: str) -> None:

@@ -56,7 +56,9 @@ async def test_a_seller_is_made_changed_and_shown_with_what_was_before_in_the_lo
     assert (same.json["vat_id"], same.json["bank"]["iban"]) == ("DE136695976", "DE89370400440532013000")
     assert same.json["bank"]["holder"] == "Northern Example Energy GmbH"
     assert moved.json == {name: value for name, value in shown.json.items() if name != "sites"}
-    assert site.json == {"site": "depot", "seller": "north", "valid_from": "2026-01-01T00:00:00Z"}
+    assert site.json == {
+        "site": "depot", "seller": "north", "brand": None, "valid_from": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
     assert shown.json["sites"] == [{"site": "depot", "valid_from": "2026-01-01T00:00:00Z"}]
     assert [(each["action"], each["reason"], each["actor"]) for each in log.json] == [
         ("create", "first seller", "tester"), ("set", "moved", "tester"), ("sell_at", "sells", "tester"),

@@ -21,6 +21,7 @@ COMMANDS = {
     "archive": {"expire", "export", "hold", "list", "retention", "show", "verify"},
     "audit": {"export", "log", "verify"},
     "bill": {"cdr", "list", "run", "show"},
+    "brand": {"create", "list", "set", "show"},
     "certificate": {
         "alarms", "authority", "delete", "expiring", "inquiries", "install", "list", "renew", "revoke", "show",
     },
@@ -39,7 +40,7 @@ COMMANDS = {
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
-    "invoice": {"draft", "einvoice", "list", "render", "run", "self-bill", "series", "show", "validate", "verify"},
+    "invoice": {"draft", "einvoice", "list", "render", "run", "self-bill", "send", "series", "show", "validate", "verify"},
     "item": {"add", "cancel", "list"},
     "ledger": {
         "accounts", "balance", "check", "datev", "export", "exports", "map", "postings", "reverse", "rules",

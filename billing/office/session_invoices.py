@@ -1,0 +1,118 @@
+"""Invoices at the end of sessions, for customers who want one with each: from the row that its final bill has left.
+
+The row is written with the bill and deleted with the invoice, so that neither a crash nor another node makes one too many or
+too few. What cannot be invoiced stays, and is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from billing.accounts import sellers
+from billing.accounts.account import Rhythm
+from billing.accounts.seller import Seller
+from billing.errors import AlreadyDone, Refused
+from billing.invoices.composition import CannotBeInvoiced
+from billing.invoices.drafting import CannotBeIssued, Terms, invoice_of
+from billing.invoices.gathering import Owed, owed_for
+from billing.invoices.issuing import Prepared, issue
+from billing.office import metrics
+from billing.sql import Connection, Queries
+from billing.turns import Turns
+
+log = structlog.get_logger(__name__)
+
+SQL: Final = Queries.load("billing.office")
+AT_A_TIME: Final = 50
+"""Sessions that are looked at together."""
+ACTOR: Final = "csms"
+REASON: Final = "the session has ended"
+
+
+class SessionInvoices:
+    """Invoices what is due. `sends`: their documents are to be sent as well."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], *, sends: bool, clock: Callable[[], datetime]) -> None:
+        self._pool = pool
+        self._sends = sends
+        self._clock = clock
+
+    async def sweep(self) -> int:
+        """Look at everything that is due now, a document in each transaction; how many documents were made."""
+        made = 0
+        while True:
+            now = self._clock()
+            async with self._pool.acquire() as connection:
+                rows = await SQL.sessions_due.fetch(connection, now=now, limit=AT_A_TIME)
+                sessions = [row["session"] for row in rows]
+                owed = await owed_for(connection, sessions) if sessions else {}
+                await self._forget_settled(connection, [each for each in sessions if each not in owed], now)
+            made += await self._invoice(owed, now)
+            if len(rows) < AT_A_TIME:
+                return made
+
+    async def _forget_settled(self, connection: Connection, sessions: Sequence[int], now: datetime) -> None:
+        """What is invoiced or dropped; the rest is held by somebody who looks into it, and waits."""
+        if not sessions:
+            return
+        settled = [row["id"] for row in await SQL.which_are_settled.fetch(connection, sessions=sessions)]
+        await SQL.settle_sessions.execute(connection, sessions=settled)
+        for session in set(sessions) - set(settled):
+            await self._postpone(connection, session, "it is held, or nobody's account pays for it any more", now)
+
+    async def _invoice(self, owed: dict[int, Owed], now: datetime) -> int:
+        turns, known, made = Turns(), dict[str, Seller](), 0
+        for session, each in owed.items():
+            await turns.give()
+            async with self._pool.acquire() as connection:
+                seller = known.get(each.account.seller)
+                if seller is None:
+                    seller = known[each.account.seller] = await sellers.get(connection, each.account.seller)
+                made += await self._one(connection, session, each, seller, now)
+        return made
+
+    async def _one(self, connection: Connection, session: int, owed: Owed, seller: Seller, now: datetime) -> bool:
+        if owed.account.rhythm is not Rhythm.SESSION:  # it has another one since: then it takes it
+            await SQL.settle_sessions.execute(connection, sessions=[session])
+            return False
+        if owed.draft is not None:
+            why = f"account {owed.account.id} has an open draft {owed.draft}"
+            await self._postpone(connection, session, why, now)
+            return False
+        today = now.date()
+        try:
+            document = invoice_of(seller, owed.account, owed.charges, Terms(issued_on=today, until=today))
+            async with connection.transaction():
+                prepared = Prepared(seller=seller.id, document=document)
+                issued = await issue(connection, prepared, now=now, actor=ACTOR, reason=REASON)
+                await SQL.settle_sessions.execute(connection, sessions=[session])
+                if self._sends:
+                    await SQL.note_document_due.execute(connection, invoice=issued.id, now=now)
+        except AlreadyDone:  # an invoice run was faster
+            await SQL.settle_sessions.execute(connection, sessions=[session])
+            return False
+        except CannotBeIssued as why:
+            if _is_free(owed):  # it goes with the next that is not
+                await SQL.settle_sessions.execute(connection, sessions=[session])
+            else:
+                await self._postpone(connection, session, f"{why}; next: {why.next_step}", now)
+            return False
+        except (CannotBeInvoiced, Refused) as why:
+            await self._postpone(connection, session, str(why), now)
+            return False
+        metrics.INVOICES.inc()
+        log.info("session_invoiced", session=session, number=issued.document.number, account=owed.account.id)
+        return True
+
+    async def _postpone(self, connection: Connection, session: int, why: str, now: datetime) -> None:
+        await SQL.postpone_session.execute(connection, session=session, problem=why, now=now)
+        log.warning("session_not_invoiced", session=session, why=why)
+
+
+def _is_free(owed: Owed) -> bool:
+    return not any(part.gross_minor for each in owed.charges for part in getattr(each, "parts", ()))
