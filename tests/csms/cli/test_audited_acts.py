@@ -28,6 +28,7 @@ BOOKS = frozenset(
         "account",
         "archive",
         "audit",
+        "brand",
         "close",
         "contract",
         "credit",
@@ -68,6 +69,7 @@ ELSEWHERE = {
 }
 """Nouns beyond the books, each with what keeps its changes."""
 OWN_RECORD = {
+    "invoice send": "each sending is a row of its own with who and why, which never changes",
     "close run": "it repeats what is done anyway, and locks nothing",
     "mail bounce import": "what servers report is an event of the mail, not an operator's decision",
 }
@@ -178,6 +180,8 @@ async def _parties(clerk: Clerk) -> None:
     await clerk.act("seller", "create", "south", "--name", "Southern Example GmbH", *address, "--vat-id", "DE136695976")
     await clerk.act("seller", "set", "south", "--city", "Ulm")
     await clerk.act("seller", "site", "depot", "--seller", "south", "--from", "2030-01-01")
+    await clerk.act("brand", "create", "blue", "--seller", "south", "--name", "Blue Charging")
+    await clerk.act("brand", "set", "blue", "--name", "Bluer Charging")
     await clerk.act("account", "create", "C-1", "--seller", "north", "--kind", "private", "--name", "Erika Example")
     await clerk.act("account", "create", "C-2", "--seller", "north", "--kind", "private", "--name", "Max Example")
     await clerk.act("account", "set", "C-1", "--language", "de")
