@@ -142,7 +142,6 @@ class Server:
             final_cost=self.final_costs.of, offers=self.offers, user_prices=self.user_prices,
         )  # fmt: skip
         self._password_key = load_password_key(settings.data_dir, settings.password_key)
-        logs.name_tokens_by(self._password_key)
         self.gateway = Gateway(settings, self.reception, self._password_key, self.health)
         self.display = Display(pool, self._send, node=self.node.id, sweep_interval_s=settings.sweep_interval_s)
         self.site_limits = SiteLimits(pool, settings, send=self._send)
@@ -162,6 +161,7 @@ class Server:
     async def run(self, *, started: Callable[[Running], None]) -> None:
         """Serve until `stop`. What begins first ends last: sockets close before the writer, the writer before the pool."""
         async with self._pool.acquire() as connection:
+            logs.name_tokens_by(self._password_key)
             await require_password_key(connection, self._password_key)
         await self.sessions.prepare()
         await self._keep_house()
