@@ -18,6 +18,7 @@ from billing.accounts.account import Account, AccountState
 from billing.accounts.seller import Seller
 from billing.audit import service as audit
 from billing.audit.entry import Change
+from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, Refused
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import CannotBeInvoiced, TaxedCharge, compose
@@ -82,6 +83,7 @@ def require_agreement(account: Account, day: date) -> None:
     )
 
 
+@one_act
 async def self_bill(connection: Connection, wanted: SelfBill, *, now: datetime, actor: str, reason: str) -> Issued:
     """Issue a document in a partner's name.
 
