@@ -77,6 +77,10 @@ class Query:
     async def execute(self, connection: Connection, **values: Any) -> str:
         return await connection.execute(self.sql, *self.args(values))
 
+    def cursor(self, connection: Connection, *, prefetch: int = 200, **values: Any) -> Any:
+        """Row by row, however many there are; within a transaction."""
+        return connection.cursor(self.sql, *self.args(values), prefetch=prefetch)
+
     async def executemany(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         await connection.executemany(self.sql, [self.args(row) for row in rows])
 

@@ -26,6 +26,7 @@ from billing import (
     Office,
     OfficeSettings,
 )
+from csms import logs
 from csms.api.health import HttpServer, build
 from csms.certificates.worker import Certificates
 from csms.charge_points.service import load_password_key, require_password_key
@@ -160,6 +161,7 @@ class Server:
     async def run(self, *, started: Callable[[Running], None]) -> None:
         """Serve until `stop`. What begins first ends last: sockets close before the writer, the writer before the pool."""
         async with self._pool.acquire() as connection:
+            logs.name_tokens_by(self._password_key)
             await require_password_key(connection, self._password_key)
         await self.sessions.prepare()
         await self._keep_house()

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
-from billing.accounts.party import LANGUAGES, LINE_LENGTH_MAX, mistakes_in_party
+from billing.accounts.party import LANGUAGES, LINE_LENGTH_MAX, mistakes_in_bank, mistakes_in_party
 from billing.accounts.seller import mistakes_in_id
 from billing.e_invoices.profiles import Profile
-from billing.invoices.document import GroupBy, Party
+from billing.invoices.document import BankAccount, GroupBy, Party
 from billing.taxes.tax_rule import CustomerKind
 from billing.time_zones import NoSuchZone, zone_named
 
@@ -73,7 +73,9 @@ class AccountDetails:
     """What identifies the customer, and with it is forgotten.
 
     `invoice_email` is where its documents go, its own address unless said; `buyer_reference` what it asks to see on
-    them (BT-10), `order_reference` its order.
+    them (BT-10), `order_reference` its order. A partner is paid to `bank`; `small_business` is what documents in its name
+    say of why no tax is charged, where it is exempt for its size (Art. 284 of the VAT directive, in Germany § 19 UStG).
+    `parties`: as whom incentives know it that it bears.
     """
 
     party: Party
@@ -81,6 +83,9 @@ class AccountDetails:
     buyer_reference: str | None = None
     order_reference: str | None = None
     note: str | None = None
+    bank: BankAccount | None = None
+    small_business: str | None = None
+    parties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +135,7 @@ def mistakes_in_account(account: Account) -> list[str]:
         *mistakes_in_id(account.id),
         *mistakes_in_party(account.details.party),
         *_of_terms(account),
+        *_of_details(account.details),
         *_of_kind(account),
     ]
 
@@ -149,11 +155,21 @@ def _of_terms(account: Account) -> Iterator[str]:
         yield f"groups are at most {GROUPS_MAX} ids of letters, digits, dot, dash and underscore"
     if len(set(account.grouped_by)) != len(account.grouped_by):
         yield "lines are grouped by each thing once"
-    details = account.details
-    for name in ("invoice_email", "buyer_reference", "order_reference", "note"):
+
+
+def _of_details(details: AccountDetails) -> Iterator[str]:
+    for name in ("invoice_email", "buyer_reference", "order_reference", "note", "small_business"):
         text = getattr(details, name)
-        if text is not None and (not text.strip() or not text.isprintable() or len(text) > LINE_LENGTH_MAX):
+        if text is not None and not _is_line(text):
             yield f"{name} is one line of at most {LINE_LENGTH_MAX} characters, and not empty"
+    if not all(map(_is_line, details.parties)):
+        yield f"a party is one line of at most {LINE_LENGTH_MAX} characters, and not empty"
+    if details.bank is not None:
+        yield from mistakes_in_bank(details.bank)
+
+
+def _is_line(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable() and len(text) <= LINE_LENGTH_MAX
 
 
 def _of_kind(account: Account) -> Iterator[str]:

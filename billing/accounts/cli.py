@@ -11,7 +11,7 @@ import click
 
 from billing.accounts import sellers, service
 from billing.accounts.account import Account, AccountDetails, AccountKind, AccountState, Rhythm, SelfBilling
-from billing.accounts.options import CLEAR, REASON, party_options, party_with, said
+from billing.accounts.options import BANK, CLEAR, REASON, bank_with, party_options, party_with, said
 from billing.accounts.party import LANGUAGES
 from billing.accounts.reading_cli import add_reading, shown
 from billing.accounts.token_cli import token_group
@@ -28,7 +28,9 @@ _DETAILS: Final = {
     "buyer_reference": "What it asks to see on each invoice; for German authorities the Leitweg-ID.",
     "order_reference": "Number of its order.",
     "note": "A line for yourselves.",
+    "small_business": "Of a partner: why documents in its name charge no tax, such as: exempt as a small business.",
 }
+_BANK: Final = {**BANK, "iban": "Of a partner: IBAN of the account it is paid to."}
 _TERMS: Final = ("seller", "brand", "payer", "language", "time_zone", "payment_days")
 
 
@@ -55,7 +57,7 @@ def account_group(connect: Connect, *, actor: Actor) -> click.Group:
 
 
 def _text_options(command: Any) -> Any:
-    for name, text in reversed(_DETAILS.items()):
+    for name, text in reversed((_DETAILS | _BANK).items()):
         command = click.option(f"--{name.replace('_', '-')}", name, help=text)(command)
     return party_options(command)
 
@@ -82,6 +84,10 @@ def _term_options(command: Any) -> Any:
             ),
             click.option("--self-billing-from", type=DAY, help="From this day on we may write documents in the partner's name, as agreed."),
             click.option("--self-billing-until", type=DAY, help="The last day on which we may."),
+            click.option(
+                "--party", "parties", multiple=True, metavar="NAME",
+                help="As whom incentives know it that it bears, beside its own id; may come more than once.",
+            ),
         )
     ):  # fmt: skip
         command = decorate(command)
@@ -115,7 +121,7 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
         empty = Account(
             id=id_, seller="", kind=AccountKind(kind), details=AccountDetails(party=Party(name="", address=None))
         )
-        wanted = _with(empty, values, said(_texts(values)))
+        wanted = _with(empty, values, said(_texts(values) | {"parties": values["parties"] or None}))
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             if values["time_zone"] is None:
                 wanted = replace(wanted, time_zone=await _usual_zone(connection, wanted))
@@ -164,7 +170,10 @@ def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:
           csms account set F-7 --group-by driver --group-by vehicle --reason "asked for it"
           csms account set C-1001 --clear payer --reason "pays herself"
         """
-        given = said(_texts(values) | {name: values[name] for name in ("payer", "brand", "e_invoice")}, cleared)
+        names = ("payer", "brand", "e_invoice")
+        given = said(
+            _texts(values) | {name: values[name] for name in names} | {"parties": values["parties"] or None}, cleared
+        )
         if not given and not any(values.values()):
             raise click.UsageError("say what to change")
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
@@ -176,14 +185,18 @@ def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
-    others = {*_TERMS, "kind", "rhythm", "e_invoice", "groups", "grouped_by", "self_billing_from", "self_billing_until"}
+    lists = {"groups", "grouped_by", "parties"}
+    others = {*_TERMS, *lists, "kind", "rhythm", "e_invoice", "self_billing_from", "self_billing_until"}
     return {name: text for name, text in values.items() if name not in others}
 
 
 def _with(account: Account, values: Mapping[str, Any], given: Mapping[str, Any]) -> Account:
+    party = party_with(account.details.party, given)
     details = replace(
         account.details,
-        party=party_with(account.details.party, given),
+        party=party,
+        bank=bank_with(account.details.bank, party, given),
+        parties=tuple(dict.fromkeys(given.get("parties", account.details.parties) or ())),
         **{name: given[name] for name in _DETAILS if name in given},
     )
     terms: dict[str, Any] = {name: values[name] for name in _TERMS if values.get(name) is not None}

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from billing.invoices.document import Address, Party
+from billing.invoices.document import Address, BankAccount, Party
 from billing.taxes.vat_id import written
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,6 +79,31 @@ def _address_with(address: Address | None, given: Mapping[str, Any]) -> Address 
 
 
 _NEEDED: Final = {"street", "city", "country"}
+
+
+BANK: Final = {
+    "iban": "IBAN of its account.",
+    "bank_holder": "The holder, its name unless said.",
+    "bic": "BIC of its bank.",
+}
+
+
+def bank_with(bank: BankAccount | None, party: Party, given: Mapping[str, Any]) -> BankAccount | None:
+    """The bank account with what was given; none without an IBAN."""
+    if not any(name in given for name in BANK):
+        return bank
+    iban = given.get("iban", None if bank is None else bank.iban)
+    if iban is None:
+        return None
+    return BankAccount(
+        iban="".join(iban.split()).upper(),
+        holder=given.get("bank_holder") or (bank.holder if bank is not None else party.name),
+        bic=given.get("bic", None if bank is None else bank.bic),
+    )
+
+
+def bank_row(bank: BankAccount | None) -> dict[str, str | None] | None:
+    return None if bank is None else {"iban": bank.iban, "bic": bank.bic, "holder": bank.holder}
 
 
 def party_row(party: Party) -> dict[str, Any]:

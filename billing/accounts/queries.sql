@@ -171,3 +171,101 @@ SELECT count(*)
                       WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
  WHERE t.account = :account AND s.dropped IS NULL AND b.total_incl_minor IS DISTINCT FROM 0
    AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id);
+
+-- name: books_with
+-- The sellers in whose books an account stands, its own among them.
+SELECT DISTINCT seller FROM ledger_account WHERE owner = :account::text
+ UNION SELECT :seller::text
+ ORDER BY 1;
+
+-- name: changed_with
+-- What entries of the audit log may be about that concerns an account.
+SELECT 'account' AS noun, :account::text AS subject
+ UNION SELECT 'draft', :account::text
+ UNION SELECT 'token', token FROM account_token WHERE account = :account::text
+ UNION SELECT 'contract', id FROM contract WHERE account = :account::text
+ UNION SELECT 'document', number FROM invoice WHERE account = :account::text
+ UNION SELECT 'hold', id::text FROM archive_entry WHERE account = :account::text AND action = 'hold_set'
+ UNION SELECT 'mail', d.id::text
+         FROM mail_message m JOIN mail_delivery d ON d.message = m.id WHERE m.account = :account::text;
+
+-- name: anonymise_contracts
+-- Contracts of an account that nobody may tell any more: what was written of it goes, their terms stay.
+UPDATE contract SET title = '', reference = NULL, labels = '{}' WHERE account = :account::text;
+
+-- name: exported_sessions
+-- Every session of an account's tokens while they were its, also those that were dropped.
+SELECT s.id AS session, s.charge_point, s.evse, s.connector, s.transaction, s.token, s.started_at, s.ended_at,
+       s.energy_wh, s.register_begin_wh, s.register_end_wh, s.energy_source, s.dropped
+  FROM (SELECT token, valid_from, account,
+               lead(valid_from) OVER (PARTITION BY token ORDER BY valid_from) AS valid_to
+          FROM account_token
+         WHERE token IN (SELECT token FROM account_token WHERE account = :account::text)) AS t
+  JOIN session s ON s.token = t.token AND s.started_at >= t.valid_from
+                AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
+ WHERE t.account = :account
+ ORDER BY s.id;
+
+-- name: exported_bills
+-- Every bill of these sessions, interim ones too.
+SELECT b.session, b.seq, b.kind, b.as_of, b.energy_wh, b.currency, b.total_excl_minor, b.total_tax_minor,
+       b.total_incl_minor, b.tariff, b.tariff_version, b.corrects, b.created_at, b.detail::text AS detail
+  FROM (SELECT token, valid_from, account,
+               lead(valid_from) OVER (PARTITION BY token ORDER BY valid_from) AS valid_to
+          FROM account_token
+         WHERE token IN (SELECT token FROM account_token WHERE account = :account::text)) AS t
+  JOIN session s ON s.token = t.token AND s.started_at >= t.valid_from
+                AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
+  JOIN bill b ON b.session = s.id
+ WHERE t.account = :account
+ ORDER BY b.session, b.seq;
+
+-- name: exported_documents
+-- Every document of an account, with its lines.
+SELECT i.seller, i.number, i.issued_at, i.actor, i.reason, i.hash, i.body::text AS body,
+       (SELECT coalesce(jsonb_agg(l.body ORDER BY l.position), '[]') FROM invoice_line l WHERE l.invoice = i.id)::text AS lines
+  FROM invoice i
+ WHERE i.account = :account::text
+ ORDER BY i.id;
+
+-- name: exported_drafts
+-- Every draft of an account.
+SELECT id, currency, sources, until, state, actor, created_at FROM invoice_draft WHERE account = :account::text ORDER BY id;
+
+-- name: exported_postings
+-- Every posting on accounts of the ledger that are this customer's.
+SELECT a.seller, p.entry, p.n, e.booked_on, e.fact_on, e.fact, a.kind, p.currency, p.amount_minor,
+       coalesce(p.document, e.document) AS document, p.due_on, e.text
+  FROM ledger_account a
+  JOIN ledger_posting p ON p.account = a.id
+  JOIN ledger_entry e ON e.id = p.entry
+ WHERE a.owner = :account::text AND a.kind = ANY(:kinds::text[])
+ ORDER BY p.entry, p.n;
+
+-- name: exported_archive
+-- What was stored of an account, and what became of it.
+SELECT id, at, action, actor, reason, about, subject, kind, media_type, size_bytes, sha256, retention_class, retain_until
+  FROM archive_entry
+ WHERE account = :account::text
+    OR about IN (SELECT id FROM archive_entry WHERE account = :account::text)
+ ORDER BY id;
+
+-- name: exported_mails
+-- Every mail to or about an account, as far as what it said is still kept.
+SELECT d.id, m.key, m.kind, d.address, d.state, d.tries, m.message_id, m.queued_at, d.tried_at, d.ended_at,
+       c.body::text AS body,
+       (SELECT coalesce(jsonb_agg(to_jsonb(v) - 'delivery' ORDER BY v.id), '[]')
+          FROM mail_event v WHERE v.delivery = d.id)::text AS events
+  FROM mail_message m
+  JOIN mail_delivery d ON d.message = m.id
+  LEFT JOIN mail_content c ON c.message = m.id
+ WHERE m.account = :account::text
+ ORDER BY d.id;
+
+-- name: known_as
+-- Other accounts of a seller that are meant by one of these names: their own id, or as whom incentives know them.
+SELECT a.id, n.name
+  FROM unnest(:names::text[]) AS n (name)
+  JOIN account a ON (a.id = n.name OR a.details->'parties' @> to_jsonb(n.name))
+ WHERE a.seller = :seller::text AND a.id <> :id::text
+ LIMIT 1;

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import click
 
 from billing.accounts import service, store
 from billing.accounts.account import Account, AccountKind, AccountState
-from billing.accounts.options import party_row
-from billing.accounts.store import HeldFor
-from billing.audit import service as audit
-from billing.bills.bill import whole_wh
-from billing.cli_output import Output, async_command, output_options
+from billing.accounts.options import bank_row, party_row
+from billing.cli_output import Format, Output, async_command, json_text, output_options
 from billing.cli_parameters import Connect
-from billing.money import Money
-from billing.sql import Connection
 
 COLUMNS = ("id", "name", "kind", "seller", "state", "rhythm", "payer", "groups")
-SHOWN_MAX = 20
-EXPORTED_MAX = 1_000_000
+SHOWN_MAX = 10
 
 
 def add_reading(group: click.Group, connect: Connect) -> None:
@@ -68,18 +63,29 @@ def _add_list(group: click.Group, connect: Connect) -> None:
 def _add_show(group: click.Group, connect: Connect) -> None:
     @group.command("show")
     @click.argument("id_", metavar="ID")
+    @click.option("--limit", type=click.IntRange(1, 10_000), default=SHOWN_MAX, show_default=True, help="Of each part.")
     @output_options
     @click.pass_context
     @async_command
-    async def command(context: click.Context, id_: str, output: Output) -> None:
-        """Show a customer's file: terms, tokens, the newest sessions with their bills, the newest changes.
+    async def command(context: click.Context, id_: str, limit: int, output: Output) -> None:
+        """Show a customer's file: terms, tokens, contracts, and the newest of its sessions, documents, postings, changes,
+        archived files and mails; what it owes by currency and document. `more` names the commands that show the rest.
 
         \b
-        Example:
+        Examples:
           csms account show C-1001
+          csms account show C-1001 --limit 100 -o json
+          csms account show C-1001 --fields balance,open_items
         """
+        from billing.accounts.customer_file import parts_of  # noqa: PLC0415 - it knows every room
+
         async with connect(context) as connection:
-            output.one(await _file(connection, id_, limit=SHOWN_MAX, personal=False))
+            account = await service.get(connection, id_)
+            pays_for = await service.paid_by(connection, id_)
+            parts = await parts_of(connection, account, limit=limit, now=datetime.now(UTC))
+        more = {name: part.rest for name, part in parts.items() if part.rest is not None}
+        file = {name: [dict(row) for row in part.rows] for name, part in parts.items()}
+        output.one(shown(account) | {"pays_for": pays_for} | file | {"more": more})
 
 
 def _add_export(group: click.Group, connect: Connect) -> None:
@@ -89,64 +95,49 @@ def _add_export(group: click.Group, connect: Connect) -> None:
     @click.pass_context
     @async_command
     async def command(context: click.Context, id_: str, output: Output) -> None:
-        """Hand over all that is known of a customer, as its right of access asks for (GDPR Art. 15).
+        """Hand over all that is known of a customer, as its right of access asks for (GDPR Art. 15): JSON, as it comes.
+
+        One object with a list for each part; with -o jsonl a line for each row, which says of which part it is.
 
         \b
-        Example:
-          csms account export C-1001 -o json > C-1001.json
+        Examples:
+          csms account export C-1001 > C-1001.json
+          csms account export C-1001 -o jsonl | wc -l
         """
+        from billing.accounts.customer_export import PARTS, exported  # noqa: PLC0415 - it knows every room
+
+        if output.format is Format.CSV or output.fields:
+            raise click.UsageError("all of it is handed over, as JSON: -o json or -o jsonl")
         async with connect(context) as connection:
-            output.one(await _file(connection, id_, limit=EXPORTED_MAX, personal=True))
+            account = await service.get(connection, id_)
+            rows = exported(connection, account)
+            if output.format is Format.JSONL:
+                click.echo(json_text({"part": "account", **shown(account)}))
+                async for part, row in rows:
+                    click.echo(json_text({"part": part, **row}))
+            else:
+                await _one_object(shown(account), PARTS, rows)
 
 
-async def _file(connection: Connection, id_: str, *, limit: int, personal: bool) -> dict[str, object]:
-    account = await service.get(connection, id_)
-    held = await service.tokens_of(connection, id_)
-    sessions = await service.sessions_of(connection, id_, limit=limit)
-    changes = await audit.newest(connection, noun="account", subject=id_, since=None, limit=limit)
-    for token in sorted({each.holding.token for each in held}):
-        changes += await audit.newest(connection, noun="token", subject=token, since=None, limit=limit)
-    changes = sorted(changes, key=lambda each: each.id)[-limit:]
-    kept = await audit.personal_of(connection, [each.id for each in changes]) if personal else {}
-    return shown(account) | {
-        "tokens": [_held_row(each) for each in held],
-        "sessions": [_session_row(row, full=personal) for row in sessions],
-        "changes": [
-            {
-                "id": each.id,
-                "at": each.at,
-                "actor": each.actor,
-                "action": f"{each.noun} {each.action}",
-                "reason": each.reason,
-            }
-            | ({values.side: values.body for values in kept.get(each.id, ())} if personal else {})
-            for each in changes
-        ],
-    }
+async def _one_object(
+    head: Mapping[str, object], parts: Sequence[str], rows: AsyncIterator[tuple[str, Mapping[str, object]]]
+) -> None:
+    """Rows come part after part: each part is closed when the next begins, and nothing is kept in memory."""
+    click.echo(json_text(head)[:-1], nl=False)
+    waiting, current, count = list(parts), "", 0
+    async for part, row in rows:
+        while current != part:
+            current, count = _begun(waiting.pop(0), after=current), 0
+        click.echo((",\n" if count else "\n") + json_text(row), nl=False)
+        count += 1
+    while waiting:
+        current = _begun(waiting.pop(0), after=current)
+    click.echo("]}")
 
 
-def _held_row(held: HeldFor) -> dict[str, object]:
-    return {
-        "token": held.holding.token,
-        "valid_from": held.holding.valid_from,
-        "valid_to": held.valid_to,
-        **{name.value: text for name, text in held.holding.labels.items()},
-    }
-
-
-def _session_row(row: dict[str, object], *, full: bool) -> dict[str, object]:
-    minor, currency = row["total_incl_minor"], row["currency"]
-    billed = Money(minor, currency).text if isinstance(minor, int) and isinstance(currency, str) else None
-    energy = row["energy_wh"]
-    shown = {
-        "session": row["session"],
-        "charge_point": row["charge_point"],
-        "ended_at": row["ended_at"],
-        "energy_wh": whole_wh(energy) if isinstance(energy, Decimal) else None,
-        "total_incl_tax": billed,
-        "currency": currency,
-    }
-    return shown | ({name: row[name] for name in ("token", "started_at", "kind")} if full else {})
+def _begun(part: str, *, after: str) -> str:
+    click.echo(("]" if after else "") + f',\n"{part}": [', nl=False)
+    return part
 
 
 def _listed(account: Account) -> dict[str, object]:
@@ -172,5 +163,8 @@ def shown(account: Account) -> dict[str, object]:
         "buyer_reference": details.buyer_reference,
         "order_reference": details.order_reference,
         "note": details.note,
+        "bank": bank_row(details.bank),
+        "small_business": details.small_business,
+        "parties": details.parties,
         **store.terms_values(account),
     }

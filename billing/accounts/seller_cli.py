@@ -10,20 +10,26 @@ from typing import Any, Final
 import click
 
 from billing.accounts import sellers
-from billing.accounts.options import CLEAR, REASON, party_options, party_row, party_with, said
+from billing.accounts.options import (
+    BANK,
+    CLEAR,
+    REASON,
+    bank_row,
+    bank_with,
+    party_options,
+    party_row,
+    party_with,
+    said,
+)
 from billing.accounts.seller import Seller, SellerDetails, TaxRounding
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
-from billing.invoices.document import BankAccount, Party
+from billing.invoices.document import Party
 
 Actor = Callable[[], str]
 COLUMNS = ("id", "name", "country", "vat_id", "iban")
 SITE_COLUMNS = ("site", "seller", "brand", "valid_from", "actor", "entered_at")
-_BANK: Final = {
-    "iban": "IBAN of the account customers pay into.",
-    "bank_holder": "Its holder, the seller's name unless said.",
-    "bic": "BIC of its bank.",
-}
+_BANK: Final = {**BANK, "iban": "IBAN of the account customers pay into."}
 _REST: Final = {
     "creditor_id": "SEPA creditor identifier, for direct debits.",
     "footer": "A line at the foot of each page.",
@@ -131,20 +137,7 @@ def _with(details: SellerDetails, given: Mapping[str, Any]) -> SellerDetails:
     rest = {name: given[name] for name in _REST if name in given}
     if "tax_rounding" in given:
         rest["tax_rounding"] = TaxRounding(given["tax_rounding"] or TaxRounding.PER_DOCUMENT)
-    return replace(details, party=party, bank=_bank_with(details.bank, party, given), **rest)
-
-
-def _bank_with(bank: BankAccount | None, party: Party, given: Mapping[str, Any]) -> BankAccount | None:
-    if not any(name in given for name in _BANK):
-        return bank
-    iban = given.get("iban", None if bank is None else bank.iban)
-    if iban is None:
-        return None
-    return BankAccount(
-        iban="".join(iban.split()).upper(),
-        holder=given.get("bank_holder") or (bank.holder if bank is not None else party.name),
-        bic=given.get("bic", None if bank is None else bank.bic),
-    )
+    return replace(details, party=party, bank=bank_with(details.bank, party, given), **rest)
 
 
 def _add_reading(group: click.Group, connect: Connect) -> None:
@@ -252,11 +245,10 @@ def _listed(seller: Seller) -> dict[str, object]:
 
 
 def _shown(seller: Seller) -> dict[str, object]:
-    bank = seller.details.bank
     return {
         "id": seller.id,
         **party_row(seller.details.party),
-        "bank": None if bank is None else {"iban": bank.iban, "bic": bank.bic, "holder": bank.holder},
+        "bank": bank_row(seller.details.bank),
         "creditor_id": seller.details.creditor_id,
         "footer": seller.details.footer,
         "reminders_to": seller.details.reminders_to,

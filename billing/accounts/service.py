@@ -15,6 +15,7 @@ from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices.document import GroupBy, Party
+from billing.mail.forgetting import forget_account
 from billing.sql import Connection
 from billing.taxes import service as taxes
 from billing.taxes.store import Bearer
@@ -112,6 +113,10 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"no seller {account.seller}", "list them with csms seller list")
     if account.brand is not None:
         await brands.require_brand(connection, account.brand, seller=account.seller)
+    for row in await SQL.known_as.fetch(
+        connection, id=account.id, seller=account.seller, names=[account.id, *account.details.parties]
+    ):
+        raise Refused(f"{row['name']} is account {row['id']} already", "a party is one account of a seller")
     if account.payer is None:
         return
     payer = await get(connection, account.payer)
@@ -121,7 +126,7 @@ async def _require(connection: Connection, account: Account) -> None:
         raise Refused(f"{payer.id} is a customer of seller {payer.seller}", "a payer has the same seller")
     if payer.state is not AccountState.OPEN:
         raise Refused(f"account {payer.id} is {payer.state.value}", "name another payer")
-    dependants = [row["id"] for row in await SQL.paid_by.fetch(connection, id=account.id)]
+    dependants = await paid_by(connection, account.id)
     if dependants:
         raise Refused(
             f"account {account.id} pays for others: {', '.join(dependants[:5])}", "give those another payer first"
@@ -276,14 +281,19 @@ async def tokens_of(connection: Connection, id_: str) -> list[HeldFor]:
     return await store.holdings_of(connection, id_)
 
 
+async def paid_by(connection: Connection, id_: str) -> list[str]:
+    """The accounts whose documents it gets."""
+    return [row["id"] for row in await SQL.paid_by.fetch(connection, id=id_)]
+
+
 async def sessions_of(connection: Connection, id_: str, *, limit: int) -> list[dict[str, Any]]:
     """The newest sessions of its tokens while they were its, each with the bill that counts."""
     return [dict(row) for row in await SQL.sessions_of.fetch(connection, account=id_, limit=limit)]
 
 
 async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor: str, reason: str) -> Account:
-    """Forget who an account is: in its file, on its tokens, in the log and in mails. Issued documents keep what the law has them
-    keep.
+    """Forget who an account is: in its file, on its tokens and contracts, in the log and in mails. Issued documents keep what the
+    law has them keep.
 
     Raises:
         NotFound: no such account.
@@ -318,6 +328,7 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
         )
         await SQL.update_account.execute(connection, **store.account_row(after))
         await SQL.relabel_holdings.execute(connection, account=id_)
+        await SQL.anonymise_contracts.execute(connection, account=id_)
         await audit.forget(connection, id_)
         await _forget_mails(connection, id_)
         public = Change(
@@ -329,8 +340,6 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
 
 
 async def _forget_mails(connection: Connection, id_: str) -> None:
-    from billing.mail.service import forget_account  # noqa: PLC0415 - what sends mail takes long to load
-
     left = await forget_account(connection, id_)
     if left:
         raise Refused(

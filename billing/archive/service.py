@@ -18,6 +18,8 @@ from billing.archive.contents import PREFIXES, ContentChanged, Contents
 from billing.archive.entry import Action, Deposit, Entry
 from billing.archive.retention import RetentionRule, retain_until, years_of
 from billing.archive.store import SQL
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.errors import AlreadyDone, NotFound, Refused, Unavailable
 from billing.sql import Connection
 
@@ -153,6 +155,11 @@ class Archive:
                 for each in page
             ]
             await store.append(connection, gone)
+            if page and not done.entries:  # the chain of the archive tells what went
+                change = Change(
+                    noun="archive", subject="contents", action="expire", after={"on": order.today.isoformat()}
+                )
+                await audit.record(connection, [change], now=order.now, actor=order.actor, reason=order.reason)
         return page
 
     async def _remove_left(self, connection: Connection, done: Expired) -> None:
@@ -228,7 +235,11 @@ async def set_hold(connection: Connection, on: HoldOn, *, actor: str, reason: st
         id=0, at=now, action=Action.HOLD_SET, actor=actor, reason=reason,
         about=on.entry, subject=on.subject, account=on.account,
     )  # fmt: skip
-    return (await store.append(connection, [entry]))[0]
+    [hold] = await store.append(connection, [entry])
+    said = {"entry": on.entry, "subject": on.subject, "account": on.account}
+    change = Change(noun="hold", subject=str(hold.id), action="set", after=said)
+    await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+    return hold
 
 
 async def lift_hold(connection: Connection, id_: int, *, actor: str, reason: str, now: datetime) -> Entry:
@@ -243,20 +254,31 @@ async def lift_hold(connection: Connection, id_: int, *, actor: str, reason: str
     if all(row["id"] != id_ for row in await SQL.list_holds.fetch(connection, open=True)):
         raise AlreadyDone(f"hold {id_} was lifted before", "see csms archive hold list")
     lifted = Entry(id=0, at=now, action=Action.HOLD_LIFTED, actor=actor, reason=reason, about=id_)
-    return (await store.append(connection, [lifted]))[0]
+    [entry] = await store.append(connection, [lifted])
+    said = {"entry": hold.about, "subject": hold.subject, "account": hold.account}
+    change = Change(noun="hold", subject=str(id_), action="lift", before=said)
+    await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+    return entry
 
 
 async def set_retention(connection: Connection, rule: RetentionRule, *, actor: str, reason: str, now: datetime) -> None:
     """For what is stored from now on. What is there keeps the day that it has: a hold keeps it longer."""
-    await SQL.insert_retention_rule.execute(
-        connection,
-        retention_class=rule.retention_class.value,
-        country=rule.country,
-        years=rule.years,
-        reason=reason,
-        actor=actor,
-        at=now,
-    )
+    which = (rule.retention_class, rule.country)
+    async with connection.transaction():
+        before = [
+            each.years
+            for each, _ in await store.retention_rules(connection)
+            if which == (each.retention_class, each.country)
+        ]
+        await SQL.insert_retention_rule.execute(
+            connection, retention_class=rule.retention_class.value, country=rule.country, years=rule.years,
+            reason=reason, actor=actor, at=now,
+        )  # fmt: skip
+        change = Change(
+            noun="retention", subject=" ".join(filter(None, (rule.retention_class.value, rule.country))), action="set",
+            before={"years": before[0]} if before else None, after={"years": rule.years, "at": now.isoformat()},
+        )  # fmt: skip
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
 
 
 def country_of(code: str | None) -> str | None:

@@ -40,10 +40,24 @@ SELECT id, at, actor, reason, noun, subject, action, before::text AS before, aft
  LIMIT :limit::integer;
 
 -- name: personal_of
--- What is still kept behind the commitments of some entries.
-SELECT entry, side, salt, body::text AS body FROM audit_personal WHERE entry = ANY(:entries::bigint[]) ORDER BY entry, side;
+-- What is still kept behind the commitments of some entries, of anybody or of one account.
+SELECT entry, side, salt, body::text AS body
+  FROM audit_personal
+ WHERE entry = ANY(:entries::bigint[]) AND (:account::text IS NULL OR account = :account)
+ ORDER BY entry, side;
 
 -- name: forget_personal
 -- Forget the values of an account, in every entry that ever held some. Returns how many.
 WITH gone AS (DELETE FROM audit_personal WHERE account = :account::text RETURNING 1)
 SELECT count(*) FROM gone;
+
+-- name: entries_about
+-- The newest entries about some things, the oldest of them first.
+SELECT * FROM (
+    SELECT e.id, e.at, e.actor, e.reason, e.noun, e.subject, e.action, e.before::text AS before, e.after::text AS after,
+           e.hash_prev, e.hash
+      FROM unnest(:nouns::text[], :subjects::text[]) AS w (noun, subject)
+      JOIN audit_entry e ON e.noun = w.noun AND e.subject = w.subject
+     ORDER BY e.id DESC
+     LIMIT :limit::integer) newest
+ ORDER BY id;

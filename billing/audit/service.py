@@ -145,10 +145,19 @@ async def newest(
     return [_read(row) for row in reversed(rows)]
 
 
-async def personal_of(connection: Connection, entries: Sequence[int]) -> dict[int, list[PersonalValues]]:
-    """The values that are still kept behind the commitments of entries, by entry."""
+async def newest_about(connection: Connection, things: Sequence[tuple[str, str]], *, limit: int) -> list[Entry]:
+    """The newest entries about things, each a noun and a subject; the oldest of them first."""
+    nouns, subjects = [noun for noun, _ in things], [subject for _, subject in things]
+    rows = await SQL.entries_about.fetch(connection, nouns=nouns, subjects=subjects, limit=limit)
+    return [_read(row) for row in rows]
+
+
+async def personal_of(
+    connection: Connection, entries: Sequence[int], *, account: str | None = None
+) -> dict[int, list[PersonalValues]]:
+    """The values that are still kept behind the commitments of entries, by entry; only an account's, if one is named."""
     found: dict[int, list[PersonalValues]] = {}
-    for row in await SQL.personal_of.fetch(connection, entries=list(entries)):
+    for row in await SQL.personal_of.fetch(connection, entries=list(entries), account=account):
         values = PersonalValues(side=row["side"], salt=row["salt"], body=json.loads(row["body"]))
         found.setdefault(row["entry"], []).append(values)
     return found

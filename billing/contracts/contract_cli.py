@@ -11,7 +11,7 @@ import click
 
 from billing.cli_output import Format, Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN
-from billing.contracts import bearing, service, templates
+from billing.contracts import service, templates
 from billing.contracts.accruing import accrue, today_in
 from billing.contracts.cli_words import (
     FILE_BYTES_MAX,
@@ -116,10 +116,9 @@ def _add_create(group: click.Group, desk: Desk) -> None:
         async with desk.acting(context, reason, dry_run=dry_run) as (connection, act):
             project, label = await _begin(connection, template, file, said)
             made = await service.create(
-                connection, id_, _said(project, said), act, account=account, start=start, template=label
-            )
-            for token, token_group in [*((each, None) for each in tokens), *((None, each) for each in token_groups)]:
-                await bearing.add_token(connection, id_, act, token=token, token_group=token_group, on=start)
+                connection, id_, _said(project, said), act, account=account, start=start, template=label, tokens=tokens,
+                token_groups=token_groups,
+            )  # fmt: skip
             orders = await arisen(connection, id_, act)
             made = await require(connection, id_, act)
         output.one(contract_sheet(made, []) | orders | marked(dry_run))
@@ -260,7 +259,8 @@ def _add_run(group: click.Group, desk: Desk) -> None:
         async with desk.connect(context) as connection:
             if not dry_run:
                 async with connection.transaction():
-                    await desk.act(reason).tell(connection, "run", ", ".join(contracts) or "all")
+                    said = {"contracts": list(contracts), "until": None if until is None else until.isoformat()}
+                    await desk.act(reason).tell(connection, "run", ", ".join(contracts) or "all", after=said)
             done = await accrue(connection, now=now, until=until, contracts=contracts or None, dry_run=dry_run)
         rows = [{"contract": each.contract, **charge_row(each), **marked(dry_run)} for each in done.charges]
         output.rows(rows, columns=("contract", "source", "name", "amount", "currency", "due_on"))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from billing.contracts import contract as terms_rules
 from billing.contracts import items
-from billing.contracts.changes import Act
+from billing.contracts.bearing import add_token
+from billing.contracts.changes import Act, Change
 from billing.contracts.contract import DeadlineKind, Renewal
 from billing.contracts.discounting import add_discount
 from billing.contracts.entered import no_country, not_one_line
 from billing.contracts.keeping import LOOK_AGAIN, require, told
 from billing.contracts.plan import ID
+from billing.contracts.plan_json import project_to_json
 from billing.contracts.project import Project
 from billing.contracts.reminding import BEFORE_MAX
 from billing.contracts.store import SQL, Loaded, Row
@@ -31,11 +35,13 @@ async def create(
     account: str,
     start: date,
     template: str | None = None,
+    tokens: Sequence[str] = (),
+    token_groups: Sequence[str] = (),
 ) -> Loaded:
     """A contract with everything that is in the project, its days counted from `start` in the customer's calendar.
 
     Raises:
-        NotFound: no such account, plan or series.
+        NotFound: no such account, plan, series or token.
         Refused: something in it cannot be.
         AlreadyDone: there is a contract of this id.
     """
@@ -62,16 +68,31 @@ async def create(
         )  # fmt: skip
         if made is None:
             raise AlreadyDone(f"there is a contract {id_}", f"see csms contract show {id_}")
-        await act.tell(connection, "create", id_, after=told(await require(connection, id_, act)))
-        for subscription in project.subscriptions:
-            await subscribe(connection, id_, subscription, act, start=start)
-        for item in project.items:
-            await items.add(connection, id_, item, act, start=start)
-        for split in project.splits:
-            await items.split(connection, id_, split, act, start=start)
-        for discount in project.discounts:
-            await add_discount(connection, id_, discount, act, start=start)
-        return await require(connection, id_, act)
+        part = replace(act, record=_with_the_whole)
+        await _fill(connection, id_, project, part, start)
+        for token in tokens:
+            await add_token(connection, id_, part, token=token, on=start)
+        for group in token_groups:
+            await add_token(connection, id_, part, token_group=group, on=start)
+        loaded = await require(connection, id_, act)
+        whole = {"project": project_to_json(project), "tokens": [*tokens], "token_groups": [*token_groups]}
+        await act.tell(connection, "create", id_, after=told(loaded) | whole)
+        return loaded
+
+
+async def _fill(connection: Connection, id_: str, project: Project, act: Act, start: date) -> None:
+    for subscription in project.subscriptions:
+        await subscribe(connection, id_, subscription, act, start=start)
+    for item in project.items:
+        await items.add(connection, id_, item, act, start=start)
+    for split in project.splits:
+        await items.split(connection, id_, split, act, start=start)
+    for discount in project.discounts:
+        await add_discount(connection, id_, discount, act, start=start)
+
+
+async def _with_the_whole(_connection: Connection, _change: Change) -> None:
+    """What a contract is made with is told with it: one act, one entry."""
 
 
 async def _require_account(connection: Connection, account: str) -> Row:

@@ -136,7 +136,14 @@ _KINDS: Final = {
     Effect.INCENTIVE: _Kind(
         effect=Effect.INCENTIVE,
         bases=(Basis.FIXED, Basis.PER_KWH),
-        options=(click.option("--party", required=True, metavar="NAME", help="Who pays it: the claim is on them."),),
+        options=(
+            click.option(
+                "--party",
+                required=True,
+                metavar="NAME",
+                help="Who pays it: an account's id, or a name it is known by (csms account set --party).",
+            ),
+        ),
         about="Price and tax stay as they are; the customer pays less, and each final bill is a claim on the party.",
         examples="""csms incentive add green --per-kwh 0.05 --party 'Ministry of Transport'
           csms incentive add town --amount 1 --party 'City' --site harbour --until 2027-01-01""",

@@ -23,6 +23,7 @@ from billing.invoices.numbering import DEFAULTS
 from billing.invoices.render_cli import Directory, add_render
 from billing.invoices.rows import COLUMNS, document_row, listed_row
 from billing.invoices.run_cli import add_run
+from billing.invoices.self_bill_cli import add_self_bill
 from billing.invoices.store import SQL
 
 Actor = Callable[[], str]
@@ -47,6 +48,7 @@ def invoice_group(connect: Connect, *, open_pool: OpenPool, archive: Directory, 
         """
 
     add_run(invoice, open_pool, actor)
+    add_self_bill(invoice, connect, actor)
     _add_list(invoice, connect)
     _add_show(invoice, connect)
     _add_verify(invoice, connect)

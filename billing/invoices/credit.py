@@ -166,6 +166,8 @@ def _lines(
 def _line(invoice: Document, line: Line, net: int, tax: int, *, full: bool) -> Line:
     amounts: Amounts = {"net_minor": net, "tax_minor": tax, "gross_minor": net + tax}
     source = f"credit:{invoice.number}:{line.position}"
+    if line.kind is LineKind.BORNE:
+        source = line.source  # of whose document it is, the books must know
     if full:
         return replace(line, source=source, **amounts)
     return replace(

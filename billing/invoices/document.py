@@ -51,6 +51,8 @@ class LineKind(StrEnum):
     SUBSCRIPTION = "subscription"
     ITEM = "item"
     MILESTONE = "milestone"
+    BORNE = "borne"
+    """What a third party bears of a document to somebody else: no supply, and no tax is in it."""
     ROUNDING = "rounding"
     """The cents between the nets that the sessions' own receipts showed and the net of the document. No tax is in it."""
 

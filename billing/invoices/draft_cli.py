@@ -28,7 +28,7 @@ def draft_group(connect: Connect, *, actor: Actor) -> click.Group:
 
         \b
         Example:
-          csms invoice draft create C-1001 --until 2026-03-31
+          csms invoice draft create C-1001 --until 2026-03-31 --reason "to look at"
         """
 
     _add_create(draft, connect, actor)
@@ -42,24 +42,31 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
     @click.argument("account", metavar="ACCOUNT")
     @click.option("--until", type=DAY, help="The last day that counts; today unless said.")
     @click.option("--currency", help="Only what is to pay in this currency.")
+    @REASON
     @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
     async def command(
-        context: click.Context, account: str, until: date | None, currency: str | None, dry_run: bool, output: Output
+        context: click.Context,
+        account: str,
+        until: date | None,
+        currency: str | None,
+        reason: str,
+        dry_run: bool,
+        output: Output,
     ) -> None:
         """Make a draft of what a customer has to pay; one for each currency.
 
         \b
         Example:
-          csms invoice draft create C-1001 --until 2026-03-31
+          csms invoice draft create C-1001 --until 2026-03-31 --reason "to look at"
         """
         now = datetime.now(UTC)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
             made = await drafts.create(
                 connection, account, currency=currency, until=until or now.date(), issued_on=now.date(), now=now,
-                actor=actor(),
+                actor=actor(), reason=reason,
             )  # fmt: skip
         output.rows([_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])
 
@@ -130,19 +137,20 @@ def _add_ends(group: click.Group, connect: Connect, actor: Actor) -> None:
 
     @group.command("void")
     @click.argument("id_", metavar="DRAFT", type=click.IntRange(1))
+    @REASON
     @DRY_RUN
     @output_options
     @click.pass_context
     @async_command
-    async def void(context: click.Context, id_: int, dry_run: bool, output: Output) -> None:
+    async def void(context: click.Context, id_: int, reason: str, dry_run: bool, output: Output) -> None:
         """Give a draft up. What it was for is taken by the next run.
 
         \b
         Example:
-          csms invoice draft void 12
+          csms invoice draft void 12 --reason "the tariff was wrong"
         """
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
-            await drafts.void(connection, id_)
+            await drafts.void(connection, id_, now=datetime.now(UTC), actor=actor(), reason=reason)
         output.one({"draft": id_, "state": "void"} | ({"dry_run": True} if dry_run else {}))
 
 

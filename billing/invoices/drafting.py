@@ -120,12 +120,16 @@ def invoice_of(
         grouped_by=account.grouped_by,
         borne=_borne(charges),
     )
-    _require_e_invoice(document, account)
+    require_e_invoice(document, account)
     return document
 
 
-def _require_e_invoice(document: Document, account: Account) -> None:
-    """Before it has a number: an issued document stays as it is, and could only be credited."""
+def require_e_invoice(document: Document, account: Account) -> None:
+    """Before it has a number: an issued document stays as it is, and could only be credited.
+
+    Raises:
+        CannotBeIssued: the account wants an e-invoice, and this one would break its rules.
+    """
     if account.e_invoice is None:
         return
     invoice = fitted(e_invoice_of(replace(document, number=_SOME_NUMBER)), account.e_invoice)

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices.charge import BilledCharge
@@ -47,6 +49,7 @@ async def create(
     issued_on: date,
     now: datetime,
     actor: str,
+    reason: str,
 ) -> list[Draft]:
     """Make a draft of what an account has to pay for what ended up to a day; one per currency.
 
@@ -63,7 +66,11 @@ async def create(
         owed = [each for each in await owed_by(connection, [account], until=until) if currency in (None, each.currency)]
         if not owed:
             raise NotFound(f"account {account} has nothing to pay up to {until}", "see csms account show of it")
-        return [await _kept(connection, each, until, issued_on, now, actor) for each in owed]
+        made = [await _kept(connection, each, until, issued_on, now, actor) for each in owed]
+        said = {"drafts": [each.id for each in made], "until": until.isoformat(), "currency": currency}
+        change = Change(noun="draft", subject=account, action="create", after=said)
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+    return made
 
 
 async def _kept(connection: Connection, owed: Owed, until: date, issued_on: date, now: datetime, actor: str) -> Draft:
@@ -168,10 +175,13 @@ async def issue_draft(
         prepared = Prepared(seller=account.seller, document=draft.document, orders=orders)
         issued = await issue(connection, prepared, now=now, actor=actor, reason=reason)
         await SQL.close_draft.execute(connection, id=id_, state="issued", invoice=issued.id)
+        said = {"draft": id_, "number": issued.document.number, "gross_minor": issued.document.gross_minor}
+        change = Change(noun="draft", subject=draft.account, action="issue", after=said)
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
     return issued
 
 
-async def void(connection: Connection, id_: int) -> None:
+async def void(connection: Connection, id_: int, *, now: datetime, actor: str, reason: str) -> None:
     """Give a draft up; what it was for is taken by the next run.
 
     Raises:
@@ -179,8 +189,10 @@ async def void(connection: Connection, id_: int) -> None:
         AlreadyDone: it was issued or given up.
     """
     async with connection.transaction():
-        await _locked(connection, id_)
+        row = await _locked(connection, id_)
         await SQL.close_draft.execute(connection, id=id_, state="void", invoice=None)
+        change = Change(noun="draft", subject=row["account"], action="void", before={"draft": id_})
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
 
 
 async def list_drafts(connection: Connection, *, every: bool) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from billing.invoices import store
 from billing.invoices.bill_charge import charge_of
 from billing.invoices.charge import BilledCharge
 from billing.invoices.composition import TaxedCharge
-from billing.invoices.document import Tax
+from billing.invoices.document import LineKind, Tax
 from billing.invoices.drafting import Charge, first_day
 from billing.invoices.store import SQL
 from billing.sql import Connection
@@ -38,7 +38,11 @@ class Owed:
     @property
     def orders(self) -> tuple[str, ...]:
         """The sources of what fell due of contracts."""
-        return tuple(each.charge.source for each in self.charges if isinstance(each, TaxedCharge))
+        return tuple(
+            each.charge.source
+            for each in self.charges
+            if isinstance(each, TaxedCharge) and each.charge.kind is not LineKind.BORNE
+        )
 
 
 async def owed_by(connection: Connection, ids: Sequence[str], *, until: date) -> list[Owed]:

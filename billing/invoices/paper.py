@@ -18,7 +18,7 @@ from billing.archive.entry import Deposit
 from billing.archive.service import Archive
 from billing.documents.brand import EVERY_LANGUAGE, Brand
 from billing.e_invoices.profiles import Profile
-from billing.invoices.document import Document
+from billing.invoices.document import Document, DocumentForm, Party
 from billing.invoices.filed import PDF, PDF_FORM, FiledFile, MadeFile
 from billing.invoices.service import get
 from billing.invoices.store import SQL, Issued
@@ -41,9 +41,17 @@ async def brand_of(connection: Connection, issued: Issued, looks: Looks | None =
     line = (await sellers.get(connection, issued.seller)).details.footer
     footer = {} if line is None else {EVERY_LANGUAGE: (line,)}
     if issued.document.brand is None:
-        return Brand(id=issued.seller, name=issued.document.seller.name, footer=footer)
+        return Brand(id=issued.seller, name=_writer(issued.document).name, footer=footer)
     brand = (await (looks or Looks()).of(connection, issued.document.brand))[1]
     return replace(brand, footer={**footer, **brand.footer})
+
+
+def _writer(document: Document) -> Party:
+    """Whose letterhead it has, and whose country says for how long it is kept: ours, also where a partner is the seller."""
+    if document.form is DocumentForm.SELF_BILLED:
+        assert document.buyer is not None, "we are the buyer"
+        return document.buyer
+    return document.seller
 
 
 async def typeset(connection: Connection, issued: Issued, press: Press) -> bytes:
@@ -106,7 +114,7 @@ async def enter(
 
 
 def _deposit(document: Document, made: MadeFile) -> Deposit:
-    address = document.seller.address
+    address = _writer(document).address
     return Deposit(
         content=made.content,
         media_type=made.media_type,

@@ -353,7 +353,7 @@ SELECT CASE :by::text
  CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
  CROSS JOIN LATERAL (SELECT CASE WHEN jsonb_typeof(l.body->'session') = 'object' THEN l.body->'session'
                                  ELSE o.body->'session' END AS session) d
- WHERE i.seller = :seller::text AND i.form <> 'self_billed'
+ WHERE i.seller = :seller::text AND i.form <> 'self_billed' AND l.kind <> 'borne'
    AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
  GROUP BY 1, 2
  ORDER BY 1, 2;
@@ -366,9 +366,43 @@ SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) A
   JOIN invoice_tax t ON t.invoice = i.id
  CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
  WHERE i.seller = :seller::text AND i.form <> 'self_billed'
+   AND NOT EXISTS (SELECT FROM invoice_line l WHERE l.invoice = i.id AND l.kind = 'borne')
    AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
  GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
  ORDER BY 1, 2, 3, 4;
+
+-- name: bearers
+-- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them.
+SELECT DISTINCT r.id AS account, i.currency
+  FROM invoice i
+ CROSS JOIN LATERAL jsonb_array_elements(i.body->'borne') AS b
+  JOIN account a ON a.seller = i.seller
+                AND (a.id = b->>'party' OR a.details->'parties' @> to_jsonb(b->>'party'))
+  JOIN account r ON r.id = coalesce(a.payer, a.id) AND r.state <> 'pseudonymised'
+ WHERE i.seller = :seller::text AND i.borne_minor <> 0 AND (i.body->'days'->>1)::date <= :until::date
+   AND (:rhythms::text[] IS NULL OR r.rhythm = ANY(:rhythms)) AND (:account::text IS NULL OR r.id = :account)
+   AND NOT EXISTS (SELECT FROM invoice_source s
+                    WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || (b->>'party'))
+ ORDER BY 1, 2;
+
+-- name: borne_parts
+-- The next parts of documents that an account bears, or those whose payer it is: below zero of what a credit note takes back.
+SELECT i.id, i.seller, i.number, i.currency, i.issued_on, (i.body->'days')::text AS days, p.party, p.labels,
+       CASE WHEN i.kind = 'invoice' THEN p.minor ELSE -p.minor END AS minor,
+       coalesce(i.body->'seller'->'address'->>'country', '') AS country
+  FROM account r
+  JOIN account a ON coalesce(a.payer, a.id) = r.id
+  JOIN invoice i ON i.seller = a.seller
+ CROSS JOIN LATERAL (SELECT b->>'party' AS party, string_agg(DISTINCT b->>'label', ', ') AS labels,
+                            sum((b->>'amount_minor')::bigint)::bigint AS minor
+                       FROM jsonb_array_elements(i.body->'borne') AS b GROUP BY 1) AS p
+ WHERE r.id = :account::text AND i.currency = :currency::text AND i.id > :after::bigint AND i.borne_minor <> 0
+   AND (p.party = a.id OR a.details->'parties' @> to_jsonb(p.party)) AND p.minor <> 0
+   AND (i.body->'days'->>1)::date <= :until::date
+   AND NOT EXISTS (SELECT FROM invoice_source s
+                    WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || p.party)
+ ORDER BY i.id, p.party
+ LIMIT :limit::integer;
 
 -- name: files_of
 -- The files of documents in the archive, by document and form.

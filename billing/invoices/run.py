@@ -16,8 +16,11 @@ from typing import Any, Final
 import asyncpg
 
 from billing.accounts.seller import Seller
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.contracts.accruing import accrue
 from billing.errors import AlreadyDone
+from billing.invoices.bearing import bearers, borne_by
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.document import Document
 from billing.invoices.drafting import CannotBeIssued, Terms, invoice_of, receipt_of, rhythms_ending
@@ -114,15 +117,29 @@ class InvoiceRun:
         What falls due of contracts by then is charged first, as it would be anyway: a dry run leaves that behind.
         """
         async with self._pool.acquire() as connection:
+            if not self._wanted.dry_run:
+                await self._record(connection)
             await accrue(connection, now=self._clock(), until=self._wanted.until)
         try:
             async for page in self._pages():
                 await self._all(page)
             if self._wanted.receipts and self._wanted.account is None:
                 await self._receipts()
+            await self._borne()
         except _Enough:
             pass
         return self.tally
+
+    async def _record(self, connection: Any) -> None:
+        """That it began. Its documents bear actor and reason themselves: an entry for each would hold up all who issue."""
+        wanted = self._wanted
+        said = {
+            "until": wanted.until.isoformat(), "issued_on": wanted.issued_on.isoformat(), "account": wanted.account,
+            "receipts": wanted.receipts, "limit": wanted.limit,
+        }  # fmt: skip
+        change = Change(noun="invoice", subject=wanted.seller.id, action="run", after=said)
+        async with connection.transaction():
+            await audit.record(connection, [change], now=self._clock(), actor=self._actor, reason=self._reason)
 
     async def count(self) -> int:
         """How many customers it looks at."""
@@ -203,6 +220,21 @@ class InvoiceRun:
                     await self._issue(None, document)
 
             await _beside_each_other(work, self._workers)
+
+    async def _borne(self) -> None:
+        """What partners bear of documents, those of this run among them: on documents of their own."""
+        until = self._wanted.until
+        async with self._pool.acquire() as connection:
+            waiting = await bearers(connection, **self._which(), until=until)
+        for bearer in waiting:
+            after = 0
+            while True:
+                async with self._pool.acquire() as connection:
+                    found = await borne_by(connection, bearer, until=until, after=after)
+                if found is None:
+                    break
+                owed, after = found
+                await self._one(owed)
 
     async def _issue(self, account: str | None, document: Document, orders: tuple[str, ...] = ()) -> None:
         self._require_more()

@@ -24,6 +24,7 @@ from billing.invoices.document_json import Texts
 from billing.invoices.drafting import CannotBeIssued, Terms, credit_note_of, invoice_of, receipt_of
 from billing.invoices.issuing import Prepared, issue
 from billing.invoices.numbering import mistake_in_pattern
+from billing.invoices.self_billing import require_agreement, require_rules
 from billing.invoices.store import SQL, Issued, Series
 from billing.sql import Connection
 
@@ -91,7 +92,15 @@ async def credit_invoice(
     why = audit.require_reason(reason)
     async with connection.transaction():
         invoice = await get(connection, number, seller=seller)
-        return await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
+        note = await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
+        change = _change(invoice, "credit", credit_note=note.document.number, gross_minor=note.document.gross_minor)
+        await audit.record(connection, [change], now=now, actor=actor, reason=why)
+    return note
+
+
+def _change(about: Issued, action: str, **what: object) -> Change:
+    said = {"seller": about.seller, "account": about.document.account, **what}
+    return Change(noun="document", subject=about.document.number, action=action, after=said)
 
 
 async def _credit(
@@ -114,6 +123,10 @@ async def _credit(
     except CannotBeCredited as refused:
         raise Refused(str(refused), f"see csms invoice show {invoice.document.number}") from refused
     document = credit_note_of(invoice.document, note, issued_on=issued_on, reason=reason)
+    if document.form is DocumentForm.SELF_BILLED:
+        partner = await accounts.get(connection, document.account or "")
+        require_agreement(partner, issued_on)
+        require_rules(document, partner)
     prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, credit=note)
     return await issue(connection, prepared, now=now, actor=actor, reason=reason)
 
@@ -150,6 +163,9 @@ async def correct_session(
         made = await _invoice_anew(
             connection, invoice, session, newest["seq"], issued_on=issued_on, now=now, actor=actor, reason=why
         )
+        numbers = [None if each is None else each.document.number for each in (note, made)]
+        change = _change(invoice, "correct", session=session, credit_note=numbers[0], invoice=numbers[1])
+        await audit.record(connection, [change] if any(numbers) else [], now=now, actor=actor, reason=why)
     return Corrected(credit_note=note, invoice=made)
 
 

@@ -11,6 +11,19 @@ ROUNDING: Final = {
     "fr": "Différence d'arrondi avec les reçus",
     "nl": "Afrondingsverschil met de bonnen",
 }
+BORNE: Final = {
+    "de": "Ihr Anteil an {number} vom {day}",
+    "en": "Your part of {number} of {day}",
+    "fr": "Votre part de {number} du {day}",
+    "nl": "Uw deel van {number} van {day}",
+}
+BORNE_TAX: Final = {
+    "de": "Entgelt von dritter Seite: Die Steuer steht auf den Rechnungen der Leistungsempfänger",
+    "en": "Consideration paid by a third party: its tax is on the documents of those who were supplied",
+    "fr": "Contrepartie versée par un tiers : la taxe figure sur les factures des bénéficiaires",
+    "nl": "Vergoeding door een derde: de btw staat op de facturen van de afnemers",
+}
+"""Why no tax is charged on what a third party bears (Art. 73 of the VAT directive): it was charged with the whole price."""
 NOT_SUBJECT_TO_VAT: Final = {
     "de": "Nicht steuerbar",
     "en": "Not subject to VAT",

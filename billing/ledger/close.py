@@ -12,6 +12,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.errors import AlreadyDone, Refused
 from billing.ledger import store
 from billing.ledger.balance import balances, sums_of
@@ -303,8 +305,11 @@ async def lock(closing: Closing, *, reason: str, accepted: Collection[str] = ())
             at=closing.now,
         )  # fmt: skip
         await SQL.snapshot_month.execute(connection, seller=seller, month=month)
-    found = await find_lock(connection, seller, month)
-    assert found is not None, "it was just made"
+        found = await find_lock(connection, seller, month)
+        assert found is not None, "it was just made"
+        said = {"month": month_text(month), "accepted": sorted(accepted), "entries": found.entries}
+        change = Change(noun="close", subject=seller, action="lock", after=said)
+        await audit.record(connection, [change], now=closing.now, actor=closing.actor, reason=reason)
     return found
 
 

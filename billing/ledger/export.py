@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, TypeAlias
 
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.ledger import export_settings as settings
 from billing.ledger import store
@@ -30,6 +32,8 @@ from billing.sql import Connection
 
 NAMED_MAX: Final = 20
 """Accounts that a message names."""
+HANDED_OVER: Final = "for the general ledger"
+"""Why files are made, unless somebody says more."""
 
 
 class Form(StrEnum):
@@ -128,6 +132,7 @@ async def export_month(
     currency: str | None = None,
     now: datetime,
     actor: str,
+    reason: str = HANDED_OVER,
 ) -> Export:
     """Write the whole of a locked month, now or as it was written first.
 
@@ -148,7 +153,7 @@ async def export_month(
     before = await exports_of(connection, seller, month=month, form=form, currency=currency)
     if not before:
         span = Span(seller=seller, form=form, currency=currency, month=month, after=0, up_to=up_to)
-        return await _export(connection, span, file, now=now, actor=actor)
+        return await _export(connection, span, file, now=now, actor=actor, reason=reason)
     [whole, *rest] = before
     if rest or whole.span.up_to < up_to:
         raise Refused(
@@ -169,6 +174,7 @@ async def export_pending(
     currency: str | None = None,
     now: datetime,
     actor: str,
+    reason: str = HANDED_OVER,
 ) -> AsyncIterator[tuple[Export, BinaryIO]]:
     """A file for each month, of all or of one, in which entries were booked since its last file; each with its bytes.
 
@@ -178,7 +184,7 @@ async def export_pending(
     for span in await pending(connection, seller, form, month=month, currency=currency):
         file = open_file()
         try:
-            made = await _export(connection, span, file, now=now, actor=actor)
+            made = await _export(connection, span, file, now=now, actor=actor, reason=reason)
         except BaseException:
             file.close()
             raise
@@ -290,7 +296,9 @@ async def write_again(connection: Connection, export: Export, file: BinaryIO) ->
         )
 
 
-async def _export(connection: Connection, span: Span, file: BinaryIO, *, now: datetime, actor: str) -> Export:
+async def _export(
+    connection: Connection, span: Span, file: BinaryIO, *, now: datetime, actor: str, reason: str
+) -> Export:
     """Write a new file and remember it."""
     datev = await settings.datev_settings(connection, span.seller) if span.form is Form.DATEV else None
     at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the file shows of it
@@ -304,14 +312,22 @@ async def _export(connection: Connection, span: Span, file: BinaryIO, *, now: da
         numbers = await settings.account_map(connection, span.seller, manner.map_as_of)
         await _require_writable(connection, span, None if datev is None else datev[1], numbers)
     written = await _write(connection, manner, file)
-    id_ = await SQL.insert_export.fetchval(
-        connection, seller=span.seller, format=span.form.value, currency=span.currency, month=span.month,
-        after_entry=span.after, up_to_entry=span.up_to, map_as_of=manner.map_as_of, datev_as_of=manner.datev_as_of,
-        entries=written.entries, bytes=written.size, sha256=written.sha256, actor=actor, at=at,
-    )  # fmt: skip
-    if id_ is None:
-        raise AlreadyDone(f"{span} was exported by somebody else meanwhile", "list the files: csms ledger exports")
-    return await find_export(connection, id_)
+    async with connection.transaction():
+        id_ = await SQL.insert_export.fetchval(
+            connection, seller=span.seller, format=span.form.value, currency=span.currency, month=span.month,
+            after_entry=span.after, up_to_entry=span.up_to, map_as_of=manner.map_as_of, datev_as_of=manner.datev_as_of,
+            entries=written.entries, bytes=written.size, sha256=written.sha256, actor=actor, at=at,
+        )  # fmt: skip
+        if id_ is None:
+            raise AlreadyDone(f"{span} was exported by somebody else meanwhile", "list the files: csms ledger exports")
+        made = await find_export(connection, id_)
+        said = {
+            "form": span.form.value, "month": month_text(span.month), "currency": span.currency, "after": span.after,
+            "up_to": span.up_to, "entries": made.entries, "sha256": made.sha256.hex(),
+        }  # fmt: skip
+        change = Change(noun="export", subject=span.seller, action="make", after={"export": id_, **said})
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+    return made
 
 
 async def _accounts(connection: Connection, span: Span) -> dict[LedgerAccount, int]:

@@ -15,7 +15,7 @@ from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DRY_RUN, Connect
 from billing.ledger import export, service
 from billing.ledger.cli_options import CURRENCY, MONTH, SELLER, Actor
-from billing.ledger.export import Export, Form, Span
+from billing.ledger.export import HANDED_OVER, Export, Form, Span
 from billing.ledger.month import month_text
 from billing.sql import Connection
 
@@ -60,6 +60,7 @@ _WAYS: Final = (
         "--to", "directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
         help="Write files into this directory, and say which.",
     ),
+    click.option("--reason", default=HANDED_OVER, show_default=True, metavar="TEXT", help="Why; in the audit log."),
 )  # fmt: skip
 
 
@@ -89,6 +90,7 @@ def add_export(group: click.Group, connect: Connect, actor: Actor) -> None:
         directory: Path | None,
         currency: str | None,
         seller: str | None,
+        reason: str,
         dry_run: bool,
         output: Output,
     ) -> None:
@@ -109,7 +111,7 @@ def add_export(group: click.Group, connect: Connect, actor: Actor) -> None:
                     _put(await _again(connection, run, file), file, directory, output)
                 return
             of, wanted = await service.the_seller(connection, seller), Form(str(form))
-            given: dict[str, Any] = {"currency": currency, "now": datetime.now(UTC), "actor": actor()}
+            given: dict[str, Any] = {"currency": currency, "now": datetime.now(UTC), "actor": actor(), "reason": reason}
             if dry_run:
                 found = await export.pending(connection, of, wanted, month=month, currency=currency)
                 output.rows([_span_row(each) for each in found], columns=COLUMNS[1:6])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.ledger.account_map import AccountMap, Mapped
 from billing.ledger.datev import DatevSettings
@@ -45,12 +48,29 @@ async def map_account(
         raise Refused(f"{mapped.number!r} is no account number", "write it with up to 9 digits, such as 4400")
     if mapped.tax_key is not None and _TAX_KEY.fullmatch(mapped.tax_key) is None:
         raise Refused(f"{mapped.tax_key!r} is no tax key", "write it with up to 4 digits, such as 40")
-    if mapped in await mapped_as_of(connection, seller, await newest_map(connection, seller)):
+    known = await mapped_as_of(connection, seller, await newest_map(connection, seller))
+    if mapped in known:
         raise AlreadyDone(f"{_named(mapped.kind, mapped.pattern)} is {mapped.number} already", "nothing to do")
-    await SQL.insert_map.execute(
-        connection, seller=seller, kind=mapped.kind.value, pattern=mapped.pattern, number=mapped.number,
-        tax_key=mapped.tax_key, reason=reason, actor=actor, at=now,
-    )  # fmt: skip
+    before = [each for each in known if (each.kind, each.pattern) == (mapped.kind, mapped.pattern)]
+    async with connection.transaction():
+        await SQL.insert_map.execute(
+            connection, seller=seller, kind=mapped.kind.value, pattern=mapped.pattern, number=mapped.number,
+            tax_key=mapped.tax_key, reason=reason, actor=actor, at=now,
+        )  # fmt: skip
+        change = Change(
+            noun="account_map", subject=seller, action="set", before=_line(before[0]) if before else None,
+            after=_line(mapped),
+        )  # fmt: skip
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+
+
+def _line(mapped: Mapped) -> dict[str, str | None]:
+    return {
+        "account": mapped.kind.value,
+        "pattern": mapped.pattern,
+        "number": mapped.number,
+        "tax_key": mapped.tax_key,
+    }
 
 
 async def unmap_account(
@@ -62,12 +82,16 @@ async def unmap_account(
         NotFound: there is no such line.
     """
     known = await mapped_as_of(connection, seller, await newest_map(connection, seller))
-    if (kind, pattern) not in {(each.kind, each.pattern) for each in known}:
+    before = [each for each in known if (each.kind, each.pattern) == (kind, pattern)]
+    if not before:
         raise NotFound(f"{_named(kind, pattern)} is not mapped", "list the lines with csms ledger map list")
-    await SQL.insert_map.execute(
-        connection, seller=seller, kind=kind.value, pattern=pattern, number=None, tax_key=None, reason=reason,
-        actor=actor, at=now,
-    )  # fmt: skip
+    async with connection.transaction():
+        await SQL.insert_map.execute(
+            connection, seller=seller, kind=kind.value, pattern=pattern, number=None, tax_key=None, reason=reason,
+            actor=actor, at=now,
+        )  # fmt: skip
+        change = Change(noun="account_map", subject=seller, action="unset", before=_line(before[0]))
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
 
 
 def _named(kind: AccountKind, pattern: str) -> str:
@@ -104,7 +128,11 @@ async def set_datev(
     known = await datev_settings(connection, seller)
     if known is not None and known[1] == said:
         raise AlreadyDone(f"DATEV files of {seller} say this already", "nothing to do")
-    await SQL.insert_datev.fetchval(
-        connection, seller=seller, consultant=said.consultant, client=said.client,
-        account_digits=said.account_digits, year_begins=said.year_begins, reason=reason, actor=actor, at=now,
-    )  # fmt: skip
+    async with connection.transaction():
+        await SQL.insert_datev.fetchval(
+            connection, seller=seller, consultant=said.consultant, client=said.client,
+            account_digits=said.account_digits, year_begins=said.year_begins, reason=reason, actor=actor, at=now,
+        )  # fmt: skip
+        before = None if known is None else asdict(known[1])
+        change = Change(noun="datev", subject=seller, action="set", before=before, after=asdict(said))
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)

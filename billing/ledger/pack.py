@@ -57,8 +57,9 @@ async def _ledger(packing: Packing) -> None:
     fresh = packing.directory / ".fresh"
     for form in packing.forms:
         made = export.export_pending(
-            connection, seller, form, lambda: fresh.open("wb"), month=month, now=packing.now, actor=packing.actor
-        )
+            connection, seller, form, lambda: fresh.open("wb"), month=month, now=packing.now, actor=packing.actor,
+            reason=f"in the pack of {month_text(month)}",
+        )  # fmt: skip
         written = set()
         async for each, file in made:
             file.close()

@@ -44,6 +44,7 @@ class Amount(StrEnum):
     CUSTOMER_OWES = "customer_owes"
     BORNE = "borne"
     NET = "net"
+    CLAIMED = "claimed"
     ROUNDING = "rounding"
     TAX = "tax"
     GROSS = "gross"
@@ -57,6 +58,7 @@ OWNERS: Final[Mapping[Amount, str]] = {
     Amount.CUSTOMER_OWES: "gross less what others bear, on its open item; by customer",
     Amount.BORNE: "what a third party bears; by party",
     Amount.NET: "net of the lines; by what is sold, country, tax category and rate",
+    Amount.CLAIMED: "what it asks a third party for that bears it of another document, on its open item; by party",
     Amount.ROUNDING: "net of the document less net of its lines",
     Amount.TAX: "tax of each tax group; by country, tax category and rate",
     Amount.GROSS: "gross, on its open item; by partner",
@@ -102,6 +104,7 @@ _SALE: Final = (
     _debit(AccountKind.RECEIVABLE, Amount.CUSTOMER_OWES),
     _debit(AccountKind.INCENTIVE_RECEIVABLE, Amount.BORNE),
     _credit(AccountKind.REVENUE, Amount.NET),
+    _credit(AccountKind.INCENTIVE_RECEIVABLE, Amount.CLAIMED),
     _credit(AccountKind.ROUNDING, Amount.ROUNDING),
     _credit(AccountKind.TAX_PAYABLE, Amount.TAX),
 )
@@ -191,12 +194,14 @@ def entry_of(document: Document, seller: str) -> DraftEntry:
     fact = _OF_DOCUMENTS[document.form, document.kind]
     item = document.corrects.number if document.corrects else document.number
     due_on = None if document.corrects else document.due_on
-    revenue = _nets(document)
+    revenue, claimed = _nets(document), _claimed(document)
+    lines_minor = sum(revenue.values()) + sum(each.minor for each in claimed)
     amounts = {
         Amount.CUSTOMER_OWES: [Part(document.account or "", document.gross_minor - document.borne_minor, item, due_on)],
         Amount.BORNE: [Part(each.party, each.amount_minor, item) for each in document.borne],
         Amount.NET: [Part(owner, minor) for owner, minor in revenue.items()],
-        Amount.ROUNDING: [Part("", _rounding(document, sum(revenue.values())))],
+        Amount.CLAIMED: claimed,
+        Amount.ROUNDING: [Part("", _rounding(document, lines_minor))],
         Amount.TAX: [Part(tax_owner(document, group.tax), group.tax_minor) for group in document.tax_groups],
     }
     if document.form is DocumentForm.SELF_BILLED:
@@ -216,10 +221,20 @@ def _nets(document: Document) -> dict[str, int]:
     """The nets of lines by the owner of their account."""
     nets: dict[str, int] = {}
     for line in document.lines:
-        if line.kind is not LineKind.ROUNDING:
+        if line.kind not in {LineKind.ROUNDING, LineKind.BORNE}:
             owner = f"{line.kind}:{tax_owner(document, line.tax)}"
             nets[owner] = nets.get(owner, 0) + line.net_minor
     return nets
+
+
+def _claimed(document: Document) -> list[Part]:
+    """What the document asks its buyer for as the party that bears parts of others: it was owed by that party before."""
+    found = []
+    for line in document.lines:
+        if line.kind is LineKind.BORNE:
+            _, _, number, party = line.source.split(":", 3)
+            found.append(Part(party, line.gross_minor, number))
+    return found
 
 
 def _rounding(document: Document, lines_minor: int) -> int:

@@ -428,10 +428,12 @@ SELECT d.id
 -- Documents of a seller of some days that no entry is of, or whose entry comes to something else.
 SELECT i.number
   FROM invoice i
+  LEFT JOIN invoice c ON c.id = i.corrects
   LEFT JOIN ledger_entry e ON e.seller = i.seller AND e.document = i.number
   LEFT JOIN LATERAL (SELECT abs(sum(p.amount_minor)) AS owed FROM ledger_posting p
                        JOIN ledger_account a ON a.id = p.account
-                      WHERE p.entry = e.id AND a.kind IN ('receivable', 'incentive_receivable', 'payable')) o ON true
+                      WHERE p.entry = e.id AND p.document = coalesce(c.number, i.number)
+                        AND a.kind IN ('receivable', 'incentive_receivable', 'payable')) o ON true
  WHERE i.seller = :seller::text AND i.issued_on BETWEEN :first::date AND :last::date
    AND (e.id IS NULL OR coalesce(o.owed, 0) <> i.gross_minor)
  ORDER BY i.id

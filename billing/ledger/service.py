@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.ledger import store
@@ -195,7 +197,12 @@ async def reverse_by_hand(connection: Connection, id_: int, *, reason: str, now:
     booked, _ = await find_entry(connection, id_)
     if booked.entry.fact in DOCUMENT_FACTS:
         raise Refused(f"entry {id_} is that of document {booked.entry.document}", "cancel it by a credit note")
-    return await reverse(connection, id_, reason=reason, now=now, actor=actor)
+    async with connection.transaction():
+        posted = await reverse(connection, id_, reason=reason, now=now, actor=actor)
+        said = {"seller": posted.seller, "by": posted.id, "booked_on": posted.booked_on.isoformat()}
+        change = Change(noun="entry", subject=str(id_), action="reverse", after=said)
+        await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+    return posted
 
 
 async def the_seller(connection: Connection, named: str | None) -> str:

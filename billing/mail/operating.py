@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from billing.audit import service as audit
+from billing.audit.entry import Change
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.mail import store
 from billing.mail.address import compared, mistake_in
@@ -17,6 +19,8 @@ from billing.sql import Connection
 
 SEE: Final = "see csms mail show {id}"
 SHOWN_MAX: Final = 1000
+NAMED_MAX: Final = 20
+"""Mails that the log names as what a decision is about; all of them are among its values."""
 RETRYABLE: Final = frozenset({State.RETRY, State.FAILED, State.CANCELLED, State.BOUNCED})
 
 
@@ -75,6 +79,11 @@ async def settle(connection: Connection, delivery: int, *, delivered: bool, acto
         await store.decide(
             connection, delivery, state, EventKind.SETTLED, actor=actor, reason=reason, is_new_start=not delivered
         )
+        said = Change(
+            noun="mail", subject=str(delivery), action="settle", before={"state": standing.state.value},
+            after={"state": state.value, "delivered": delivered},
+        )  # fmt: skip
+        await _record(connection, said, actor=actor, reason=reason)
     return state
 
 
@@ -85,8 +94,9 @@ async def retry(connection: Connection, deliveries: Sequence[int], *, actor: str
         NotFound: there is no such delivery.
         Refused: a server has one of them, or may have it, or it cannot be sent any more.
     """
+    mails = sorted(set(deliveries))
     async with connection.transaction():
-        for each in sorted(set(deliveries)):
+        for each in mails:
             standing = await _locked(connection, each, reason)
             if standing.state is State.QUEUED:
                 raise AlreadyDone(f"mail {each} is queued already", SEE.format(id=each))
@@ -101,6 +111,10 @@ async def retry(connection: Connection, deliveries: Sequence[int], *, actor: str
             await store.decide(
                 connection, each, State.RETRY, EventKind.RETRIED, actor=actor, reason=reason, is_new_start=True
             )
+        if mails:
+            subject = ",".join(map(str, mails[:NAMED_MAX])) + ("..." if len(mails) > NAMED_MAX else "")
+            said = Change(noun="mail", subject=subject, action="retry", after={"mails": mails})
+            await _record(connection, said, actor=actor, reason=reason)
 
 
 async def failed_since(connection: Connection, since: datetime, *, kind: str | None = None) -> list[int]:
@@ -123,6 +137,11 @@ async def cancel(connection: Connection, delivery: int, *, actor: str, reason: s
         if State.CANCELLED not in MAY_BECOME[standing.state]:
             raise Refused(f"mail {delivery} is {standing.state}: nothing is left to cancel", SEE.format(id=delivery))
         await store.decide(connection, delivery, State.CANCELLED, EventKind.CANCELLED, actor=actor, reason=reason)
+        said = Change(
+            noun="mail", subject=str(delivery), action="cancel", before={"state": standing.state.value},
+            after={"state": State.CANCELLED.value},
+        )  # fmt: skip
+        await _record(connection, said, actor=actor, reason=reason)
 
 
 async def list_suppressions(connection: Connection, *, lifted: bool = False) -> list[dict[str, Any]]:
@@ -138,10 +157,20 @@ async def lift(connection: Connection, address: str, *, actor: str, reason: str)
         Refused: no reason was given.
     """
     _require_reason(reason)
-    row = await SQL.lift_suppression.fetchrow(connection, address=compared(address), actor=actor, reason=reason)
-    if row is None:
-        raise NotFound(f"{address} is not suppressed", "list them with csms mail suppression list")
+    async with connection.transaction():
+        row = await SQL.lift_suppression.fetchrow(connection, address=compared(address), actor=actor, reason=reason)
+        if row is None:
+            raise NotFound(f"{address} is not suppressed", "list them with csms mail suppression list")
+        said = {"mail": row["delivery"], "since": row["since"].isoformat(), "status": row["status"]}
+        change = Change(noun="suppression", subject=str(row["id"]), action="lift", before=said)
+        await _record(connection, change, actor=actor, reason=reason)
     return dict(row)
+
+
+async def _record(connection: Connection, change: Change, *, actor: str, reason: str) -> None:
+    """Enter a decision with the instant that its rows bear. Addresses stay out of it: who is told of is known by the mail."""
+    now = await SQL.instant.fetchval(connection)
+    await audit.record(connection, [change], now=now, actor=actor, reason=reason)
 
 
 def _require_reason(reason: str) -> None:

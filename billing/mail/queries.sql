@@ -323,3 +323,7 @@ WITH before AS (
     RETURNING id
 )
 SELECT EXISTS (SELECT FROM moved) AS moved, EXISTS (SELECT FROM suppressed) AS suppressed;
+
+-- name: instant
+-- What now() is in this transaction, as its rows have it.
+SELECT now();

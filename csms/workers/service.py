@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from billing import Refused
+from csms import logs
 from csms.api.health import HttpServer
 from csms.app import Running
 from csms.charge_points.service import load_password_key, require_password_key
@@ -62,6 +63,7 @@ async def _prepare(settings: Settings, dsn: str) -> int:
     """What must happen once, before there are workers that would do it at the same time; how many connections may be."""
     await migrate(dsn)
     key = load_password_key(settings.data_dir, settings.password_key)
+    logs.name_tokens_by(key)
     async with connect_once(dsn, name="csms serve") as connection:
         await require_password_key(connection, key)
         connections_max = int(await SQL.connections_allowed.fetchval(connection))

@@ -45,8 +45,9 @@ class Clerk:
     async def drafts(self, account: str) -> drafts.Draft:
         async with self.books.pool.acquire() as connection:
             [draft] = await drafts.create(
-                connection, account, currency=None, until=MARCH, issued_on=APRIL_1, now=self.now, actor="ada"
-            )
+                connection, account, currency=None, until=MARCH, issued_on=APRIL_1, now=self.now, actor="ada",
+                reason="to look at",
+            )  # fmt: skip
         return draft
 
     async def issues(self, draft: int) -> Issued:
@@ -57,7 +58,7 @@ class Clerk:
 
     async def voids(self, draft: int) -> None:
         async with self.books.pool.acquire() as connection:
-            await drafts.void(connection, draft)
+            await drafts.void(connection, draft, now=self.now, actor="ada", reason="wrong")
 
 
 @pytest.fixture

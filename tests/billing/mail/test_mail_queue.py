@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from billing.mail.address import Mailbox
+from billing.mail.forgetting import forget_account
 from billing.mail.message import MailMessage
 from billing.mail.queueing import Queued, queue
-from billing.mail.service import forget_account
 from tests.billing.mail.mail_room import Inbox, PostOffice, letter, serving
 
 

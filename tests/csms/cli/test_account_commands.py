@@ -127,8 +127,8 @@ async def test_a_customer_that_asks_for_it_gets_all_and_is_then_forgotten(own: d
     after = await run(own, "account", "set", "C-1", "--name", "Erika", "--reason", "back")
     verified = await run(own, "audit", "verify")
 
-    assert exported.json["changes"][-1]["before"]["party"]["email"] == "erika@example.org"
-    assert exported.json["changes"][1]["after"] == {"driver": "Erika E."}
+    assert exported.json["changes"][-1]["personal"]["before"]["party"]["email"] == "erika@example.org"
+    assert exported.json["changes"][1]["personal"] == {"after": {"driver": "Erika E."}}
     assert (early.code, "take them first" in early.error["next"]) == (5, True)
     assert (twice.code, after.code, verified.code) == (7, 5, 0)
     connection = await asyncpg.connect(database)

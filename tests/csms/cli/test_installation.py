@@ -40,7 +40,7 @@ COMMANDS = {
     "file": {"add", "delete", "get", "list", "show"},
     "firmware": {"add", "delete", "list", "publish", "rollout", "status", "unpublish", "update"},
     "incentive": {"add", "claims", "end", "list", "show"},
-    "invoice": {"draft", "einvoice", "list", "render", "run", "send", "series", "show", "validate", "verify"},
+    "invoice": {"draft", "einvoice", "list", "render", "run", "self-bill", "send", "series", "show", "validate", "verify"},
     "item": {"add", "cancel", "list"},
     "ledger": {
         "accounts", "balance", "check", "datev", "export", "exports", "map", "postings", "reverse", "rules",

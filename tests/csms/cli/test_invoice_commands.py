@@ -13,6 +13,7 @@ from csms.database.pool import open_pool
 from tests.billing.invoices.books import Books
 
 MARCH = ("--seller", "north", "--period", "2026-03", "--issued-on", "2026-04-01", "--reason", "March")
+WHY = ("--reason", "to look at")
 
 
 @pytest.fixture
@@ -84,16 +85,15 @@ async def test_an_invoice_is_credited_by_lines_and_then_as_a_whole(office: dict[
 
 
 async def test_a_draft_is_made_looked_at_and_issued_or_given_up(office: dict[str, str]) -> None:
-    made = await run(office, "invoice", "draft", "create", "C-1", "--until", "2026-03-31", "-o", "json")
+    made = await run(office, "invoice", "draft", "create", "C-1", "--until", "2026-03-31", *WHY, "-o", "json")
     [draft] = made.json
     held = await run(office, "invoice", "run", *MARCH, "--account", "C-1", "-o", "json")
     shown = await run(office, "invoice", "draft", "show", draft["draft"], "-o", "json")
     listed = await run(office, "invoice", "draft", "list", "-o", "json")
     issued = await run(office, "invoice", "draft", "issue", draft["draft"], "--reason", "fine", "-o", "json")
-    other = (await run(office, "invoice", "draft", "create", "C-2", "--until", "2026-03-31", "-o", "json")).json[0][
-        "draft"
-    ]
-    void = await run(office, "invoice", "draft", "void", other, "-o", "json")
+    second = await run(office, "invoice", "draft", "create", "C-2", "--until", "2026-03-31", *WHY, "-o", "json")
+    other = second.json[0]["draft"]
+    void = await run(office, "invoice", "draft", "void", other, *WHY, "-o", "json")
     gone = await run(office, "invoice", "draft", "show", other)
 
     assert (draft["gross"], draft["sources"]) == ("7.00", 2)
@@ -215,3 +215,77 @@ async def test_numbers_look_as_the_seller_says_and_the_log_knows_who_said_it(
 
     assert (said.json["pattern"], said.json["default"], number) == ("N-{n:3}", "R{year}-{n:6}", "N-001")
     assert [(each["actor"], each["after"]["pattern"]) for each in log.json] == [("tester", "N-{n:3}")]
+
+
+PARTNER = (
+    "account", "create", "P-7", "--seller", "north", "--kind", "partner", "--name", "Example Parking KG", "--street", "Markt 3",
+    "--postal-code", "24103", "--city", "Kiel", "--country", "DE", "--vat-id", "DE136695976", "--language", "de",
+    "--iban", "DE89370400440532013000", "--self-billing-from", "2026-01-01",
+)  # fmt: skip
+SHARE = (
+    "invoice",
+    "self-bill",
+    "P-7",
+    "--currency",
+    "EUR",
+    "--from",
+    "2026-03-01",
+    "--to",
+    "2026-03-31",
+    "--reason",
+    "March",
+)
+
+
+async def test_a_partner_gets_a_document_in_its_own_name_that_says_who_wrote_it(
+    office: dict[str, str], tmp_path: Path
+) -> None:
+    assert (await run(office, *PARTNER)).code == 0
+    file = tmp_path / "share.json"
+    file.write_text(
+        '[{"text": "Share of March", "net": "118.40"}, {"text": "Rent", "net": 20, "quantity": 2, "tax": "S:7"}]'
+    )
+    line = ("--line", "Share of March=118.40", "--tax", "S:19", "--key", "2026-03")
+    tried = await run(office, *SHARE, *line, "--dry-run", "-o", "json")
+    made = await run(office, *SHARE, *line, "-o", "json")
+    twice = await run(office, *SHARE, *line)
+    second = await run(office, *SHARE, "--file", file, "--tax", "S:19", "-o", "json")
+    pdf = await run(office, "invoice", "render", "S2026-000001", "--out", tmp_path / "self.pdf")
+    credited = await run(office, "credit", "create", "S2026-000001", "--reason", "twice", "-o", "json")
+    balance = await run(office, "ledger", "balance", "--account", "payable", "-o", "json")
+    verified = await run(office, "invoice", "verify")
+
+    assert (tried.json["number"], tried.json["dry_run"]) == ("S2026-000001", True)
+    assert made.json == {name: value for name, value in tried.json.items() if name != "dry_run"}
+    assert (made.json["form"], made.json["net"], made.json["tax"], made.json["gross"]) == (
+        "self_billed", "118.40", "22.50", "140.90",
+    )  # fmt: skip
+    assert (twice.code, second.json["gross"]) == (7, "183.70")
+    assert twice.error["message"] == "key 2026-03 of account P-7 is document S2026-000001"
+    assert (credited.json["number"], credited.json["gross"]) == ("SC2026-000001", "140.90")
+    assert [(each["owner"], each["balance"]) for each in balance.json] == [("P-7", "-183.70")]
+    assert (verified.code, pdf.code) == (0, 0), pdf.err
+    text = " ".join(page.extract_text() for page in PdfReader(tmp_path / "self.pdf").pages)
+    assert all(word in text for word in ("Gutschrift", "S2026-000001", "Example Parking KG", "140,90", "DE136695976"))
+    assert text.startswith("Northern Example Energy GmbH"), "whose letterhead it is"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        ((), 2, "say what is owed"),
+        (("--line", "Share"), 2, "is no line"),
+        (("--line", "Share=1", "--tax", "X:19"), 2, "is no tax"),
+        (("--line", "Share=1", "--tax", "S:19", "--issued-on", "2025-12-31"), 5, "the agreement is from 2026-01-01"),
+        (("--line", "Share=1"), 5, "is not decided"),
+        (("--file", "-"), 5, "is no JSON"),
+    ],
+)
+async def test_what_no_partner_can_be_billed_for_is_refused_with_whose_move_it_is(
+    office: dict[str, str], arguments: tuple[str, ...], code: int, word: str
+) -> None:
+    assert (await run(office, *PARTNER)).code == 0
+    said = await run(office, *SHARE, *arguments)
+    listed = await run(office, "invoice", "list", "-o", "json")
+
+    assert (said.code, word in said.error["message"], listed.json) == (code, True, []), said.error

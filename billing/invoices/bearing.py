@@ -1,0 +1,84 @@
+"""What third parties bear of documents to others, and whose account that is on. Callers hold the connection.
+
+A customer's document shows what a third party bears of it and leaves it out of what is due. The account that the party is -
+by its own id, or by a name that was said for it - gets a document of its own on these parts in its rhythm: one line for each
+document that it bears a part of, less for each credit note. A line is claimed by what it is for, like any other: once.
+
+No tax is in it: the tax of the whole price is on the documents of those who were supplied (Art. 73 of the VAT directive).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from billing.accounts import service as accounts
+from billing.accounts.account import Account
+from billing.invoices import words
+from billing.invoices.charge import PricedCharge
+from billing.invoices.composition import TaxedCharge
+from billing.invoices.document import LineKind, Tax
+from billing.invoices.gathering import Owed
+from billing.invoices.store import SQL
+from billing.money import Money
+from billing.sql import Connection
+from billing.taxes.tax_rule import Category
+
+AT_ONCE_MAX: Final = 2_000
+"""Parts on one document: more are on several."""
+PIECE: Final = "C62"
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """An account that is to be asked for what it bears in a currency."""
+
+    account: Account
+    currency: str
+
+
+def source_of(seller: str, number: str, party: str) -> str:
+    """How what a party bears of a document is named."""
+    return f"borne:{seller}:{number}:{party}"
+
+
+async def bearers(
+    connection: Connection, *, seller: str, rhythms: Sequence[str] | None, account: str | None, until: date
+) -> list[Bearer]:
+    """Whose turn it is: accounts of a seller that bear parts of documents for days up to one, and were not asked for them."""
+    rows = await SQL.bearers.fetch(connection, seller=seller, rhythms=rhythms, account=account, until=until)
+    known = {each.id: each for each in await accounts.find(connection, ids=sorted({row["account"] for row in rows}))}
+    return [Bearer(known[row["account"]], row["currency"]) for row in rows]
+
+
+async def borne_by(connection: Connection, bearer: Bearer, *, until: date, after: int) -> tuple[Owed, int] | None:
+    """The next parts that it bears, behind the document with the id `after`, and the id of the last of these documents."""
+    account = bearer.account
+    rows = await SQL.borne_parts.fetch(
+        connection, account=account.id, currency=bearer.currency, until=until, after=after, limit=AT_ONCE_MAX
+    )
+    if not rows:
+        return None
+    charges = tuple(_charge(row, account) for row in rows)
+    return Owed(account=account, currency=bearer.currency, charges=charges), rows[-1]["id"]
+
+
+def _charge(row: Any, account: Account) -> TaxedCharge:
+    first, last = map(date.fromisoformat, json.loads(row["days"]))
+    language = account.language
+    tax = Tax(Category.OUT_OF_SCOPE.value, Decimal(0), words.BORNE_TAX[language], row["country"])
+    return TaxedCharge(
+        charge=PricedCharge(
+            source=source_of(row["seller"], row["number"], row["party"]), kind=LineKind.BORNE, account=account.id,
+            currency=row["currency"],
+            name=words.BORNE[language].format(number=row["number"], day=row["issued_on"].isoformat()),
+            description=row["labels"], quantity=Decimal(1 if row["minor"] > 0 else -1), unit=PIECE,
+            unit_price=Money(abs(row["minor"]), row["currency"]).decimal, price_with_tax=False, supply=LineKind.BORNE.value,
+            country=row["country"], tax_point=last, due_on=row["issued_on"], days=(first, last),
+        ),
+        tax=tax,
+    )  # fmt: skip
