@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from billing.accounts.party import creditor_id_mistake, mistakes_in_bank, mistakes_in_party
+from billing.documents.brand import LINE_LENGTH_MAX
 from billing.invoices.document import BankAccount, Party
 from billing.mail.address import mistake_in
 
@@ -55,6 +56,9 @@ def mistakes_in_seller(seller: Seller) -> list[str]:
         found.append("a seller has a VAT id or a tax number (Art. 226 (3) of the VAT directive)")
     if details.bank is not None:
         found += mistakes_in_bank(details.bank)
+    footer = details.footer
+    if footer is not None and (not footer.strip() or not footer.isprintable() or len(footer) > LINE_LENGTH_MAX):
+        found.append(f"the foot of a page is one line of at most {LINE_LENGTH_MAX} characters, and not empty")
     if details.creditor_id is not None and (why := creditor_id_mistake(details.creditor_id)) is not None:
         found.append(f"{details.creditor_id} is no creditor identifier: {why}")
     if details.reminders_to is not None and (why := mistake_in(details.reminders_to)) is not None:

@@ -170,7 +170,7 @@ def _line(invoice: Document, line: Line, net: int, tax: int, *, full: bool) -> L
         return replace(line, source=source, **amounts)
     return replace(
         line, source=source, quantity=ONE, unit=PIECE, unit_price=None, discount_minor=0, discount_name=None, session=None,
-        description=line.name if line.description is None else line.description, **amounts,
+        **amounts,
     )  # fmt: skip
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from billing.accounts import sellers
 from billing.accounts.brands import Looks
 from billing.archive.entry import Deposit
 from billing.archive.service import Archive
-from billing.documents.brand import Brand
+from billing.documents.brand import EVERY_LANGUAGE, Brand
 from billing.e_invoices.profiles import Profile
 from billing.invoices.document import Document
 from billing.invoices.filed import PDF, PDF_FORM, FiledFile, MadeFile
@@ -32,10 +34,16 @@ E_INVOICE_KIND: Final = "e_invoice"
 
 
 async def brand_of(connection: Connection, issued: Issued, looks: Looks | None = None) -> Brand:
-    """In whose looks a document goes out: its brand's, or plainly in its seller's name. `looks`: where brands are kept."""
+    """In whose looks a document goes out: its brand's, or plainly in its seller's name. `looks`: where brands are kept.
+
+    Where the brand has no lines for the foot of a page the seller's stands there.
+    """
+    line = (await sellers.get(connection, issued.seller)).details.footer
+    footer = {} if line is None else {EVERY_LANGUAGE: (line,)}
     if issued.document.brand is None:
-        return Brand(id=issued.seller, name=issued.document.seller.name)
-    return (await (looks or Looks()).of(connection, issued.document.brand))[1]
+        return Brand(id=issued.seller, name=issued.document.seller.name, footer=footer)
+    brand = (await (looks or Looks()).of(connection, issued.document.brand))[1]
+    return replace(brand, footer={**footer, **brand.footer})
 
 
 async def typeset(connection: Connection, issued: Issued, press: Press) -> bytes:

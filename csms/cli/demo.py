@@ -38,6 +38,7 @@ WIDTH_IN_A_PIPE = 150
 BEGIN = time(10, tzinfo=UTC)
 """On the last day of a month: the longest story ends long before midnight, wherever it is told."""
 BOOKS_CONNECTIONS = 2
+ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def _require_room(_context: click.Context, _parameter: click.Parameter, papers: Path | None) -> Path | None:
@@ -73,7 +74,7 @@ async def demo(keep: bool, speed: float, papers: Path | None, ocpp_port: int, ht
     The stories are those of the last day of a month that has ended, so that its books can be closed. Everything is
     fictitious and lives in a database of its own, which is gone afterwards.
     """
-    _end_on_sigterm()
+    _end_on_signals()
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=WIDTH_IN_A_PIPE)
@@ -137,8 +138,8 @@ async def _close_books(console: Console, settings: Settings, dsn: str, day: date
     return month.problems(closed)
 
 
-def _end_on_sigterm() -> None:
-    """End as with Ctrl-C: server and Postgres in good order, and the directory goes with them.
+def _end_on_signals() -> None:
+    """End as with Ctrl-C when told to, or when the terminal is closed: the directory goes with server and Postgres.
 
     Once is enough: a second signal would break the clean-up off, and is not listened to.
     """
@@ -146,10 +147,12 @@ def _end_on_sigterm() -> None:
     assert main is not None, "a command is a task"
 
     def end() -> None:
-        loop.add_signal_handler(signal.SIGTERM, lambda: None)
+        for each in ENDS:
+            loop.add_signal_handler(each, lambda: None)
         main.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, end)
+    for each in ENDS:
+        loop.add_signal_handler(each, end)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ SUMMARIES: Final = {
     "cp": "Charge points: register them, watch them, command them.",
     "credit": "Credit notes: the only way to take an invoice back.",
     "db": "The database: the embedded Postgres of the data directory, or the one of CSMS_DATABASE_URL.",
-    "demo": "Watch it work: eleven simulated charge points of both versions, well-behaved and not.",
+    "demo": "Watch it work: eleven simulated charge points of both versions, well-behaved and not, and the end of their month.",
     "discount": "Discounts: rules beside tariffs, for bills of sessions that begin from then on.",
     "display": "Messages on the displays of charging stations (OCPP 2.0.1; OCPP 1.6 has none).",
     "document": "Documents as people see them: PDF by typst, or by a Word template of your own.",

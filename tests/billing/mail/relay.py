@@ -14,11 +14,13 @@ CHUNK = 4096
 @dataclass(slots=True)
 class Relay:
     """`hears` is asked of each piece from the client; once it says yes, the next piece of that connection still goes
-    through, and nothing comes back any more. While `is_dumb`, nothing of the client goes through.
+    through, and nothing comes back any more. `stops` is asked as well: a piece for which it says yes goes nowhere, nor does
+    what follows on that connection. While `is_dumb`, nothing of the client goes through.
     """
 
     connect: Connect
     hears: Callable[[bytes], bool] = lambda _piece: False
+    stops: Callable[[bytes], bool] = lambda _piece: False
     bytes_max: int | None = None
     """So much of all that clients say goes through."""
     is_dumb: bool = False
@@ -44,12 +46,13 @@ class Relay:
             each.transport.abort()
 
     async def _there(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
-        heard = False
+        heard = stopped = False
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(CHUNK):
                 if heard:
                     self._deaf.add(connection)
-                if self.is_dumb or (self.bytes_max is not None and self.passed >= self.bytes_max):
+                stopped = stopped or self.stops(piece)
+                if stopped or self.is_dumb or (self.bytes_max is not None and self.passed >= self.bytes_max):
                     self.held.set()
                     continue
                 self.passed += len(piece)

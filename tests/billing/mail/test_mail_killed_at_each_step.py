@@ -18,6 +18,8 @@ from tests.billing.mail.mail_room import HOST, Got, Inbox, PostOffice, letter, s
 from tests.billing.mail.relay import Relay, relaying
 
 BIG = "x\n" * 400_000
+ENDS_NEXT = b"SET state = 'sending'"
+"""What a sender tells the books before it ends a mail."""
 WHO = {"actor": "Olga", "reason": "seen in the log of the mail server"}
 
 
@@ -63,8 +65,9 @@ def socket_of(dsn: str) -> str:
 
 @pytest.mark.parametrize("step", ["connect", "MAIL", "RCPT", "DATA", "text"])
 async def test_killed_before_the_end_of_a_mail_it_is_sent_by_another_one(
-    office: PostOffice, inbox: Inbox, database: str, step: str
+    office: PostOffice, inbox: Inbox, database: str, tmp_path: Path, step: str
 ) -> None:
+    """Its system may take all of a text before it is killed: that it says so to the books is held back here."""
     await office.queue(letter("1", text=BIG), letter("2"))
     reached, never = asyncio.Event(), asyncio.Event()
 
@@ -81,8 +84,11 @@ async def test_killed_before_the_end_of_a_mail_it_is_sent_by_another_one(
         async with serving(inbox, silent_after="\x00never", **at_data) as port:
             limits = {"connect": 0, "text": 60_000}
             relay = Relay(lambda: asyncio.open_connection(HOST, port), bytes_max=limits.get(step))
-            async with relaying(relay) as way:
-                await first.start(database, way, lease_s=30)
+            books = Relay(
+                lambda: asyncio.open_unix_connection(socket_of(database)), stops=lambda piece: ENDS_NEXT in piece
+            )
+            async with relaying(relay) as way, relaying(books, path=str(tmp_path / ".s.PGSQL.5432")):
+                await first.start(through(database, tmp_path), way, lease_s=30)
                 await (relay.held if step in limits else reached).wait()
                 await first.kill()
         assert inbox.read == []
@@ -102,9 +108,7 @@ async def test_killed_between_the_books_and_the_end_of_a_mail_it_is_doubtful_and
     """The books say that the end comes next; whoever looks cannot tell that it did not."""
     await office.queue(letter("1"))
     path = tmp_path / ".s.PGSQL.5432"
-    relay = Relay(
-        lambda: asyncio.open_unix_connection(socket_of(database)), hears=lambda piece: b"SET state = 'sending'" in piece
-    )
+    relay = Relay(lambda: asyncio.open_unix_connection(socket_of(database)), hears=lambda piece: ENDS_NEXT in piece)
     async with sender() as first, serving(inbox) as port, relaying(relay, path=str(path)):
         await first.start(through(database, tmp_path), port, lease_s=30)
         await relay.held.wait()

@@ -49,8 +49,8 @@ async def told_until(process: asyncio.subprocess.Process, words: str) -> str:
     return told
 
 
-async def terminated(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    process.send_signal(signal.SIGTERM)
+async def terminated(process: asyncio.subprocess.Process, by: int = signal.SIGTERM) -> tuple[int, str, str]:
+    process.send_signal(by)
     async with asyncio.timeout(PATIENCE_S):
         out, err = await process.communicate()
     assert process.returncode is not None
@@ -110,10 +110,11 @@ async def test_the_documents_of_a_demo_stay_where_they_are_wanted(data_home: Pat
     assert contents(data_home) == []
 
 
-async def test_a_demo_that_is_ended_before_its_end_leaves_nothing_behind(data_home: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_demo_that_is_ended_before_its_end_leaves_nothing_behind(data_home: Path, by: int) -> None:
     async with demonstrating(data_home, "--speed", "10") as process:
         await told_until(process, "running")
-        code, _, err = await terminated(process)
+        code, _, err = await terminated(process, by)
 
     assert (code, json.loads(err)["code"]) == (1, "aborted")
     assert contents(data_home) == []

@@ -135,6 +135,8 @@ async def test_a_document_becomes_an_e_invoice_where_the_rules_of_its_form_allow
 async def test_a_document_is_typeset_once_and_kept_and_goes_out_with_its_e_invoice_inside(
     office: dict[str, str], tmp_path: Path
 ) -> None:
+    foot = ("seller", "set", "north", "--footer", "Sitz in Hamburg, Beispielregister 4711", "--reason", "registered")
+    assert (await run(office, *foot)).code == 0
     assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
     first, second, hybrid = (tmp_path / name for name in ("first.pdf", "second.pdf", "hybrid.pdf"))
     made = await run(office, "invoice", "render", "R2026-000001", "--out", first, "-o", "json")
@@ -155,7 +157,14 @@ async def test_a_document_is_typeset_once_and_kept_and_goes_out_with_its_e_invoi
         ("R2026-000001", "invoice_pdf", "C-1")
     ]
     text = " ".join(page.extract_text() for page in PdfReader(first).pages)
-    assert all(word in text for word in ("R2026-000001", "7,00", "Ladevorgang", "Northern Example Energy GmbH"))
+    words = (
+        "R2026-000001",
+        "7,00",
+        "Ladevorgang",
+        "Northern Example Energy GmbH",
+        "Sitz in Hamburg, Beispielregister 4711",
+    )
+    assert all(word in text for word in words)
     assert zugferd.code == 0, zugferd.err
     assert list(PdfReader(hybrid).attachments) == ["factur-x.xml"]
 
