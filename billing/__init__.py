@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from billing.accounts.brand_cli import brand_group
     from billing.accounts.cli import account_group
     from billing.accounts.seller_cli import seller_group
+    from billing.archive.backup import Copied as ArchiveCopied
+    from billing.archive.backup import copy_contents, is_free, list_living, lost_in, nothing_deleted, put_back
     from billing.archive.cli import archive_group
     from billing.audit.cli import audit_group
     from billing.bills.batch import Days, bill_period, count_unbilled, unbilled_batches
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from billing.errors import AlreadyDone, ExitCode, NotDone, NotFound, Refused, Unavailable
     from billing.invoices.cli import invoice_group
     from billing.invoices.credit_cli import credit_group
+    from billing.invoices.month_end import STEPS as CLOSE_STEPS
     from billing.invoices.paper import document_with_brand
     from billing.invoices.report_cli import add_document_reports
     from billing.jurisdictions.display import display_price
@@ -107,6 +110,7 @@ if TYPE_CHECKING:
     from billing.turns import Turns
 
 __all__ = [
+    "CLOSE_STEPS",
     "DAY",
     "DRY_RUN",
     "INSTANT",
@@ -115,6 +119,7 @@ __all__ = [
     "POLICY_KINDS",
     "SESSION_ID",
     "AlreadyDone",
+    "ArchiveCopied",
     "ArchivedAttachments",
     "BillDifference",
     "BillKind",
@@ -195,6 +200,7 @@ __all__ = [
     "close_demo_month",
     "close_group",
     "contract_group",
+    "copy_contents",
     "cost_limit_standing",
     "cost_limits_of_session",
     "count_open",
@@ -210,13 +216,17 @@ __all__ = [
     "explain_session",
     "incentive_group",
     "invoice_group",
+    "is_free",
     "item_group",
     "json_text",
     "ledger_group",
     "list_cost_limits",
+    "list_living",
+    "lost_in",
     "mail_group",
     "mistake_in_address",
     "newest_bills",
+    "nothing_deleted",
     "open_demo_books",
     "outlook_of",
     "output_options",
@@ -228,6 +238,7 @@ __all__ = [
     "prices_reservations",
     "print_error",
     "printable",
+    "put_back",
     "recalculate",
     "recalculations_of",
     "receipt_of",
@@ -263,9 +274,17 @@ _HOMES = {
     "item_group": "billing.contracts.nouns:item_group",
     "plan_group": "billing.contracts.nouns:plan_group",
     "add_document_reports": "billing.invoices.report_cli:add_document_reports",
+    "CLOSE_STEPS": "billing.invoices.month_end:STEPS",
     "ledger_group": "billing.ledger.cli:ledger_group",
     "close_group": "billing.ledger.close_cli:close_group",
     "report_group": "billing.ledger.report_cli:report_group",
+    "ArchiveCopied": "billing.archive.backup:Copied",
+    "copy_contents": "billing.archive.backup:copy_contents",
+    "is_free": "billing.archive.backup:is_free",
+    "list_living": "billing.archive.backup:list_living",
+    "lost_in": "billing.archive.backup:lost_in",
+    "nothing_deleted": "billing.archive.backup:nothing_deleted",
+    "put_back": "billing.archive.backup:put_back",
     "ArchivedAttachments": "billing.sending.attachments:ArchivedAttachments",
     "add_send": "billing.sending.cli:add_send",
     "archive_group": "billing.archive.cli:archive_group",

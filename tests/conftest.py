@@ -22,11 +22,15 @@ pytest.register_assert_rewrite("tests.world")  # whoever imports it first
 from csms.database.embedded import EmbeddedPostgres  # noqa: E402 - after the line that explains assertions
 from csms.database.migrate import migrate  # noqa: E402
 from csms.database.pool import open_pool  # noqa: E402
+from tests.databases import Databases  # noqa: E402
 
 HERE = Path(__file__).parent
 LONG = os.environ.get("CSMS_TEST_LONG") == "1"
 
 
+ON_DISK, IN_MEMORY = Path("/tmp"), Path("/dev/shm")  # noqa: S108 - every account may go there, also that of Postgres
+ROOM_BYTES = 8 * 1024**3
+"""Two clusters with their logs of up to a gigabyte, four times over: a database is copied and dropped for each test."""
 LONGEST = ("faults/test_seeds.py", "month/", "faults/", "hostile/", "csms/cli/", "bench/")
 """Below tests/: what takes long begins first, so that no process is left alone with it at the end."""
 
@@ -87,7 +91,7 @@ def _forget_where_to_write() -> None:
 def data_home() -> Iterator[Path]:
     """A directory for the data of an embedded Postgres.
 
-    Below /tmp rather than tmp_path: pytest keeps that to one user, and as root Postgres runs as another one.
+    Not tmp_path: pytest keeps that to one user, and as root Postgres runs as another one.
     """
     yield from directory_for_everybody()
 
@@ -116,11 +120,22 @@ def migrated_template(postgres: EmbeddedPostgres) -> str:
     return "template_csms"
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Databases]:
+    """Copies of it."""
+    made = Databases(postgres, template=migrated_template)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-async def database(postgres: EmbeddedPostgres, migrated_template: str) -> AsyncIterator[str]:
+def database(postgres: EmbeddedPostgres, databases: Databases) -> Iterator[str]:
     """The DSN of a fresh, migrated database, as its owner."""
-    async for dsn in _fresh_database(postgres, template=migrated_template):
-        yield dsn
+    name = databases.take()
+    try:
+        yield postgres.dsn_of(name)
+    finally:
+        databases.give_back(name)
 
 
 @pytest.fixture
@@ -140,8 +155,15 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
         opened.terminate()
 
 
+def _place() -> Path:
+    """In memory, where there is enough: files that come and go cost ten times more on a disk. The long run is on disk."""
+    if LONG or not IN_MEMORY.is_dir() or shutil.disk_usage(IN_MEMORY).free < ROOM_BYTES:
+        return ON_DISK
+    return IN_MEMORY
+
+
 def directory_for_everybody() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="csms-test-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="csms-test-", dir=_place()))
     if os.geteuid() == 0:
         directory.chmod(0o711)
     try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
+from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices.charge import BilledCharge
 from billing.invoices.composition import CannotBeInvoiced
@@ -149,6 +150,7 @@ def _source(charge: Charge) -> str:
     return charge.source if isinstance(charge, BilledCharge) else charge.charge.source
 
 
+@one_act
 async def issue_draft(
     connection: Connection, id_: int, *, issued_on: date, now: datetime, actor: str, reason: str
 ) -> Issued:

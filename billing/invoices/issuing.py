@@ -1,22 +1,25 @@
 """The act of issuing: one document, one transaction, its number taken last. Callers hold the connection.
 
-Lines and sources are written first, then the number is taken, which locks the series until the commit, and the document is
-entered in the books; whatever fails, at whatever moment, rolls back all of it, the number too. So numbers have no gap,
-nobody waits for a series longer than one document's last statements take, and there is no document without its entry.
+Lines and sources are written and accounts opened first, then the number is taken, which locks the series until the commit,
+and the document is entered in the books; whatever fails, at whatever moment, rolls back all of it, the number too. So numbers
+have no gap, nobody waits for a series longer than one document's last statements take, nobody who has a number waits for an
+account that another is opening, and there is no document without its entry.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import asyncpg
 
+from billing.bills.transaction import as_one_act
 from billing.contracts.handover import mark_invoiced
 from billing.errors import AlreadyDone, Refused
 from billing.invoices import store
 from billing.invoices.credit import CreditNote
-from billing.invoices.document import Document, Line, LineKind
+from billing.invoices.document import Document, LineKind
 from billing.invoices.document_json import line_texts, texts_of
 from billing.invoices.numbering import DEFAULTS, number_of, year_of
 from billing.invoices.store import SQL, Issued
@@ -46,46 +49,47 @@ async def issue(connection: Connection, prepared: Prepared, *, now: datetime, ac
         AlreadyDone: something on it has been invoiced.
         Refused: the last document of its series was issued on a later day.
     """
-    document = prepared.document
+    act = partial(_issue, connection, prepared, now=now, actor=actor, reason=reason)
     try:
-        async with connection.transaction():
-            id_: int = await SQL.next_id.fetchval(connection)
-            lines = line_texts(document.lines)
-            await store.write_lines(connection, id_, document.lines, lines)
-            if prepared.corrects is None:
-                await _claim(connection, id_, document)
-            else:
-                await _allocate(connection, id_, prepared)
-            series = await _take_number(connection, prepared)
-            numbered = replace(document, number=number_of(series.pattern, series.year, series.n))
-            texts = texts_of(numbered, lines)
-            await store.write_invoice(
-                connection, id_, numbered, seller=prepared.seller, year=series.year, n=series.n,
-                corrects=prepared.corrects, texts=texts, chain=store.chain_after(series.chain, texts.hash), now=now,
-                actor=actor, reason=reason,
-            )  # fmt: skip
-            if prepared.orders:
-                await mark_invoiced(connection, prepared.orders, document=numbered.number, actor=actor, now=now)
-            await ledger.post(connection, [entry_of(numbered, prepared.seller)], now=now, actor=actor)
+        return await as_one_act(connection, act)
     except asyncpg.UniqueViolationError as twice:
         if twice.constraint_name != "invoice_source_pkey":
             raise
         raise AlreadyDone(
             f"something on this document has been invoiced already: {twice.detail}", "see csms invoice list"
         ) from twice
+
+
+async def _issue(connection: Connection, prepared: Prepared, *, now: datetime, actor: str, reason: str) -> Issued:
+    document = prepared.document
+    lines = line_texts(document.lines)
+    sources = _sources(document) if prepared.corrects is None else {}
+    id_, pattern = await store.write_parts(connection, document, lines, seller=prepared.seller, sources=sources)
+    if prepared.corrects is not None:
+        await _allocate(connection, id_, prepared)
+    books = await ledger.open_books(connection, [entry_of(document, prepared.seller)])
+    series = await _take_number(connection, prepared, pattern)
+    numbered = replace(document, number=number_of(series.pattern, series.year, series.n))
+    texts = texts_of(numbered, lines)
+    await store.write_invoice(
+        connection, id_, numbered, seller=prepared.seller, year=series.year, n=series.n, corrects=prepared.corrects,
+        texts=texts, chain=store.chain_after(series.chain, texts.hash), now=now, actor=actor, reason=reason,
+    )  # fmt: skip
+    if prepared.orders:
+        await mark_invoiced(connection, prepared.orders, document=numbered.number, actor=actor, now=now)
+    await ledger.post_in(books, connection, [entry_of(numbered, prepared.seller)], now=now, actor=actor)
     return Issued(
         id=id_, seller=prepared.seller, document=numbered, hash=texts.hash, corrects=prepared.corrects, issued_at=now,
         actor=actor, reason=reason,
     )  # fmt: skip
 
 
-async def _claim(connection: Connection, id_: int, document: Document) -> None:
-    sources = {line.source: _session(line) for line in document.lines if line.kind is not LineKind.ROUNDING}
-    await SQL.insert_sources.execute(connection, invoice=id_, sources=list(sources), sessions=list(sources.values()))
-
-
-def _session(line: Line) -> int | None:
-    return None if line.session is None else line.session.session
+def _sources(document: Document) -> dict[str, int | None]:
+    return {
+        line.source: None if line.session is None else line.session.session
+        for line in document.lines
+        if line.kind is not LineKind.ROUNDING
+    }
 
 
 async def _allocate(connection: Connection, id_: int, prepared: Prepared) -> None:
@@ -105,10 +109,11 @@ class _Place:
     chain: bytes
 
 
-async def _take_number(connection: Connection, prepared: Prepared) -> _Place:
+async def _take_number(connection: Connection, prepared: Prepared, said: str | None) -> _Place:
+    """The next number of the series; `said`: the shape that its seller gave it."""
     document = prepared.document
     which = {"seller": prepared.seller, "kind": document.kind, "form": document.form}
-    pattern = await SQL.pattern_of.fetchval(connection, **which) or DEFAULTS[document.kind, document.form]
+    pattern = said or DEFAULTS[document.kind, document.form]
     year = year_of(pattern, document.issued_on)
     row = await SQL.take_number.fetchrow(connection, **which, year=year, issued_on=document.issued_on)
     if row is None:

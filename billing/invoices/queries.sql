@@ -24,24 +24,28 @@ SELECT id, coalesce(payer, id) AS payer FROM account WHERE id = ANY(:ids::text[]
 
 -- name: billed_sessions
 -- Sessions that ended before a day of their account's calendar and are on no invoice, with the bill that counts: all there is
--- to say of them on a document. Of whom the token was when they began.
+-- to say of them on a document. Of whom the token was when they began. OFFSET 0: token by token, whatever is known of how many
+-- sessions there are; who joins all of them instead reads a whole month for each page of accounts.
 SELECT s.id AS session, b.seq, t.account, b.currency, b.detail::text AS detail, s.charge_point, s.evse, e.name AS site,
        e.country, e.time_zone, s.token, s.started_at, s.ended_at, b.energy_wh, s.register_begin_wh, s.register_end_wh,
        s.energy_source, b.tariff, b.tariff_version, t.labels::text AS labels
-  FROM (SELECT h.token, h.valid_from, h.account, h.labels,
-               lead(h.valid_from) OVER (PARTITION BY h.token ORDER BY h.valid_from) AS valid_to
+  FROM (SELECT h.token, h.valid_from, h.account, h.labels, a.time_zone,
+               (SELECT min(n.valid_from) FROM account_token n
+                 WHERE n.token = h.token AND n.valid_from > h.valid_from) AS valid_to
           FROM account_token h
-         WHERE h.token IN (SELECT token FROM account_token WHERE account = ANY(:accounts::text[]))) AS t
-  JOIN account a ON a.id = t.account
-  JOIN session s ON s.token = t.token AND s.started_at >= t.valid_from
-                AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
-  JOIN rating r ON r.session = s.id AND r.holds = '{}'
+          JOIN account a ON a.id = h.account
+         WHERE h.account = ANY(:accounts::text[])
+        OFFSET 0) AS t
+ CROSS JOIN LATERAL (SELECT * FROM session s
+                      WHERE s.token = t.token AND s.started_at >= t.valid_from
+                        AND (t.valid_to IS NULL OR s.started_at < t.valid_to)
+                     OFFSET 0) AS s
+ CROSS JOIN LATERAL (SELECT FROM rating r WHERE r.session = s.id AND r.holds = '{}' OFFSET 0) AS r
   JOIN charge_point c ON c.id = s.charge_point
   JOIN site e ON e.id = c.site
   JOIN LATERAL (SELECT seq, currency, detail, energy_wh, tariff, tariff_version
                   FROM bill WHERE session = s.id AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b ON true
- WHERE t.account = ANY(:accounts::text[]) AND s.dropped IS NULL
-   AND s.ended_at < ((:until::date + 1)::timestamp AT TIME ZONE a.time_zone)
+ WHERE s.dropped IS NULL AND s.ended_at < ((:until::date + 1)::timestamp AT TIME ZONE t.time_zone)
    AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id)
  ORDER BY s.id;
 
@@ -110,23 +114,22 @@ SELECT id FROM account WHERE id = :id::text FOR NO KEY UPDATE;
 -- Nobody else credits this document until the transaction ends.
 SELECT pg_advisory_xact_lock(:key::integer, hashint8(:id::bigint));
 
--- name: next_id
--- The id of a document about to be written.
-SELECT nextval('invoice_id');
-
--- name: insert_lines
--- The lines of a document, before it has its number.
-INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
-SELECT :invoice::bigint, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
-  FROM unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :days::date[],
-              :sessions::integer[], :bodies::text[])
-    AS l (position, kind, net, tax, day, session, body);
-
--- name: insert_sources
--- What a document is for. One that is on another document already violates the key, and nothing of this document stays.
-INSERT INTO invoice_source (source, invoice, session)
-SELECT n.source, :invoice::bigint, n.session
-  FROM unnest(:sources::text[], :sessions::integer[]) AS n (source, session);
+-- name: insert_parts
+-- The id of a document about to be written, its lines, and what they are for; the shape of its number, if its seller said
+-- one. A source that is on another document already violates the key, and nothing of this document stays.
+WITH document AS (SELECT nextval('invoice_id') AS id), lines AS (
+    INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
+    SELECT d.id, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
+      FROM document d, unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :days::date[],
+                              :sessions::integer[], :bodies::text[])
+        AS l (position, kind, net, tax, day, session, body)), claims AS (
+    INSERT INTO invoice_source (source, invoice, session)
+    SELECT n.source, d.id, n.session
+      FROM document d, unnest(:sources::text[], :claimed::integer[]) AS n (source, session)
+     ORDER BY n.source)
+SELECT d.id, (SELECT pattern FROM number_pattern
+               WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text) AS pattern
+  FROM document d;
 
 -- name: insert_allocations
 -- What a credit note takes back.
@@ -260,6 +263,26 @@ SELECT s.source, i.id, i.number, i.issued_on
  WHERE s.session = :session::integer
  ORDER BY i.id;
 
+-- name: part_of_series
+-- The documents of a series of some days: behind which number and chain they begin, and up to which they go; NULL: to the end.
+-- In a series nothing is issued on a day before the last.
+SELECT before.n AS after, before.chain,
+       CASE WHEN :last::date < s.issued_on THEN coalesce(
+           (SELECT max(i.n) FROM invoice i
+             WHERE i.seller = s.seller AND i.kind = s.kind AND i.form = s.form AND i.year = s.year
+               AND i.issued_on = (SELECT max(d.issued_on) FROM invoice d
+                                   WHERE d.seller = s.seller AND d.kind = s.kind AND d.form = s.form AND d.year = s.year
+                                     AND d.issued_on <= :last)), 0) END AS up_to
+  FROM number_series s
+  LEFT JOIN LATERAL (
+           SELECT i.n, i.chain FROM invoice i
+            WHERE i.seller = s.seller AND i.kind = s.kind AND i.form = s.form AND i.year = s.year
+              AND i.issued_on = (SELECT max(d.issued_on) FROM invoice d
+                                  WHERE d.seller = s.seller AND d.kind = s.kind AND d.form = s.form AND d.year = s.year
+                                    AND d.issued_on < :first::date)
+            ORDER BY i.n DESC LIMIT 1) before ON true
+ WHERE s.seller = :seller::text AND s.kind = :kind::text AND s.form = :form::text AND s.year = :year::integer;
+
 -- name: how_far
 -- How far a series has come.
 SELECT last, chain FROM number_series
@@ -270,7 +293,7 @@ SELECT last, chain FROM number_series
 SELECT id, n, number, body::text AS body, hash, chain, net_minor, tax_minor, issued_on
   FROM invoice
  WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer
-   AND n > :after::integer
+   AND n > :after::integer AND (:up_to::integer IS NULL OR n <= :up_to)
  ORDER BY n
  LIMIT :limit::integer;
 

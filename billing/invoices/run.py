@@ -28,6 +28,8 @@ from billing.time_zones import zone_named
 
 PAGE: Final = 200
 """Customers looked at together."""
+WORKERS: Final = 4
+"""Documents issued beside each other: while one waits for its number or its commit, the others are written."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -93,7 +95,7 @@ class InvoiceRun:
         reason: str,
         on_made: Callable[[Made], None],
         on_seen: Callable[[int], None] = lambda _: None,
-        workers: int = 2,
+        workers: int = WORKERS,
     ) -> None:
         self._pool = pool
         self._wanted = wanted
@@ -204,8 +206,8 @@ class InvoiceRun:
 
     async def _issue(self, account: str | None, document: Document, orders: tuple[str, ...] = ()) -> None:
         self._require_more()
-        async with self._transaction() as connection:
-            prepared = Prepared(seller=self._wanted.seller.id, document=document, orders=orders)
+        prepared = Prepared(seller=self._wanted.seller.id, document=document, orders=orders)
+        async with self._place() as connection:
             try:
                 issued = await issue(connection, prepared, now=self._clock(), actor=self._actor, reason=self._reason)
             except AlreadyDone:
@@ -214,16 +216,18 @@ class InvoiceRun:
         self._tell(Made(account=account, document=done))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[Any]]:
+    async def _place(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[Any]]:
+        """Where a document is issued, in a transaction of its own; a dry run has one around it that is taken back."""
         async with self._pool.acquire() as connection:
+            if not self._wanted.dry_run:
+                yield connection
+                return
             begun = connection.transaction()
             await begun.start()
             try:
                 yield connection
-            except BaseException:
+            finally:
                 await begun.rollback()
-                raise
-            await (begun.rollback() if self._wanted.dry_run else begun.commit())
 
     def _require_more(self) -> None:
         if self._wanted.limit is not None and self.tally.documents >= self._wanted.limit:

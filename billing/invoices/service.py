@@ -13,6 +13,7 @@ from billing.accounts import service as accounts
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.bills.bill import canonical_json
+from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices import store
 from billing.invoices.bill_charge import charge_of, source_of
@@ -68,6 +69,7 @@ async def remaining_of(connection: Connection, issued: Issued) -> dict[int, int]
     return remaining(issued.document, await store.credited(connection, issued.id, issued.document))
 
 
+@one_act
 async def credit_invoice(
     connection: Connection,
     number: str,
@@ -116,6 +118,7 @@ async def _credit(
     return await issue(connection, prepared, now=now, actor=actor, reason=reason)
 
 
+@one_act
 async def correct_session(
     connection: Connection, session: int, *, issued_on: date, now: datetime, actor: str, reason: str
 ) -> Corrected:
@@ -236,21 +239,28 @@ async def set_pattern(
         await audit.record(connection, [change], now=now, actor=actor, reason=reason)
 
 
-async def verify(connection: Connection, seller: str | None = None) -> AsyncIterator[Finding | int]:
+async def verify(
+    connection: Connection, seller: str | None = None, *, days: tuple[date, date] = (date.min, date.max)
+) -> AsyncIterator[Finding | int]:
     """Follow every series from its first document to its last: numbers from 1 without a gap, nothing changed.
 
-    Yields what is found to be wrong, and how many documents were looked at since. Who issues meanwhile goes on.
+    Yields what is found to be wrong, and how many documents were looked at since. Who issues meanwhile goes on. Of `days`,
+    only what was issued from the first to the last of them: in a series nothing is issued on a day before the last.
     """
     for series in await store.series(connection, seller):
-        async for each in _verify_series(connection, series):
+        async for each in _verify_series(connection, series, days):
             yield each
 
 
-async def _verify_series(connection: Connection, series: Series) -> AsyncIterator[Finding | int]:
+async def _verify_series(
+    connection: Connection, series: Series, days: tuple[date, date]
+) -> AsyncIterator[Finding | int]:
     which = {"seller": series.seller, "kind": series.kind, "form": series.form, "year": series.year}
-    after, chain = 0, bytes(32)
+    part = await SQL.part_of_series.fetchrow(connection, **which, first=days[0], last=days[1])
+    assert part is not None, "no series is ever deleted"
+    after, chain = part["after"] or 0, part["chain"] or bytes(32)
     while True:
-        rows = await SQL.next_of_series.fetch(connection, **which, after=after, limit=_PAGE)
+        rows = await SQL.next_of_series.fetch(connection, **which, after=after, up_to=part["up_to"], limit=_PAGE)
         for row, lines in zip(rows, await _line_texts(connection, rows), strict=True):
             after += 1
             if row["n"] != after:
@@ -265,6 +275,8 @@ async def _verify_series(connection: Connection, series: Series) -> AsyncIterato
         yield len(rows)
         if rows:
             continue
+        if part["up_to"] is not None:
+            return
         now = await SQL.how_far.fetchrow(connection, **which)
         assert now is not None, "no series is ever deleted"
         if (after, chain) == (now["last"], now["chain"]):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
 from billing.invoices.bill_charge import BilledSession
 from billing.invoices.credit import Credited
-from billing.invoices.document import Document, DocumentForm, DocumentKind, Line, Tax
+from billing.invoices.document import Document, DocumentForm, DocumentKind, Tax
 from billing.invoices.document_json import Texts, document_from_json
 from billing.sql import Connection, Queries
 
@@ -84,10 +84,23 @@ def country_of(document: Document, tax: Tax) -> str:
     return tax.country or (address.country if address else "")
 
 
-async def write_lines(connection: Connection, id_: int, lines: Sequence[Line], bodies: Sequence[str]) -> None:
-    await SQL.insert_lines.execute(
+async def write_parts(
+    connection: Connection,
+    document: Document,
+    bodies: Sequence[str],
+    *,
+    seller: str,
+    sources: Mapping[str, int | None],
+) -> tuple[int, str | None]:
+    """The lines, and what they are for: sources with their sessions. The new document's id, and its number's shape."""
+    lines = document.lines
+    row = await SQL.insert_parts.fetchrow(
         connection,
-        invoice=id_,
+        seller=seller,
+        kind=document.kind,
+        form=document.form,
+        sources=list(sources),
+        claimed=list(sources.values()),
         positions=[line.position for line in lines],
         kinds=[line.kind for line in lines],
         nets=[line.net_minor for line in lines],
@@ -96,6 +109,8 @@ async def write_lines(connection: Connection, id_: int, lines: Sequence[Line], b
         sessions=[None if line.session is None else line.session.session for line in lines],
         bodies=list(bodies),
     )
+    assert row is not None, "it has one row"
+    return row["id"], row["pattern"]
 
 
 async def write_invoice(

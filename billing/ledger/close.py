@@ -23,13 +23,14 @@ from billing.sql import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """A month of a seller that is to be closed."""
+    """A month of a seller that is to be closed. `dry_run`: only look."""
 
     connection: Connection
     seller: str
     month: date
     now: datetime
     actor: str
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,33 @@ class CloseCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How many things a step did or looked at, or would; and how many of them somebody has to see to, and how."""
+
+    count: int
+    open: int = 0
+    note: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseStep:
-    """Something that can be done towards a close, any number of times: how many things it would do, and did."""
+    """Something that can be done towards a close, any number of times."""
 
     name: str
     what: str
-    count: Callable[[Closing], Awaitable[int]]
-    act: Callable[[Closing], Awaitable[int]]
+    act: Callable[[Closing], Awaitable[Outcome]]
+
+    def row(self, outcome: Outcome) -> dict[str, object]:
+        """The step and how it went, for people and scripts."""
+        return {
+            "step": self.name,
+            "count": outcome.count,
+            "what": self.what,
+            "open": outcome.open,
+            "note": outcome.note,
+            "next": outcome.next_step if outcome.open else "",
+        }
 
 
 class State(StrEnum):
@@ -131,7 +152,8 @@ async def _uninvoiced(closing: Closing) -> Found:
         closing.connection, seller=closing.seller, first=closing.month, last=last_day(closing.month)
     )
     assert row is not None, "an aggregate without groups has one row"
-    return Found(open=row["sessions"], next_step=_invoice_run(closing))
+    note = f"of {row['accounts']} customers; of no customer: {row['without_account']}" if row["sessions"] else ""
+    return Found(open=row["sessions"], note=note, next_step=_invoice_run(closing))
 
 
 def _invoice_run(closing: Closing) -> str:
@@ -150,10 +172,10 @@ async def _uncharged(closing: Closing) -> Found:
 
 
 async def _charges(closing: Closing) -> Found:
-    found: int = await SQL.uninvoiced_charges.fetchval(
-        closing.connection, seller=closing.seller, last=last_day(closing.month)
-    )
-    return Found(open=found, next_step=_invoice_run(closing))
+    row = await SQL.uninvoiced_charges.fetchrow(closing.connection, seller=closing.seller, last=last_day(closing.month))
+    assert row is not None, "an aggregate without groups has one row"
+    note = f"of {row['accounts']} customers" if row["charges"] else ""
+    return Found(open=row["charges"], note=note, next_step=_invoice_run(closing))
 
 
 async def _drafts(closing: Closing) -> Found:
@@ -164,9 +186,16 @@ async def _drafts(closing: Closing) -> Found:
 
 async def _documents(closing: Closing) -> Found:
     rows = await SQL.unposted_documents.fetch(
-        closing.connection, seller=closing.seller, last=last_day(closing.month), limit=100
-    )
+        closing.connection, seller=closing.seller, first=await _first_open_day(closing), last=last_day(closing.month),
+        limit=100,
+    )  # fmt: skip
     return Found(open=len(rows), note=", ".join(row["number"] for row in rows[:3]), next_step="csms ledger check")
+
+
+async def _first_open_day(closing: Closing) -> date:
+    """What was issued before was looked at when its month was locked."""
+    locked = await store.locked_up_to(closing.connection, closing.seller)
+    return following(locked) if locked and locked < closing.month else month_of(closing.month) if locked else date.min
 
 
 async def _entries(closing: Closing) -> Found:

@@ -29,6 +29,7 @@ Examples:
   csms close lock --month 2026-03 --reason "March is done"
   csms close pack /srv/books/2026-03 --month 2026-03
 """
+STEP_COLUMNS: Final = ("step", "count", "what", "open", "note", "next")
 CHECK_COLUMNS: Final = ("check", "state", "open", "what", "note", "next")
 _OF_MONTH: Final = click.option("--month", type=MONTH, help="Which; the first that is not locked unless said.")
 
@@ -44,10 +45,12 @@ def close_group(connect: Connect, *, actor: Actor, steps: Sequence[CloseStep] = 
     return group
 
 
-async def _closing(connection: Connection, seller: str | None, month: date | None, actor: str) -> Closing:
+async def _closing(
+    connection: Connection, seller: str | None, month: date | None, actor: str, *, dry_run: bool = False
+) -> Closing:
     now, of = datetime.now(UTC), await service.the_seller(connection, seller)
     month = month or await close.month_to_close(connection, of, now=now)
-    return Closing(connection=connection, seller=of, month=month, now=now, actor=actor)
+    return Closing(connection=connection, seller=of, month=month, now=now, actor=actor, dry_run=dry_run)
 
 
 def _print_checks(lines: Sequence[Line], closing: Closing, output: Output) -> None:
@@ -99,7 +102,9 @@ def _add_run(group: click.Group, connect: Connect, actor: Actor, steps: Sequence
     ) -> None:
         """Do all that can be done towards the close of a month, and list what is still open. Exit status 6 if anything is.
 
-        Repeating it changes nothing that is done. It locks nothing.
+        Contracts are charged, the documents and entries of the month followed from hash to hash and sum to sum, and what no
+        document shows is valued. Sessions to be billed, released or invoiced are told with the command for it: a document
+        needs a day and a reason. Repeating it changes nothing that is done. It locks nothing.
 
         \b
         Examples:
@@ -107,22 +112,23 @@ def _add_run(group: click.Group, connect: Connect, actor: Actor, steps: Sequence
           csms close run --month 2026-03 -o json
         """
         async with connect(context) as connection:
-            closing = await _closing(connection, seller, month, actor())
-            done = [
-                {"step": each.name, "what": each.what, "count": await (each.count if dry_run else each.act)(closing)}
-                for each in steps
-            ]
+            closing = await _closing(connection, seller, month, actor(), dry_run=dry_run)
+            done = [each.row(await each.act(closing)) for each in steps]
             lines = await close.checklist(closing)
-        output.one(
-            {
-                "seller": closing.seller,
-                "month": month_text(closing.month),
-                "steps": done,
-                "checks": [each.to_dict() for each in lines],
-                **({"dry_run": True} if dry_run else {}),
-            }
-        )
-        if any(each.state is State.OPEN for each in lines):
+        if output.format is Format.TABLE:
+            output.rows(done, columns=STEP_COLUMNS)
+            _print_checks(lines, closing, output)
+        else:
+            output.one(
+                {
+                    "seller": closing.seller,
+                    "month": month_text(closing.month),
+                    "steps": done,
+                    "checks": [each.to_dict() for each in lines],
+                    **({"dry_run": True} if dry_run else {}),
+                }
+            )
+        if any(each["open"] for each in done) or any(each.state is State.OPEN for each in lines):
             context.exit(ExitCode.FINDINGS)
 
 

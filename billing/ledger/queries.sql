@@ -11,11 +11,14 @@ SELECT csms_ledger_lock_alone(:seller::text);
 SELECT seller, max(month) AS month FROM ledger_lock WHERE seller = ANY(:sellers::text[]) GROUP BY seller;
 
 -- name: find_accounts
--- Accounts that there are, by their place in the list.
+-- Accounts that there are, by their place in the list. Each is looked up by itself: a plan that was made when there were few
+-- would read all of them.
 SELECT w.n, a.id
   FROM unnest(:sellers::text[], :kinds::text[], :owners::text[], :currencies::text[])
        WITH ORDINALITY AS w (seller, kind, owner, currency, n)
-  JOIN ledger_account a ON a.seller = w.seller AND a.kind = w.kind AND a.owner = w.owner AND a.currency = w.currency;
+ CROSS JOIN LATERAL (SELECT id FROM ledger_account
+                      WHERE seller = w.seller AND kind = w.kind AND owner = w.owner AND currency = w.currency::bpchar
+                      LIMIT 1) a;
 
 -- name: open_accounts
 -- Accounts on their first use. In one order, so that nobody waits in a circle.
@@ -24,7 +27,8 @@ SELECT seller, kind, owner, currency
   FROM unnest(:sellers::text[], :kinds::text[], :owners::text[], :currencies::text[])
     AS w (seller, kind, owner, currency)
  ORDER BY seller, kind, owner, currency
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING id, seller, kind, owner, currency;
 
 -- name: insert_entries
 -- Those whose key is new, in the order of their keys, so that nobody waits in a circle.
@@ -381,7 +385,7 @@ SELECT count(*) AS sessions, coalesce(sum(u.energy_wh), 0) / 1000 AS kwh
 
 -- name: uninvoiced_sessions
 -- Sessions of a seller that ended in a period of their sites' own days, cost something, and are on no document.
-SELECT count(*) AS sessions
+SELECT count(*) AS sessions, count(DISTINCT a.id) AS accounts, count(*) FILTER (WHERE a.id IS NULL) AS without_account
   FROM (SELECT s.token, s.started_at, c.site
           FROM session s
           JOIN charge_point c ON c.id = s.charge_point
@@ -406,8 +410,8 @@ SELECT c.id
  ORDER BY c.id;
 
 -- name: uninvoiced_charges
--- What fell due of contracts by a day and is neither on a document nor cancelled.
-SELECT count(*)
+-- What fell due of contracts by a day and is neither on a document nor cancelled, and of how many customers.
+SELECT count(*) AS charges, count(DISTINCT a.id) AS accounts
   FROM contract_charge h JOIN contract c ON c.id = h.contract JOIN account a ON a.id = c.account
  WHERE a.seller = :seller::text AND h.due_on <= :last::date
    AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source);
@@ -421,14 +425,14 @@ SELECT d.id
  ORDER BY d.id;
 
 -- name: unposted_documents
--- Documents of a seller up to a day that no entry is of, or whose entry comes to something else.
+-- Documents of a seller of some days that no entry is of, or whose entry comes to something else.
 SELECT i.number
   FROM invoice i
   LEFT JOIN ledger_entry e ON e.seller = i.seller AND e.document = i.number
   LEFT JOIN LATERAL (SELECT abs(sum(p.amount_minor)) AS owed FROM ledger_posting p
                        JOIN ledger_account a ON a.id = p.account
                       WHERE p.entry = e.id AND a.kind IN ('receivable', 'incentive_receivable', 'payable')) o ON true
- WHERE i.seller = :seller::text AND i.issued_on <= :last::date
+ WHERE i.seller = :seller::text AND i.issued_on BETWEEN :first::date AND :last::date
    AND (e.id IS NULL OR coalesce(o.owed, 0) <> i.gross_minor)
  ORDER BY i.id
  LIMIT :limit::integer;

@@ -10,17 +10,18 @@ one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.ledger import store
 from billing.ledger.entry import BookedEntry, DraftEntry, differences, reversal_of
 from billing.ledger.month import following, month_of
 from billing.ledger.posting_rules import DOCUMENT_FACTS
-from billing.ledger.store import SQL, KnownEntry, NewEntry
+from billing.ledger.store import SQL, AccountKey, KnownEntry, NewEntry
 from billing.sql import Connection
 
 AT_ONCE_MAX: Final = 5_000
@@ -39,6 +40,7 @@ class PostedEntry:
     is_new: bool
 
 
+@one_act
 async def post(
     connection: Connection, entries: Sequence[DraftEntry], *, now: datetime, actor: str
 ) -> list[PostedEntry]:
@@ -51,16 +53,40 @@ async def post(
         Refused: an entry of this key says otherwise.
     """
     posted: list[PostedEntry] = []
-    async with connection.transaction():
-        for first in range(0, len(entries), AT_ONCE_MAX):
-            posted += await _post(connection, entries[first : first + AT_ONCE_MAX], now=now, actor=actor)
+    for first in range(0, len(entries), AT_ONCE_MAX):
+        some = entries[first : first + AT_ONCE_MAX]
+        posted += await post_in(await open_books(connection, some), connection, some, now=now, actor=actor)
     return posted
 
 
-async def _post(
-    connection: Connection, drafts: Sequence[DraftEntry], *, now: datetime, actor: str
-) -> list[PostedEntry]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBooks:
+    """What stays as it is until the transaction ends: the newest locked month of sellers, and accounts by their ids."""
+
+    locked: Mapping[str, date]
+    accounts: Mapping[AccountKey, int]
+
+
+async def open_books(connection: Connection, drafts: Sequence[DraftEntry]) -> OpenBooks:
+    """Have the accounts of entries and their months ready, for post_in() later in this transaction.
+
+    Who locks anything else that others wait for does so afterwards: accounts are opened by all in the same order, and
+    nobody who has opened some waits for anybody who wants them.
+    """
     locked = await _lock_sellers(connection, {each.seller for each in drafts})
+    keys = {(each.seller, posting.account, posting.currency) for each in drafts for posting in each.postings}
+    return OpenBooks(locked=locked, accounts=await store.account_ids(connection, keys))
+
+
+async def post_in(
+    books: OpenBooks, connection: Connection, drafts: Sequence[DraftEntry], *, now: datetime, actor: str
+) -> list[PostedEntry]:
+    """What post() does, in the transaction that opened the books for entries on the same accounts.
+
+    Raises:
+        Refused: see post().
+    """
+    locked = books.locked
     wanted: dict[tuple[str, str], NewEntry] = {}
     for draft in drafts:
         new = NewEntry(
@@ -69,12 +95,8 @@ async def _post(
         same = wanted.setdefault(new.key, new)
         if same.body_hash != new.body_hash:
             raise _says_otherwise(same.draft, draft, same.body_hash, new.body_hash)
-    accounts = await store.account_ids(
-        connection,
-        {(each.seller, posting.account, posting.currency) for each in drafts for posting in each.postings},
-    )
     made = await store.insert_entries(connection, list(wanted.values()), actor=actor, at=now)
-    await store.insert_postings(connection, ((id_, wanted[key].draft) for key, id_ in made.items()), accounts)
+    await store.insert_postings(connection, ((id_, wanted[key].draft) for key, id_ in made.items()), books.accounts)
     known = await _known_before(connection, [new for key, new in wanted.items() if key not in made])
     return [_posted(wanted[each.seller, each.key], made, known) for each in drafts]
 

@@ -25,8 +25,14 @@ async def account_ids(connection: Connection, keys: Collection[AccountKey]) -> d
     found = await _find_accounts(connection, wanted)
     missing = [key for key in wanted if key not in found]
     if missing:
-        await SQL.open_accounts.execute(connection, **_account_columns(missing))
-        found |= await _find_accounts(connection, missing)
+        opened = await SQL.open_accounts.fetch(connection, **_account_columns(missing))
+        found |= {
+            (row["seller"], LedgerAccount(AccountKind(row["kind"]), row["owner"]), row["currency"]): row["id"]
+            for row in opened
+        }
+    by_others = [key for key in missing if key not in found]
+    if by_others:
+        found |= await _find_accounts(connection, by_others)
     return found
 
 

@@ -21,8 +21,8 @@ from csms.database.pool import connect_once
 from csms.database.tools import find_tool, run_tool
 
 
-async def back_up(dsn: str, file: Path) -> int:
-    """Write `file`, which appears only when it is complete; returns its size in bytes.
+async def back_up(dsn: str, file: Path, *, snapshot: str | None = None) -> int:
+    """Write `file`, which appears only when it is complete; returns its size in bytes. `snapshot`: as of this one.
 
     Raises:
         BackupFailed: the file exists, or no pg_dump is new enough, or it failed.
@@ -33,7 +33,9 @@ async def back_up(dsn: str, file: Path) -> int:
     unfinished = file.with_name(file.name + ".part")
     try:
         unfinished.touch(mode=0o600)
-        await run_tool(program, dsn, ["--format=custom", "--no-owner", f"--file={unfinished}"], failure=BackupFailed)
+        options = ["--format=custom", "--no-owner", f"--file={unfinished}"]
+        options += [f"--snapshot={snapshot}"] if snapshot else []
+        await run_tool(program, dsn, options, failure=BackupFailed)
         unfinished.rename(file)
     except OSError as error:
         raise BackupFailed(f"{file} cannot be written: {error.strerror}", next_step="name another place") from None

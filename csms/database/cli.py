@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from billing import CliError, ExitCode, Output, async_command, output_options
+from billing import ArchiveCopied, CliError, ExitCode, Output, async_command, output_options
+from csms.cli.archive import archive_directory
+from csms.cli.backups import back_up, copy_beside, put_archive_back, require_free
 from csms.cli.context import database, settings_of
 from csms.cli.gathered import Gathered
 from csms.database import backup as backups
@@ -147,17 +149,21 @@ async def psql(context: click.Context, owner: bool, arguments: tuple[str, ...]) 
 async def backup(context: click.Context, file: Path, output: Output) -> None:
     """Write the whole database to FILE, while everything goes on. It holds personal data: keep it as such.
 
+    What the archive has (CSMS_ARCHIVE_DIR) is copied to FILE.archive beside it, each content that the database in FILE knows.
+    Exit status 6 where some of them are missing or have changed.
+
     \b
     Example:
       csms db backup /backup/csms-2026-03-01.dump
     """
     _require_new(file)
     async with database(settings_of(context), "attach_or_own") as dsn:
-        size_bytes = await backups.back_up(dsn, file)
+        size_bytes, copied = await back_up(dsn, archive_directory(context), file)
     output.note(
         "keep password.key of the data directory with it (or CSMS_PASSWORD_KEY): without that key no charge point can connect"
     )
-    output.one({"file": str(file), "size_bytes": size_bytes})
+    output.one({"file": str(file), "size_bytes": size_bytes, **_told(copied, copy_beside(file))})
+    _end_with_losses(context, copied, output)
 
 
 @db.command()
@@ -168,17 +174,37 @@ async def backup(context: click.Context, file: Path, output: Output) -> None:
 async def restore(context: click.Context, file: Path, output: Output) -> None:
     """Fill an empty database from FILE. One that is not empty is refused.
 
+    Contents in FILE.archive come back to the archive (CSMS_ARCHIVE_DIR), which has to be empty as well.
+
     \b
     Example:
       csms --data-dir /srv/csms-new db restore /backup/csms-2026-03-01.dump
     """
+    archive = archive_directory(context)
+    require_free(archive, file)
     async with database(settings_of(context), "attach_or_own", may_create=True) as dsn:
         await backups.restore(dsn, file)
         applied = await migrate(dsn)
+    copied = await put_archive_back(archive, file)
     output.note(
         "bring the first installation's password.key into the data directory (or set CSMS_PASSWORD_KEY) before csms serve"
     )
-    output.one({"file": str(file), "migrations_applied_since": [each.label for each in applied]})
+    output.one(
+        {"file": str(file), "migrations_applied_since": [each.label for each in applied], **_told(copied, archive)}
+    )
+    _end_with_losses(context, copied, output)
+
+
+def _told(copied: ArchiveCopied | None, place: Path) -> dict[str, object]:
+    if copied is None:
+        return {}
+    return {"archive": str(place), "contents": copied.contents, "contents_bytes": copied.size_bytes}
+
+
+def _end_with_losses(context: click.Context, copied: ArchiveCopied | None, output: Output) -> None:
+    if copied is not None and copied.lost:
+        output.note(f"{len(copied.lost)} contents are missing or have changed, the first: {copied.lost[0]}")
+        context.exit(ExitCode.FINDINGS)
 
 
 def _require_new(file: Path) -> None:
@@ -187,8 +213,9 @@ def _require_new(file: Path) -> None:
     Raises:
         CliError: the file exists, or may not be written there.
     """
-    if os.path.lexists(file):
-        raise CliError(f"{file} exists and is not overwritten", "name another file", ExitCode.CONFLICT)
+    for each in (file, copy_beside(file)):
+        if os.path.lexists(each):
+            raise CliError(f"{each} exists and is not overwritten", "name another file", ExitCode.CONFLICT)
     if file.parent.is_dir() and not os.access(file.parent, os.W_OK | os.X_OK):
         raise CliError(f"this account may not write to {file.parent}", "name another place", ExitCode.PERMISSION)
 

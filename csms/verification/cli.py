@@ -10,13 +10,14 @@ import click
 
 from billing import CliError, ExitCode, Format, Output, async_command, output_options
 from csms.charge_points.fleet import progress_bar
+from csms.cli.backups import copy_beside
 from csms.cli.context import database, settings_of
 from csms.database import backup
 from csms.database.cli import db
 from csms.database.migrate import migrate, schema_status
 from csms.database.pool import APP_ROLE, connect_once
 from csms.verification.rebuilding import rebuild
-from csms.verification.service import Advance, Report, look_at_schema, verify
+from csms.verification.service import Advance, Report, look_at_contents, look_at_schema, verify
 
 __all__ = ["db"]
 
@@ -32,6 +33,8 @@ async def verify_(context: click.Context, file: Path | None, output: Output) -> 
     """Prove that the database, or the backup in FILE, holds what it must. Changes nothing.
 
     A backup is really restored, into a throw-away Postgres below TMPDIR: that needs as much room as the database takes.
+    The contents of the archive beside it are read and compared with their sums; csms archive verify does so with the archive.
+
     Looked at are the schema and what keeps append-only tables so; every session, which is folded from its facts anew;
     every bill, which is rated anew from the inputs it stored. Rows of each table are counted.
 
@@ -53,6 +56,8 @@ async def verify_(context: click.Context, file: Path | None, output: Output) -> 
         await look_at_schema(dsn, report)
         with _progress(report) as advance:
             await verify(dsn, settings, report, advance)
+        if file:
+            await look_at_contents(dsn, copy_beside(file), report)
     _print(output, report, _figures(report))
     if report.differing:
         output.note(f"{report.differing} difference(s): see next in each row")

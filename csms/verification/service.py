@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from billing import BillDifference, recomputed_bills
+from billing import BillDifference, lost_in, recomputed_bills
 from csms.database.migrate import SQL as DATABASE
 from csms.database.migrate import schema_status
 from csms.database.migration import append_only_wanted
@@ -85,6 +86,23 @@ async def look_at_schema(dsn: str, report: Report) -> None:
             for name in sorted(append_only_wanted() - set(status.append_only))
         ]
     )
+
+
+async def look_at_contents(dsn: str, copy: Path, report: Report) -> None:
+    """Every content that the rows of the archive know, in the directory that was copied with a backup."""
+    async with connect_once(dsn, as_owner=True) as owner:
+        async for lost in lost_in(owner, copy):
+            report.add(
+                [
+                    Difference(
+                        what=f"archive entry {each.entry}",
+                        stored=each.why,
+                        recomputed="a content with its sum",
+                        next_step=f"bring {each.file} back from another backup, or from the archive",
+                    )
+                    for each in lost
+                ]
+            )
 
 
 @asynccontextmanager

@@ -23,14 +23,14 @@ _COLUMNS = (("wall/s", "per s"), ("CPU us each", "CPU us"), ("per core s", "per 
 _RATIOS = (("to echo", "ratio to echo"), ("to no database", "ratio to no database"))
 
 
-def machine(figures: Figures) -> dict[str, Any]:
-    rest = ", ".join(str(core) for core in sorted(figures.cores.rest))
+def machine(cores: str, load_before: float) -> dict[str, Any]:
+    """What it was measured on; `cores`: what ran on which."""
     return {
         "on": f"{datetime.now(UTC):%Y-%m-%d}",
         "cpu": _cpu_model(),
-        "cores": f"server on core {figures.cores.server}; Postgres and load on core {rest}",
+        "cores": cores,
         "memory GB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3),
-        "load before": round(figures.load_before, 1),
+        "load before": round(load_before, 1),
         "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "postgres": find_binaries().version,
@@ -39,9 +39,14 @@ def machine(figures: Figures) -> dict[str, Any]:
     }
 
 
+def machine_of(figures: Figures) -> dict[str, Any]:
+    rest = ", ".join(str(core) for core in sorted(figures.cores.rest))
+    return machine(f"server on core {figures.cores.server}; Postgres and load on core {rest}", figures.load_before)
+
+
 def as_json(plan: Plan, figures: Figures) -> dict[str, Any]:
     return {
-        "machine": machine(figures),
+        "machine": machine_of(figures),
         "plan": asdict(plan),
         "figures": {
             case: {
@@ -55,7 +60,7 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, Any]:
 
 def as_table(plan: Plan, figures: Figures) -> str:
     """Medians, with the range over all rounds in brackets."""
-    said = machine(figures) | asdict(plan)
+    said = machine_of(figures) | asdict(plan)
     lines = [f"{name:18} {figure}" for name, figure in said.items()]
     in_rounds = [name for name in CASES if name in figures.by_case]
     if in_rounds:

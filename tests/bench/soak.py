@@ -28,7 +28,7 @@ from tests.bench.figures import Figures
 from tests.bench.flatness import LIMITS, Sample, growing, settled, slope_per_s
 from tests.bench.plan import Plan
 from tests.bench.processes import MB, allow_many_sockets, family, memory, share_out_cores
-from tests.bench.report import machine
+from tests.bench.report import machine_of
 from tests.bench.stage import Installation, Stage
 from tests.bench.wire import Client
 from tests.bench.world import Login
@@ -207,7 +207,7 @@ async def _main(given: argparse.Namespace, out: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory(prefix="csms-bench-") as directory:
         stage = Stage(plan=Plan(), figures=figures, certificate=make_certificate(Path(directory)), say=_say)
         seen = await soak(stage, wanted)
-    out.append({"machine": machine(figures), "soak": seen})
+    out.append({"machine": machine_of(figures), "soak": seen})
 
 
 def _say(what: str) -> None:

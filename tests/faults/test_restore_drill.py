@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from billing.archive.entry import Deposit
+from billing.archive.service import Archive
 from csms.database.pool import connect_once
 from csms.sessions import listing
 from simulators.charge_point import Credentials, ModelClock, SimulatedChargePoint, SteadyLoad
@@ -22,6 +24,7 @@ from tests.programs import start_csms
 NAMES = [f"CP-{n}" for n in range(4)]
 SESSION_WH = Decimal(4000)
 LASTS_S = Decimal(3600)
+ARCHIVED = 20
 
 
 async def csms(data_dir: Path, *arguments: object) -> Any:
@@ -58,6 +61,22 @@ async def sessions_of(dsn: str) -> list[dict[str, Any]]:
         return await listing.list_sessions(connection)
 
 
+async def store_documents(dsn: str, directory: Path, count: int) -> None:
+    """As a server does that typesets them."""
+    now, archive = datetime.now(UTC), Archive(directory)
+    deposits = [
+        Deposit(
+            content=f"document {n}".encode(), media_type="application/pdf", kind="invoice_pdf", subject=f"R-{n}",
+            day=now.date(),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    async with connect_once(dsn) as connection:
+        async with connection.transaction():
+            await archive.deposit(connection, deposits, actor="ada", now=now)
+        await archive.settle(connection)
+
+
 def in_state(dsn: str, state: str, count: int) -> Any:
     async def look() -> bool:
         return [each["state"] for each in await sessions_of(dsn)].count(state) == count
@@ -82,6 +101,7 @@ async def test_a_backup_of_a_running_system_is_proven_restored_and_gone_on_with(
             await charge(each)
         await until(in_state(embedded_dsn(first), "rated", len(NAMES)), what="the first sessions are billed")
 
+        await store_documents(embedded_dsn(first), first / "archive", ARCHIVED)
         _, proven_live, *_ = await asyncio.gather(
             csms(first, "db", "backup", dump), csms(first, "db", "verify"), *(go_on(each) for each in stations)
         )
@@ -90,6 +110,7 @@ async def test_a_backup_of_a_running_system_is_proven_restored_and_gone_on_with(
         await csms(second, "db", "restore", dump)
         shutil.copy(first / "password.key", second)
         restored = await csms(second, "db", "verify")
+        archived = await csms(second, "archive", "verify")
 
         # What was told after the backup is missing for ever: the charge points are asked soon, not after a minute.
         after = ServerProcess(data_dir=second, port=server.port, given={"transaction_status_delays_s": "2,10,60"})
@@ -106,6 +127,7 @@ async def test_a_backup_of_a_running_system_is_proven_restored_and_gone_on_with(
             await after.terminate()
 
     assert [each["differences"] for each in (proven_live, proven, restored, at_last)] == [[], [], [], []]
+    assert (archived["contents"], archived["found"]) == (ARCHIVED, 0)
     assert proven["sessions"] == restored["sessions"] == at_last["sessions"] == 2 * len(NAMES)
     assert proven["tables"] == {**restored["tables"]}
     assert at_last["bills"] == at_last["tables"]["bill"] > restored["bills"] >= len(NAMES)

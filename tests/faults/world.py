@@ -23,6 +23,7 @@ from csms.database.pool import connect_once
 from csms.settings import load_settings
 from csms.sites import service as sites
 from csms.tokens import service as tokens
+from tests.databases import lay_cluster
 from tests.ports import free_port
 from tests.programs import Program, start_csms
 
@@ -264,6 +265,8 @@ async def installation(
     **given: Any,
 ) -> AsyncIterator[ServerProcess]:
     """A running server process, furnished; its log is shown where the test fails."""
+    if dsn is None:
+        lay_cluster(data_dir)
     process = ServerProcess(
         data_dir=data_dir, dsn=dsn, given=given, open_files_max=open_files_max, environment=dict(environment or {})
     )

@@ -19,6 +19,7 @@ from typing import Any
 from csms.database.pool import connect_once
 from csms.sessions import listing
 from simulators.charge_point import Build, Credentials, ModelClock, ReconnectPolicy, SimulatedChargePoint
+from tests.databases import lay_cluster
 from tests.programs import Program, start_csms
 
 CSMS = str(Path(sys.executable).with_name("csms"))
@@ -220,6 +221,8 @@ async def until(look: Callable[[], Awaitable[Any]]) -> Any:
 @contextlib.contextmanager
 def serving(data_dir: Path, **given: str) -> Iterator[Installation]:
     """A server that runs while the block does and ends in good order then."""
+    if "CSMS_DATABASE_URL" not in given:
+        lay_cluster(data_dir)
     shop = Installation(data_dir, given)
     process = shop.start()
     try:
