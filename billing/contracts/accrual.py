@@ -132,11 +132,11 @@ def _extend(
             return
         plan, anchor = subscription.plan, subscription.anchor
         period = period_of(plan.interval, anchor, begin)
-        due_on = max(period.first, days.first) if plan.timing is Timing.ADVANCE else _last_of(period, days)
+        due_on = max(period.first, days.first) if plan.timing is Timing.ADVANCE else _end_of(period, days) - DAY
         if due_on > until:
             done.look_on(due_on)
             return
-        part = Days(begin, _next_cut(contract, subscription, begin, _last_of(period, days)))
+        part = Days(begin, _next_cut(contract, subscription, begin, _end_of(period, days)))
         source = _source(subscription.id, begin, sources)
         cell = _cell(contract, subscription, part, period, source, index_on)
         if isinstance(cell, Missing):
@@ -150,7 +150,8 @@ def _extend(
     done.look_on(begin)
 
 
-def _last_of(period: Period, days: Days) -> date:
+def _end_of(period: Period, days: Days) -> date:
+    """The day after the last that a subscription has of a period."""
     return period.until if days.until is None else min(period.until, days.until)
 
 

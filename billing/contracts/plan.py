@@ -29,7 +29,7 @@ class Timing(StrEnum):
     ADVANCE = "advance"
     """On its first day."""
     ARREARS = "arrears"
-    """On the day after its last."""
+    """On its last day, so that it is invoiced and closed with the month in which it ends."""
 
 
 class Align(StrEnum):

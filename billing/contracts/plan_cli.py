@@ -34,7 +34,10 @@ _WHAT = (
     click.option("--price", type=DECIMAL, required=True, help="Of one piece and a whole period."),
     click.option("--currency", required=True, metavar="CODE"),
     click.option("--with-tax", "price_with_tax", is_flag=True, help="Its prices are meant with tax."),
-    click.option("--timing", type=click.Choice([each.value for each in Timing]), default="advance", show_default=True),
+    click.option(
+        "--timing", type=click.Choice([each.value for each in Timing]), default="advance", show_default=True,
+        help="Whether a period falls due on its first day or on its last.",
+    ),
     click.option(
         "--align", type=click.Choice([each.value for each in Align]), default="calendar", show_default=True,
         help="Whether periods begin with the calendar's or as the subscription did.",

@@ -329,15 +329,16 @@ SELECT d.id, d.account, d.currency, cardinality(d.sources) AS sources, d.until, 
  ORDER BY d.id;
 
 -- name: revenue
--- What documents of a seller charge less what credit notes take back, added up by what is asked for. A part that is taken
--- back of a line counts where that line does; kWh are taken back with whole lines. Those of a session with several taxes stand
--- on each of its lines, and count once.
+-- What documents of a seller charge less what credit notes take back, added up by what is asked for; of the days on which
+-- they are booked, so that a month that is locked stays what it was. A part that is taken back of a line counts where that
+-- line does; kWh are taken back with whole lines. Those of a session with several taxes stand on each of its lines, and
+-- count once.
 SELECT CASE :by::text
            WHEN 'site' THEN d.session->>'site'
            WHEN 'charge_point' THEN d.session->>'charge_point'
            WHEN 'tariff' THEN d.session->>'tariff'
            WHEN 'channel' THEN CASE WHEN i.account IS NULL THEN 'ad_hoc' ELSE 'contract' END
-           WHEN 'month' THEN to_char(i.issued_on, 'YYYY-MM')
+           WHEN 'month' THEN to_char(e.booked_on, 'YYYY-MM')
            ELSE l.kind END AS of,
        i.currency, count(*) AS lines,
        coalesce(sum(s.sign * (l.body->'session'->>'energy_wh')::numeric)
@@ -346,28 +347,30 @@ SELECT CASE :by::text
                                                  AND f.position < l.position)), 0) / 1000 AS kwh,
        sum(s.sign * l.net_minor)::bigint AS net_minor, sum(s.sign * l.tax_minor)::bigint AS tax_minor,
        sum(s.sign * l.gross_minor)::bigint AS gross_minor
-  FROM invoice i
+  FROM ledger_entry e
+  JOIN invoice i ON i.seller = e.seller AND i.number = e.document
   JOIN invoice_line l ON l.invoice = i.id
   LEFT JOIN invoice_line o
     ON o.invoice = i.corrects AND o.position = substring(l.body->>'source' FROM '^credit:.*:([0-9]+)$')::integer
  CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
  CROSS JOIN LATERAL (SELECT CASE WHEN jsonb_typeof(l.body->'session') = 'object' THEN l.body->'session'
                                  ELSE o.body->'session' END AS session) d
- WHERE i.seller = :seller::text AND i.form <> 'self_billed' AND l.kind <> 'borne'
-   AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
+ WHERE e.seller = :seller::text AND e.reverses IS NULL AND i.form <> 'self_billed' AND l.kind <> 'borne'
+   AND (:since::date IS NULL OR e.booked_on >= :since) AND (:until::date IS NULL OR e.booked_on <= :until)
  GROUP BY 1, 2
  ORDER BY 1, 2;
 
 -- name: taxes_charged
--- Taxes of a seller's documents less those of credit notes, by country, category and rate.
+-- Taxes of a seller's documents less those of credit notes, by country, category and rate; of the days on which they are booked.
 SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) AS documents,
        sum(s.sign * t.net_minor)::bigint AS net_minor, sum(s.sign * t.tax_minor)::bigint AS tax_minor
-  FROM invoice i
+  FROM ledger_entry e
+  JOIN invoice i ON i.seller = e.seller AND i.number = e.document
   JOIN invoice_tax t ON t.invoice = i.id
  CROSS JOIN LATERAL (SELECT CASE WHEN i.kind = 'invoice' THEN 1 ELSE -1 END AS sign) s
- WHERE i.seller = :seller::text AND i.form <> 'self_billed'
+ WHERE e.seller = :seller::text AND e.reverses IS NULL AND i.form <> 'self_billed'
    AND NOT EXISTS (SELECT FROM invoice_line l WHERE l.invoice = i.id AND l.kind = 'borne')
-   AND (:since::date IS NULL OR i.issued_on >= :since) AND (:until::date IS NULL OR i.issued_on <= :until)
+   AND (:since::date IS NULL OR e.booked_on >= :since) AND (:until::date IS NULL OR e.booked_on <= :until)
  GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
  ORDER BY 1, 2, 3, 4;
 

@@ -1,4 +1,4 @@
-"""csms report revenue and csms report tax: what documents say, added up."""
+"""csms report revenue and csms report tax: what documents say, added up by the days on which the ledger has them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BY: Final = ("site", "charge_point", "tariff", "channel", "kind", "month")
 REVENUE_COLUMNS: Final = ("of", "lines", "kwh", "net", "tax", "gross", "currency")
 TAX_COLUMNS: Final = ("country", "category", "rate", "documents", "net", "tax", "currency")
 _SELLER = click.option("--seller", help="Whose documents; may be left out where there is one seller.")
-_SINCE = click.option("--since", type=DAY, help="Only documents issued on this day or later.")
-_UNTIL = click.option("--until", type=DAY, help="Only documents issued on this day or before.")
+_SINCE = click.option("--since", type=DAY, help="Only documents booked on this day or later.")
+_UNTIL = click.option("--until", type=DAY, help="Only documents booked on this day or before.")
 
 
 def add_document_reports(group: click.Group, connect: Connect) -> None:
@@ -41,7 +41,9 @@ def _add_revenue(group: click.Group, connect: Connect) -> None:
     ) -> None:
         """Add up what documents charge, less what credit notes take back. Lines that are no session have no site.
 
-        The sums are those of the ledger: net is revenue and rounding, tax is tax payable.
+        The sums are those of the ledger, of any days: net is revenue and rounding, tax is tax payable. A document is booked
+        on its day of issue, or where that month is locked on the first day of the next open one: what was reported of a
+        locked month stays so.
 
         \b
         Examples:
@@ -66,6 +68,8 @@ def _add_tax(group: click.Group, connect: Connect) -> None:
         context: click.Context, since: date | None, until: date | None, seller: str | None, output: Output
     ) -> None:
         """Add up taxes by country, category and rate: what documents charge, less what credit notes take back.
+
+        By the days on which the ledger has them, as `csms report revenue`: what was reported of a locked month stays so.
 
         \b
         Example:

@@ -332,8 +332,8 @@ async def test_a_contract_that_renews_goes_on_by_itself_and_one_that_ends_stops(
         await world.contract(name, plan="yearly", terms=terms, start=D("2026-07-01"))
     await world.accrue("2028-01-01")
 
-    assert await world.charged("C-1") == [("2027-01-01", "184.00"), ("2028-01-01", "365.00")]
-    assert await world.charged("C-2") == [("2027-01-01", "184.00"), ("2027-07-01", "181.00")]
+    assert await world.charged("C-1") == [("2026-12-31", "184.00"), ("2027-12-31", "365.00")]
+    assert await world.charged("C-2") == [("2026-12-31", "184.00"), ("2027-06-30", "181.00")]
     assert await world.pool.fetchval("SELECT next_on FROM contract WHERE id = 'C-2'") is None
 
 

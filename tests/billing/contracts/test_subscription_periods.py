@@ -32,16 +32,66 @@ def lines(books: Books) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_a_month_in_advance_falls_due_on_its_first_day_and_in_arrears_after_its_last() -> None:
+def test_a_month_falls_due_in_advance_on_its_first_day_and_in_arrears_on_its_last() -> None:
     advance = Books(contract(subscription()))
     arrears = Books(contract(subscription(of=plan(timing=Timing.ARREARS))))
-    for books in (advance, arrears):
-        books.accrue(D("2026-01-31"))
+    waiting = [books.accrue(D("2026-01-30")).next_on for books in (advance, arrears)]
 
+    assert waiting == [D("2026-02-01"), D("2026-01-31")]
     assert lines(advance) == [("1:2026-01-01", "2026-01-01", "29.90")]
     assert lines(arrears) == []
-    assert arrears.accrue(D("2026-02-01")).next_on == D("2026-03-01")
-    assert lines(arrears) == [("1:2026-01-01", "2026-02-01", "29.90")]
+    assert arrears.accrue(D("2026-01-31")).next_on == D("2026-02-28")
+    assert lines(arrears) == [("1:2026-01-01", "2026-01-31", "29.90")]
+    assert arrears.charges[0].days == Days(D("2026-01-01"), D("2026-02-01"))
+    assert arrears.charges[0].tax_point == D("2026-01-31")
+
+
+def test_what_ends_within_a_month_falls_due_in_arrears_on_its_own_last_day() -> None:
+    books = Books(contract(subscription(of=plan("31.00", timing=Timing.ARREARS))))
+    books.end(D("2026-01-11"))
+
+    assert books.accrue(D("2026-01-09")).next_on == D("2026-01-10")
+    assert books.accrue(D("2026-01-10")).next_on is None
+    assert lines(books) == [("1:2026-01-01", "2026-01-10", "10.00")]
+    assert books.charges[0].days == Days(D("2026-01-01"), D("2026-01-11"))
+
+
+@pytest.mark.parametrize("entered", ["2026-01-31", "2026-02-03"])
+def test_an_end_that_is_entered_once_the_month_is_charged_in_arrears_gives_the_rest_back(entered: str) -> None:
+    books = Books(contract(subscription(of=plan("31.00", timing=Timing.ARREARS))))
+    books.accrue(D("2026-01-31"))
+    books.end(D("2026-01-11"))
+
+    assert books.accrue(D(entered)).next_on is None
+    assert lines(books) == [
+        ("1:2026-01-01", "2026-01-31", "31.00"),
+        ("1:2026-01-01:credit:2026-01-11", "2026-01-11", "-21.00"),
+    ]
+    assert books.charges[1].tax_point == D("2026-01-31")  # taxed as it was
+
+
+def test_in_arrears_what_ends_with_a_month_that_was_charged_gives_nothing_back() -> None:
+    books = Books(contract(subscription(of=plan("31.00", timing=Timing.ARREARS))))
+    books.accrue(D("2026-01-31"))
+    books.end(D("2026-02-01"))
+
+    assert books.accrue(D("2026-02-01")).next_on is None
+    assert books.total_minor == 3100
+
+
+def test_a_month_in_arrears_without_its_index_is_held_from_its_last_day_on() -> None:
+    indexed = Indexed(price=Decimal("30.00"), series="cpi", base_on=D("2025-12-01"), first_on=START)
+    books = Books(contract(subscription(of=plan(pricing=indexed, timing=Timing.ARREARS))))
+
+    early = books.accrue(D("2026-01-30"))
+    assert (early.holds, early.next_on) == ([], D("2026-01-31"))
+    held = books.accrue(D("2026-01-31"))
+    assert [each.why for each in held.holds] == ["series cpi has no value on 2025-12-01"]
+    assert held.next_on == D("2026-01-31")
+
+    known = {D("2025-12-01"): Decimal(100), START: Decimal(110)}
+    assert books.accrue(D("2026-02-05"), lambda _, day: known.get(day)).next_on == D("2026-02-28")
+    assert lines(books) == [("1:2026-01-01", "2026-01-31", "33.00")]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +166,7 @@ def test_a_change_in_arrears_divides_the_month_and_credits_nothing() -> None:
     books.change(D("2026-03-11"), quantity=Decimal(2))
     books.accrue(D("2026-04-01"))
 
-    assert lines(books)[2:] == [("1:2026-03-01", "2026-03-11", "10.00"), ("2:2026-03-11", "2026-04-01", "42.00")]
+    assert lines(books)[2:] == [("1:2026-03-01", "2026-03-10", "10.00"), ("2:2026-03-11", "2026-03-31", "42.00")]
 
 
 def test_an_end_that_is_to_come_credits_when_it_has_come() -> None:

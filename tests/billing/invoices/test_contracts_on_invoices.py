@@ -17,7 +17,7 @@ from billing.contracts.days import Days
 from billing.contracts.earnings import margin
 from billing.contracts.logged import record_contract_change
 from billing.contracts.margin import Fees, Margin
-from billing.contracts.plan import Plan
+from billing.contracts.plan import Plan, Timing
 from billing.contracts.pricing import Flat
 from billing.contracts.project import Project, WantedSubscription
 from billing.contracts.recurrence import Interval
@@ -44,14 +44,17 @@ async def rule(books: Books, id_: str = "DE-FEES", rate: str = "19") -> None:
         await taxes.add_rules(connection, [wanted], now=books.clock.now, actor="ada")
 
 
-async def subscribed(books: Books, account: str, *, price: str = "9.90", with_tax: bool = False) -> None:
-    """A contract from the first of March on, each month in arrears."""
+async def subscribed(
+    books: Books, account: str, *, price: str = "9.90", with_tax: bool = False, timing: Timing = Timing.ADVANCE
+) -> None:
+    """A contract from the first of March on, month by month."""
     plan = Plan(
         name="Home",
         currency="EUR",
         interval=Interval.MONTH,
         pricing=Flat(price=Decimal(price)),
         price_with_tax=with_tax,
+        timing=timing,
     )
     project = Project(currency="EUR", title="Home", subscriptions=(WantedSubscription(plan="home"),), country="DE")
     async with books.pool.acquire() as connection:
@@ -95,10 +98,37 @@ async def test_a_seller_says_where_the_tax_of_net_prices_is_rounded(
     assert await books.problems() == []
 
 
-async def test_a_month_waits_for_what_contracts_made_due_in_it(books: Books) -> None:
+async def test_a_fee_in_arrears_is_on_the_document_of_its_own_month_with_its_sessions(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await rule(books)
+    await subscribed(books, "C-1", timing=Timing.ARREARS)
+    books.clock.now = datetime(2026, 4, 2, tzinfo=UTC)
+    await books.run(issued_on=MARCH)
+
+    [document] = await books.documents()
+    assert (document.issued_on, document.days) == (MARCH, (MARCH_1, MARCH))
+    assert [(line.kind, line.days) for line in document.lines if line.kind is not LineKind.ROUNDING] == [
+        (LineKind.SESSION, (date(2026, 3, 2), date(2026, 3, 2))), (LineKind.SUBSCRIPTION, (MARCH_1, MARCH)),
+    ]  # fmt: skip
+    assert (await books.run(issued_on=MARCH))[1].documents == 0, "April's has not fallen due"
+    assert await contract_checks(books) == [(State.DONE, 0), (State.DONE, 0)]
+    assert await books.problems() == []
+
+
+async def contract_checks(books: Books) -> list[tuple[State, int]]:
+    """What March still waits for: contracts to charge, charges to invoice."""
+    async with books.pool.acquire() as connection:
+        closing = Closing(connection=connection, seller="north", month=MARCH_1, now=books.clock.now, actor="ada")
+        lines = {line.check.name: line for line in await checklist(closing)}
+    return [(lines[name].state, lines[name].found.open) for name in ("contracts_charged", "charges_invoiced")]
+
+
+@pytest.mark.parametrize("timing", Timing)
+async def test_a_month_waits_for_what_contracts_made_due_in_it(books: Books, timing: Timing) -> None:
     await books.customer("C-1", "TAG-1")
     await rule(books)
-    await subscribed(books, "C-1")
+    await subscribed(books, "C-1", timing=timing)
     seen = []
     for day, invoiced in ((1, False), (2, False), (2, True)):
         books.clock.now = books.clock.now.replace(month=4, day=day)
@@ -107,10 +137,7 @@ async def test_a_month_waits_for_what_contracts_made_due_in_it(books: Books) -> 
                 await accruing.accrue(connection, now=books.clock.now, until=MARCH)
         if invoiced:
             await books.run(issued_on=MARCH)
-        async with books.pool.acquire() as connection:
-            closing = Closing(connection=connection, seller="north", month=MARCH_1, now=books.clock.now, actor="ada")
-            lines = {line.check.name: line for line in await checklist(closing)}
-        seen.append([(lines[name].state, lines[name].found.open) for name in ("contracts_charged", "charges_invoiced")])
+        seen.append(await contract_checks(books))
 
     assert seen == [
         [(State.OPEN, 1), (State.DONE, 0)], [(State.DONE, 0), (State.OPEN, 1)], [(State.DONE, 0), (State.DONE, 0)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 from hypothesis import given, reject
@@ -149,6 +150,12 @@ async def checklist(books: Books, month: date) -> dict[str, tuple[State, int]]:
         return {line.check.name: (line.state, line.found.open) for line in await close.checklist(closing)}
 
 
+async def lock(books: Books, month: date) -> None:
+    async with books.pool.acquire() as connection:
+        closing = Closing(connection=connection, seller="north", month=month, now=books.clock.now, actor="ada")
+        await close.lock(closing, reason="it is done")
+
+
 async def test_a_month_is_locked_when_all_is_invoiced_and_what_comes_late_goes_to_the_next(books: Books) -> None:
     await books.customer("C-1", "TAG-1")
     await books.charged("TAG-1")
@@ -157,9 +164,7 @@ async def test_a_month_is_locked_when_all_is_invoiced_and_what_comes_late_goes_t
     assert (await checklist(books, march))["sessions_invoiced"] == (State.OPEN, 1)
     await books.run(issued_on=MARCH)
     assert {state for state, _ in (await checklist(books, march)).values()} == {State.DONE}
-    async with books.pool.acquire() as connection:
-        closing = Closing(connection=connection, seller="north", month=march, now=books.clock.now, actor="ada")
-        await close.lock(closing, reason="March is done")
+    await lock(books, march)
     late = await books.charged("TAG-1", day=30)
     await books.run(until=MARCH, issued_on=MARCH)
 
@@ -170,6 +175,57 @@ async def test_a_month_is_locked_when_all_is_invoiced_and_what_comes_late_goes_t
     [_, second] = await books.documents()
     assert [line.source for line in second.lines] == [f"bill:{late}:1"]
     assert await problems(books) == []
+
+
+async def reported(books: Books, since: date, until: date) -> dict[str, list[dict[str, Any]]]:
+    """Both reports of some days."""
+    days = {"seller": "north", "since": since, "until": until}
+    async with books.pool.acquire() as connection:
+        found = {by: await SQL.revenue.fetch(connection, by=by, **days) for by in ("kind", "month", "site")}
+        found["tax"] = await SQL.taxes_charged.fetch(connection, **days)
+    return {name: [dict(row) for row in rows] for name, rows in found.items()}
+
+
+async def turned_over(books: Books, since: date, until: date) -> dict[str, int]:
+    """Net and tax of some days by the ledger's accounts."""
+    before, after = await balance_of(books, since - timedelta(days=1)), await balance_of(books, until)
+    moved = {name: before.get(name, 0) - minor for name, minor in after.items()}
+    kinds = {"net_minor": ("revenue", "rounding"), "tax_minor": ("tax_payable",)}
+    return {
+        amount: sum(minor for name, minor in moved.items() if name.startswith(names)) for amount, names in kinds.items()
+    }
+
+
+async def test_what_comes_late_leaves_the_reports_of_a_locked_month_as_they_were(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1", kwh=10)
+    await books.charged("TAG-9", kwh=3, day=6)
+    books.clock.now = books.clock.now.replace(day=2)
+    await books.run(issued_on=MARCH)
+    march, april = date(2026, 3, 1), date(2026, 4, 30)
+    known = await reported(books, march, MARCH)
+    await lock(books, march)
+    await books.charged("TAG-1", kwh=4, day=30)
+    await books.run(issued_on=MARCH)
+    await take_back(books, "R2026-000002", {1: 50})
+
+    assert (await books.documents())[-2].issued_on == MARCH
+    assert await reported(books, march, MARCH) == known
+    of_april = await reported(books, APRIL_1, april)
+    # 4 x 0.50 with tax, of which 0.50 are taken back: 1.50, without tax 1.68 - 0.42
+    [month] = of_april["month"]
+    assert tuple(month.values()) == ("2026-04", "EUR", 2, Decimal(4), 126, 24, 150)
+    assert [(row["documents"], row["net_minor"], row["tax_minor"]) for row in of_april["tax"]] == [(2, 126, 24)]
+    for since, until in (
+        (march, MARCH),
+        (APRIL_1, april),
+        (APRIL_1, APRIL_1),
+        (date(2026, 4, 2), april),
+        (march, april),
+    ):
+        in_the_ledger = await turned_over(books, since, until)
+        for rows in (await reported(books, since, until)).values():
+            assert {name: sum(row[name] for row in rows) for name in in_the_ledger} == in_the_ledger
 
 
 @tried(100)
