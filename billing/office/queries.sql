@@ -50,3 +50,10 @@ SELECT EXISTS (SELECT FROM invoice_due WHERE next_at <= :now::timestamptz)
 -- How many of them wait since something is in the way.
 SELECT (SELECT count(*) FROM invoice_due WHERE problem IS NOT NULL) AS sessions,
        (SELECT count(*) FROM document_due WHERE problem IS NOT NULL) AS documents;
+
+-- name: customers_by_session
+-- The next customers who are invoiced with each session, and pay for themselves.
+SELECT id FROM account
+ WHERE rhythm = 'session' AND payer IS NULL AND state <> 'pseudonymised' AND id > :after::text
+ ORDER BY id
+ LIMIT :limit::integer;

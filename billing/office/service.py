@@ -1,7 +1,7 @@
 """The office: what a business does with its books by itself, on one node for all of them.
 
 At the end of sessions it invoices those who want that, and sends the documents; some times a day it charges what has fallen
-due of contracts, and reminds of their deadlines; each night it looks whether the books are what they were.
+due of contracts, invoices it for the same customers, and reminds of deadlines; each night it looks whether the books are what they were.
 """
 
 from __future__ import annotations
@@ -168,19 +168,21 @@ class Office:
         return False
 
     async def look_at_contracts(self) -> None:
-        """Charge what has fallen due, and queue reminders, where that was not done for a while."""
+        """Charge what has fallen due, invoice it for those who are invoiced at once, and queue reminders, now and then."""
         if await self._my_turn("contracts", timedelta(seconds=self._settings.contracts_interval_s)):
             await beside(self._contracts)
 
     async def _contracts(self) -> None:
         from billing.contracts.accruing import accrue  # noqa: PLC0415 - on this thread, not on that of the main loop
+        from billing.office.catching_up import invoice_the_rest  # noqa: PLC0415
         from billing.office.reminders import remind  # noqa: PLC0415
 
         async with self._connect() as connection:
             done = await accrue(connection, now=self._clock())
+            invoiced = await invoice_the_rest(connection, sends=self._settings.sends, now=self._clock())
             reminded = await remind(connection, now=self._clock())
-        if done.charges or reminded:
-            log.info("contracts_looked_at", charges=len(done.charges), reminders=reminded)
+        if done.charges or invoiced or reminded:
+            log.info("contracts_looked_at", charges=len(done.charges), invoices=invoiced, reminders=reminded)
         for contract, hold in done.holds:
             log.warning("contract_held", contract=contract, source=hold.source, why=hold.why)
 

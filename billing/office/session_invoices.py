@@ -17,10 +17,12 @@ from billing.accounts import sellers
 from billing.accounts.account import Rhythm
 from billing.accounts.seller import Seller
 from billing.errors import AlreadyDone, Refused
-from billing.invoices.composition import CannotBeInvoiced
+from billing.invoices.charge import BilledCharge
+from billing.invoices.composition import CannotBeInvoiced, TaxedCharge
 from billing.invoices.drafting import CannotBeIssued, Terms, invoice_of
 from billing.invoices.gathering import Owed, owed_for
 from billing.invoices.issuing import Prepared, issue
+from billing.invoices.store import Issued
 from billing.office import metrics
 from billing.sql import Connection, Queries
 from billing.turns import Turns
@@ -84,20 +86,13 @@ class SessionInvoices:
             why = f"account {owed.account.id} has an open draft {owed.draft}"
             await self._postpone(connection, session, why, now)
             return False
-        today = now.date()
         try:
-            document = invoice_of(seller, owed.account, owed.charges, Terms(issued_on=today, until=today))
-            async with connection.transaction():
-                prepared = Prepared(seller=seller.id, document=document)
-                issued = await issue(connection, prepared, now=now, actor=ACTOR, reason=REASON)
-                await SQL.settle_sessions.execute(connection, sessions=[session])
-                if self._sends:
-                    await SQL.note_document_due.execute(connection, invoice=issued.id, now=now)
+            issued = await issue_now(connection, seller, owed, sends=self._sends, now=now, reason=REASON)
         except AlreadyDone:  # an invoice run was faster
             await SQL.settle_sessions.execute(connection, sessions=[session])
             return False
         except CannotBeIssued as why:
-            if _is_free(owed):  # it goes with the next that is not
+            if is_free(owed):  # it goes with the next that is not
                 await SQL.settle_sessions.execute(connection, sessions=[session])
             else:
                 await self._postpone(connection, session, f"{why}; next: {why.next_step}", now)
@@ -105,7 +100,6 @@ class SessionInvoices:
         except (CannotBeInvoiced, Refused) as why:
             await self._postpone(connection, session, str(why), now)
             return False
-        metrics.INVOICES.inc()
         log.info("session_invoiced", session=session, number=issued.document.number, account=owed.account.id)
         return True
 
@@ -114,5 +108,29 @@ class SessionInvoices:
         log.warning("session_not_invoiced", session=session, why=why)
 
 
-def _is_free(owed: Owed) -> bool:
-    return not any(part.gross_minor for each in owed.charges for part in getattr(each, "parts", ()))
+async def issue_now(
+    connection: Connection, seller: Seller, owed: Owed, *, sends: bool, now: datetime, reason: str
+) -> Issued:
+    """Issue a document on what a customer owes; its sessions wait no longer, and it waits to be sent if it is.
+
+    Raises:
+        AlreadyDone, CannotBeInvoiced, CannotBeIssued, Refused: nothing was done.
+    """
+    today = now.date()
+    document = invoice_of(seller, owed.account, owed.charges, Terms(issued_on=today, until=today))
+    sessions = [each.session.session for each in owed.charges if isinstance(each, BilledCharge)]
+    async with connection.transaction():
+        prepared = Prepared(seller=seller.id, document=document, orders=owed.orders)
+        issued = await issue(connection, prepared, now=now, actor=ACTOR, reason=reason)
+        await SQL.settle_sessions.execute(connection, sessions=sessions)
+        if sends:
+            await SQL.note_document_due.execute(connection, invoice=issued.id, now=now)
+    metrics.INVOICES.inc()
+    return issued
+
+
+def is_free(owed: Owed) -> bool:
+    """Whether nothing in it costs anything: it goes with the next that does."""
+    return not any(
+        part.gross_minor for each in owed.charges if isinstance(each, BilledCharge) for part in each.parts
+    ) and not any(isinstance(each, TaxedCharge) for each in owed.charges)

@@ -1,0 +1,66 @@
+"""What customers who are invoiced with each session owe beside it: what fell due of contracts, and sessions whose bill came
+before they were their customer's. Looked for with the contracts; a document for each customer and currency.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from billing.accounts import sellers
+from billing.accounts.seller import Seller
+from billing.errors import AlreadyDone, Refused
+from billing.invoices.composition import CannotBeInvoiced
+from billing.invoices.drafting import CannotBeIssued
+from billing.invoices.gathering import Owed, owed_by
+from billing.office.session_invoices import SQL, is_free, issue_now
+from billing.sql import Connection
+
+log = structlog.get_logger(__name__)
+
+PAGE: Final = 100
+"""Customers looked at together."""
+REASON: Final = "what fell due, beside the sessions"
+
+
+async def invoice_the_rest(connection: Connection, *, sends: bool, now: datetime) -> int:
+    """Invoice it, each document in a transaction of its own; how many. What cannot be is told, and tried the next time.
+
+    `sends`: the documents are to be sent as well.
+    """
+    known: dict[str, Seller] = {}
+    made, after = 0, ""
+    while True:
+        rows = await SQL.customers_by_session.fetch(connection, after=after, limit=PAGE)
+        if not rows:
+            return made
+        ids = [row["id"] for row in rows]
+        after = ids[-1]
+        for owed in await owed_by(connection, ids, until=now.date()):
+            made += await _one(connection, owed, known, sends=sends, now=now)
+
+
+async def _one(connection: Connection, owed: Owed, known: dict[str, Seller], *, sends: bool, now: datetime) -> bool:
+    account = owed.account.id
+    for why in owed.undecided:
+        log.warning("customer_not_invoiced", account=account, why=why, next="csms tax rule add --supply")
+    if owed.draft is not None:
+        log.warning("customer_not_invoiced", account=account, why=f"draft {owed.draft} is open")
+        return False
+    if not owed.charges:
+        return False
+    seller = known.get(owed.account.seller)
+    if seller is None:
+        seller = known[owed.account.seller] = await sellers.get(connection, owed.account.seller)
+    try:
+        issued = await issue_now(connection, seller, owed, sends=sends, now=now, reason=REASON)
+    except AlreadyDone:  # the look at sessions, or a run, was faster
+        return False
+    except (CannotBeIssued, CannotBeInvoiced, Refused) as why:
+        if not is_free(owed):
+            log.warning("customer_not_invoiced", account=account, why=str(why))
+        return False
+    log.info("customer_invoiced", account=account, number=issued.document.number)
+    return True
