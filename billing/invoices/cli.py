@@ -54,7 +54,7 @@ def invoice_group(connect: Connect, *, open_pool: OpenPool, archive: Directory, 
     _add_verify(invoice, connect)
     _add_series(invoice, connect, actor)
     add_render(invoice, connect, archive, actor)
-    add_e_invoices(invoice, connect)
+    add_e_invoices(invoice, connect, archive)
     invoice.add_command(draft_group(connect, actor=actor))
     return invoice
 

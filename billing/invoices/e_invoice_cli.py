@@ -13,7 +13,7 @@ from billing.e_invoices.profiles import Profile
 from billing.errors import ExitCode
 from billing.invoices import service
 from billing.invoices.cli_words import WHOSE
-from billing.invoices.render_cli import write_new
+from billing.invoices.render_cli import Directory, write_new
 from billing.invoices.store import Issued
 from billing.sql import Connection
 
@@ -23,7 +23,7 @@ _PROFILE = click.option(
 )
 
 
-def add_e_invoices(group: click.Group, connect: Connect) -> None:
+def add_e_invoices(group: click.Group, connect: Connect, directory: Directory) -> None:
     @group.command("validate")
     @click.argument("number", metavar="NUMBER")
     @_PROFILE
@@ -52,10 +52,10 @@ def add_e_invoices(group: click.Group, connect: Connect) -> None:
             )
             context.exit(ExitCode.FINDINGS)
 
-    _add_einvoice(group, connect)
+    _add_einvoice(group, connect, directory)
 
 
-def _add_einvoice(group: click.Group, connect: Connect) -> None:
+def _add_einvoice(group: click.Group, connect: Connect, directory: Directory) -> None:
     @group.command("einvoice")
     @click.argument("number", metavar="NUMBER")
     @_PROFILE
@@ -66,7 +66,8 @@ def _add_einvoice(group: click.Group, connect: Connect) -> None:
     @click.pass_context
     @async_command
     async def einvoice(context: click.Context, number: str, profile: str, out: Path | None, seller: str | None) -> None:
-        """Write a document as an e-invoice. Refused with the rules' own ids where its receiver would turn it down.
+        """Write a document as an e-invoice: the file that went out where one did. Refused with the rules' own ids where its
+        receiver would turn it down.
 
         \b
         Examples:
@@ -78,11 +79,23 @@ def _add_einvoice(group: click.Group, connect: Connect) -> None:
 
         async with connect(context) as connection:
             found = await service.get(connection, number, seller=seller)
-            pdf = await _pdf(connection, found) if Profile(profile).is_pdf else None
+            sent = await _archived(connection, found, profile, directory(context))
+            pdf = await _pdf(connection, found) if sent is None and Profile(profile).is_pdf else None
+        if sent is not None:
+            _write(sent, out)
+            return
         made = e_invoice(found.document, Profile(profile), pdf=pdf)
         _write(made.content, out)
         for rule in made.warnings:
             click.echo(f"[{rule.id}] {rule.text} ({rule.source.value})", err=True)
+
+
+async def _archived(connection: Connection, issued: Issued, profile: str, directory: Path) -> bytes | None:
+    from billing.archive.service import Archive  # noqa: PLC0415 - only this command needs them
+    from billing.invoices.paper import files_of  # noqa: PLC0415
+
+    filed = (await files_of(connection, issued)).get(profile)
+    return None if filed is None else (await Archive(directory).fetch(connection, filed.entry))[1]
 
 
 def _write(content: bytes, out: Path | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from cli_room import environment, run
+from pypdf import PdfReader
 
 from csms.database.pool import open_pool
 from tests.billing.invoices.books import Books
@@ -14,8 +16,8 @@ MONTH = ("--period", "2026-03", "--issued-on", "2026-04-01", "--reason", "March"
 
 
 @pytest.fixture
-async def office(data_home: Path, database: str) -> dict[str, str]:
-    """A month of two customers, invoiced: one has an address."""
+async def charged(data_home: Path, database: str) -> dict[str, str]:
+    """A month of two customers."""
     pool = await open_pool(database, size=2, name="office")
     books = Books(pool)
     await books.open()
@@ -23,12 +25,16 @@ async def office(data_home: Path, database: str) -> dict[str, str]:
         await books.customer(f"C-{n}", f"TAG-{n}")
         await books.charged(f"TAG-{n}")
     await pool.close()
-    env = environment(data_home / "data", CSMS_DATABASE_URL=database, CSMS_ACTOR="tester")
-    assert (
-        await run(env, "account", "set", "C-1", "--invoice-email", "c1@customer.example", "--reason", "asked")
-    ).code == 0
-    assert (await run(env, "invoice", "run", "--seller", "north", *MONTH)).code == 0
-    return env
+    return environment(data_home / "data", CSMS_DATABASE_URL=database, CSMS_ACTOR="tester")
+
+
+@pytest.fixture
+async def office(charged: dict[str, str]) -> dict[str, str]:
+    """It is invoiced: one of them has an address."""
+    reachable = ("account", "set", "C-1", "--invoice-email", "c1@customer.example", "--reason", "asked")
+    for each in (reachable, ("invoice", "run", "--seller", "north", *MONTH)):
+        assert (await run(charged, *each)).code == 0
+    return charged
 
 
 async def test_a_month_is_tried_sent_and_found_to_be_sent(office: dict[str, str]) -> None:
@@ -54,6 +60,31 @@ async def test_a_month_is_tried_sent_and_found_to_be_sent(office: dict[str, str]
         (1, "c1@customer.example", "tester")
     ]
     assert [(each["subject"], each["kind"]) for each in kept.json] == [(number, "invoice_pdf")]
+
+
+async def test_the_e_invoice_that_went_out_stays_the_one_that_is_written(
+    charged: dict[str, str], tmp_path: Path
+) -> None:
+    office = charged
+    address = ("--street", "Weg 1", "--postal-code", "50667", "--city", "Koeln", "--country", "DE")
+    form = ("--e-invoice", "zugferd", "--invoice-email", "c2@customer.example", "--reason", "asked")
+    assert (await run(office, "account", "set", "C-2", *address, *form)).code == 0
+    assert (await run(office, "invoice", "run", "--seller", "north", *MONTH, "--account", "C-2")).code == 0
+    listed = await run(office, "invoice", "list", "--account", "C-2", "-o", "json")
+    number = listed.json[0]["number"]
+    write = ("invoice", "einvoice", number, "--profile", "zugferd", "--out")
+    assert (await run(office, *write, tmp_path / "before.pdf")).code == 0
+    foot = ("seller", "set", "north", "--footer", "Register 4711", "--reason", "registered")
+    assert (await run(office, *foot)).code == 0
+    sent = await run(office, "invoice", "send", number)
+    assert (await run(office, "seller", "set", "north", "--clear", "footer", "--reason", "moved")).code == 0
+    for name in ("after.pdf", "again.pdf"):
+        assert (await run(office, *write, tmp_path / name)).code == 0
+    before, after, again = ((tmp_path / f"{name}.pdf").read_bytes() for name in ("before", "after", "again"))
+
+    assert (sent.code, after == again, before != after) == (0, True, True)
+    texts = ["Register 4711" in PdfReader(BytesIO(each)).pages[0].extract_text() for each in (before, after)]
+    assert texts == [False, True]
 
 
 @pytest.mark.parametrize(
