@@ -72,12 +72,15 @@ async def _charge(world: World, protocol: str, *, signing: Signing | None = None
 
 
 async def _kept(world: World, word: str, times: int) -> bool:
-    """Frames are written behind the traffic."""
+    """Frames are written behind the traffic: those with these words, and the answer to each call."""
     found = await world.connection.fetchval(
         "SELECT count(*) FROM frame WHERE direction = 'in' AND body LIKE '%' || $1 || '%'", word
     )
-    answered = await world.connection.fetchval("SELECT count(*) FROM frame WHERE direction = 'out'")
-    return bool(found >= times and answered >= found)
+    calls, answers = [
+        await world.connection.fetchval("SELECT count(*) FROM frame WHERE direction = $1 AND body LIKE $2", *which)
+        for which in (("in", "[2,%"), ("out", "[3,%"))
+    ]
+    return bool(found >= times and answers == calls)
 
 
 async def _pack(world: World, session: int) -> bytes:
