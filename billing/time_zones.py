@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -45,6 +46,7 @@ def _read(name: str) -> ZoneInfo:
         raise NoSuchZone(name) from None
 
 
+@cache
 def zone_of_country(country: str) -> str | None:
     """The zone of a country (ISO 3166) by CLDR; None where it has several, and one who lives there has to say which."""
     from babel.core import get_global  # noqa: PLC0415 - takes long to load, and only new files ask

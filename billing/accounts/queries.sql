@@ -172,6 +172,13 @@ SELECT count(*)
  WHERE t.account = :account AND s.dropped IS NULL AND b.total_incl_minor IS DISTINCT FROM 0
    AND NOT EXISTS (SELECT FROM invoice_source i WHERE i.session = s.id);
 
+-- name: count_unsettled
+-- What fell due of an account's contracts and is neither on a document nor cancelled, and its documents that wait to be sent.
+SELECT (SELECT count(*) FROM contract_charge h JOIN contract c ON c.id = h.contract
+         WHERE c.account = :account::text
+           AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source)) AS charges,
+       (SELECT count(*) FROM document_due d JOIN invoice i ON i.id = d.invoice WHERE i.account = :account) AS documents;
+
 -- name: books_with
 -- The sellers in whose books an account stands, its own among them.
 SELECT DISTINCT seller FROM ledger_account WHERE owner = :account::text

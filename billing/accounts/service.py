@@ -314,12 +314,7 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
                 f"account {id_} has tokens: {', '.join(held[:5])}",
                 f"take them first: csms account token take {id_} TOKEN",
             )
-        open_ = await SQL.count_uninvoiced.fetchval(connection, account=id_)
-        if open_:
-            raise Refused(
-                f"{open_} sessions of account {id_} are on no document: nobody could be asked to pay them afterwards",
-                f"invoice them first: csms invoice run --seller {before.seller} --account {id_} --until DAY",
-            )
+        await _require_settled(connection, before)
         after = replace(
             before,
             state=AccountState.PSEUDONYMISED,
@@ -345,4 +340,28 @@ async def _forget_mails(connection: Connection, id_: str) -> None:
         raise Refused(
             f"{left} mails to account {id_} are on their way",
             f"see csms mail list --account {id_}; cancel or settle them",
+        )
+
+
+async def _require_settled(connection: Connection, account: Account) -> None:
+    """Raises:
+    Refused: something is to be invoiced, or a document to be sent, and nobody would know to whom.
+    """
+    open_ = await SQL.count_uninvoiced.fetchval(connection, account=account.id)
+    if open_:
+        raise Refused(
+            f"{open_} sessions of account {account.id} are on no document: nobody could be asked to pay them afterwards",
+            f"invoice them first: csms invoice run --seller {account.seller} --account {account.id} --until DAY",
+        )
+    waiting = await SQL.count_unsettled.fetchrow(connection, account=account.id)
+    assert waiting is not None, "counting gives a row"
+    if waiting["charges"]:
+        raise Refused(
+            f"{waiting['charges']} charges of contracts of account {account.id} are on no document",
+            f"invoice them first: csms invoice run --seller {account.seller} --account {account.id} --until DAY",
+        )
+    if waiting["documents"]:
+        raise Refused(
+            f"{waiting['documents']} documents of account {account.id} wait to be sent to it",
+            "see csms invoice list, and send them or enter its address: csms invoice send NUMBER",
         )

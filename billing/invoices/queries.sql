@@ -375,17 +375,25 @@ SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) A
  ORDER BY 1, 2, 3, 4;
 
 -- name: bearers
--- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them.
-SELECT DISTINCT r.id AS account, i.currency
-  FROM invoice i
- CROSS JOIN LATERAL jsonb_array_elements(i.body->'borne') AS b
-  JOIN account a ON a.seller = i.seller
-                AND (a.id = b->>'party' OR a.details->'parties' @> to_jsonb(b->>'party'))
-  JOIN account r ON r.id = coalesce(a.payer, a.id) AND r.state <> 'pseudonymised'
- WHERE i.seller = :seller::text AND i.borne_minor <> 0 AND (i.body->'days'->>1)::date <= :until::date
-   AND (:rhythms::text[] IS NULL OR r.rhythm = ANY(:rhythms)) AND (:account::text IS NULL OR r.id = :account)
-   AND NOT EXISTS (SELECT FROM invoice_source s
-                    WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || (b->>'party'))
+-- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them. There
+-- are few parties: accounts are looked for once for each of them.
+WITH waiting AS MATERIALIZED (
+    SELECT DISTINCT i.currency, b->>'party' AS party
+      FROM invoice i
+     CROSS JOIN LATERAL jsonb_array_elements(i.body->'borne') AS b
+     WHERE i.seller = :seller::text AND i.borne_minor <> 0 AND (i.body->'days'->>1)::date <= :until::date
+       AND NOT EXISTS (SELECT FROM invoice_source s
+                        WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || (b->>'party'))),
+     parties AS MATERIALIZED (SELECT DISTINCT party FROM waiting),
+     known AS MATERIALIZED (
+    SELECT p.party, a.id, a.payer FROM parties p JOIN account a ON a.id = p.party AND a.seller = :seller
+     UNION
+    SELECT p.party, a.id, a.payer FROM parties p JOIN account a ON a.details->'parties' ? p.party AND a.seller = :seller)
+SELECT DISTINCT r.id AS account, w.currency
+  FROM waiting w
+  JOIN known k ON k.party = w.party
+  JOIN account r ON r.id = coalesce(k.payer, k.id) AND r.state <> 'pseudonymised'
+ WHERE (:rhythms::text[] IS NULL OR r.rhythm = ANY(:rhythms)) AND (:account::text IS NULL OR r.id = :account)
  ORDER BY 1, 2;
 
 -- name: borne_parts

@@ -39,7 +39,6 @@ class WrittenLine(Written):
 
     text: str
     net: Decimal
-    quantity: Decimal = Decimal(1)
     description: str | None = None
     tax: str | None = None
 
@@ -82,8 +81,8 @@ def add_self_bill(group: click.Group, connect: Connect, actor: Actor) -> None:
         metavar="CODE:RATE[:WHY]",
         help="Of lines without one; as the partner's status and tax rules say unless given.",
     )
-    @click.option("--from", "first", type=DAY, help="First day of what it is for; the day of issue unless said.")
-    @click.option("--to", "last", type=DAY, help="Its last day; the day of issue unless said.")
+    @click.option("--from", "first", type=DAY, help="First day of what it is for; that of --to, else of issue.")
+    @click.option("--to", "last", type=DAY, help="Its last day; that of --from, else of issue.")
     @click.option(
         "--key", metavar="TEXT", help="Names this document: asked for again under the same key, it is refused."
     )
@@ -157,7 +156,7 @@ def _of_file(file: BinaryIO) -> list[Owed]:
         raise Refused(f"the file is no JSON: {wrong}", "correct it") from wrong
     return [
         _owed(
-            each.text, each.net, quantity=each.quantity, description=each.description,
+            each.text, each.net, description=each.description,
             tax=None if each.tax is None else TAX.convert(each.tax, None, None),
         )
         for each in read(_FILE, written, what="the file")

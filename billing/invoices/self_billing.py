@@ -39,11 +39,10 @@ _OWED_BY_US: Final = frozenset({Category.REVERSE_CHARGE, Category.INTRA_COMMUNIT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """Something that we owe a partner: `net` without tax; below zero it is taken off the rest."""
+    """Something that we owe a partner: all of it is `net`, without tax; below zero it is taken off the rest."""
 
     text: str
     net: Decimal
-    quantity: Decimal = Decimal(1)
     description: str | None = None
     tax: Tax | None = None
 
@@ -183,7 +182,7 @@ def _document(wanted: SelfBill, partner: Account, seller: Seller, taxes: Sequenc
         TaxedCharge(
             charge=PricedCharge(
                 source=_source(wanted, n), kind=LineKind.ITEM, account=partner.id,
-                currency=wanted.currency, name=each.text, quantity=each.quantity if each.net >= 0 else -each.quantity, unit=PIECE, unit_price=abs(each.net),
+                currency=wanted.currency, name=each.text, quantity=Decimal(1 if each.net >= 0 else -1), unit=PIECE, unit_price=abs(each.net),
                 price_with_tax=False, supply=SUPPLY, country=tax.country or "", tax_point=wanted.days[1],
                 due_on=wanted.issued_on, days=wanted.days, description=each.description,
             ),

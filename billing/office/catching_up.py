@@ -15,7 +15,9 @@ from billing.errors import AlreadyDone, Refused
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.drafting import CannotBeIssued
 from billing.invoices.gathering import Owed, owed_by
+from billing.office import metrics
 from billing.office.session_invoices import SQL, is_free, issue_now
+from billing.office.trouble import is_database_trouble
 from billing.sql import Connection
 
 log = structlog.get_logger(__name__)
@@ -61,6 +63,12 @@ async def _one(connection: Connection, owed: Owed, known: dict[str, Seller], *, 
     except (CannotBeIssued, CannotBeInvoiced, Refused) as why:
         if not is_free(owed):
             log.warning("customer_not_invoiced", account=account, why=str(why))
+        return False
+    except Exception as defect:  # of one customer, who is not to hold up the others
+        if is_database_trouble(defect):
+            raise
+        metrics.FAILURES.labels(what="customers").inc()
+        log.exception("customer_failed", account=account)
         return False
     log.info("customer_invoiced", account=account, number=issued.document.number)
     return True

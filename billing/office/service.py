@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import asyncpg
 import structlog
 
-from billing.errors import NotDone
+from billing.errors import NotDone, Unavailable
 from billing.office import metrics
 from billing.office.beside import beside
 from billing.office.night import last_time
+from billing.office.trouble import DATABASE_TROUBLE, is_database_trouble
 from billing.sql import Connection, Queries
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SQL: Final = Queries.load("billing.office")
-DATABASE_TROUBLE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 SENT_AT_A_TIME: Final = 20
 FINDINGS_SHOWN_MAX: Final = 100
 """Of each check, in the metrics; the log has all of them."""
@@ -86,6 +86,9 @@ class Office:
         self._on_queued = on_queued
         self._clock = clock
         self._desk: _Desk | None = None
+        self._contracts_wait = False
+        self._checks_for: datetime | None = None
+        """Of which time the check is this node's; `_checked_for`: of which it is done, here or elsewhere."""
         self._checked_for: datetime | None = None
 
     async def run(self) -> None:
@@ -153,7 +156,17 @@ class Office:
         async def settle(connection: Connection) -> None:
             await SQL.settle_document.execute(connection, invoice=invoice)
 
-        told = await sending.send(invoice, press, beside=settle)
+        try:
+            told = await sending.send(invoice, press, beside=settle)
+        except Exception as defect:  # of one document, which is not to hold up the others
+            if isinstance(defect, Unavailable) or is_database_trouble(defect):
+                raise
+            metrics.FAILURES.labels(what="documents").inc()
+            log.exception("document_failed", invoice=invoice)
+            async with self._pool.acquire() as connection:
+                problem = f"a defect: {type(defect).__name__}"
+                await SQL.postpone_document.execute(connection, invoice=invoice, problem=problem, now=self._clock())
+            return False
         if isinstance(told, Sent):
             log.info("document_sent", number=told.number, account=told.account, mail=told.message)
             self._on_queued()
@@ -169,8 +182,13 @@ class Office:
 
     async def look_at_contracts(self) -> None:
         """Charge what has fallen due, invoice it for those who are invoiced at once, and queue reminders, now and then."""
-        if await self._my_turn("contracts", timedelta(seconds=self._settings.contracts_interval_s)):
+        if not self._contracts_wait:
+            self._contracts_wait = await self._my_turn(
+                "contracts", timedelta(seconds=self._settings.contracts_interval_s)
+            )
+        if self._contracts_wait:
             await beside(self._contracts)
+            self._contracts_wait = False  # what fails is done again soon, not at the next turn
 
     async def _contracts(self) -> None:
         from billing.contracts.accruing import accrue  # noqa: PLC0415 - on this thread, not on that of the main loop
@@ -191,17 +209,20 @@ class Office:
         at, now = self._settings.books_check_at, self._clock()
         if at is None or (due := last_time(at, now)) == self._checked_for:
             return
+        if self._checks_for != due:
+            if not await self._my_turn("books", now - due):
+                self._checked_for = due
+                _forget_findings()
+                return
+            self._checks_for = due
+        await beside(self.check_books)
         self._checked_for = due
-        _forget_findings()
-        if await self._my_turn("books", now - due):
-            await beside(self.check_books)
 
     async def check_books(self) -> list[BookFinding]:
         """Look through the books now; what is found is logged, and shown as metrics. On the loop that calls it."""
         from billing.archive.service import Archive  # noqa: PLC0415 - as above
         from billing.office.book_check import CHECKS, look_through  # noqa: PLC0415
 
-        _forget_findings()
         counted = dict.fromkeys(CHECKS, 0)
         found: list[BookFinding] = []
         async with self._connect() as connection:
@@ -209,8 +230,10 @@ class Office:
                 log.error("books_changed", check=each.check, subject=each.subject, problem=each.problem)
                 counted[each.check] += 1
                 if counted[each.check] <= FINDINGS_SHOWN_MAX:
-                    metrics.FINDING.labels(check=each.check, subject=each.subject).set(1)
                     found.append(each)
+        _forget_findings()  # of the time before, which stay until there is something newer
+        for each in found:
+            metrics.FINDING.labels(check=each.check, subject=each.subject).set(1)
         for check, count in counted.items():
             metrics.FOUND.labels(check=check).set(count)
         metrics.CHECKED.set(self._clock().timestamp())

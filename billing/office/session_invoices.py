@@ -7,7 +7,7 @@ too few. What cannot be invoiced stays, and is looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -24,7 +24,9 @@ from billing.invoices.gathering import Owed, owed_for
 from billing.invoices.issuing import Prepared, issue
 from billing.invoices.store import Issued
 from billing.office import metrics
+from billing.office.trouble import is_database_trouble
 from billing.sql import Connection, Queries
+from billing.time_zones import zone_named, zone_of_country
 from billing.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -52,11 +54,33 @@ class SessionInvoices:
             async with self._pool.acquire() as connection:
                 rows = await SQL.sessions_due.fetch(connection, now=now, limit=AT_A_TIME)
                 sessions = [row["session"] for row in rows]
-                owed = await owed_for(connection, sessions) if sessions else {}
+                owed = await self._owed(connection, sessions, now)
                 await self._forget_settled(connection, [each for each in sessions if each not in owed], now)
             made += await self._invoice(owed, now)
             if len(rows) < AT_A_TIME:
                 return made
+
+    async def _owed(self, connection: Connection, sessions: list[int], now: datetime) -> dict[int, Owed]:
+        """What they owe; a session that cannot even be read is put off by itself, and holds up no other."""
+        if not sessions:
+            return {}
+        try:
+            return await owed_for(connection, sessions)
+        except Exception as defect:
+            if is_database_trouble(defect):
+                raise
+            if len(sessions) > 1:
+                found: dict[int, Owed] = {}
+                for session in sessions:
+                    found |= await self._owed(connection, [session], now)
+                return found
+            await self._put_off(connection, sessions[0], defect, now)
+            return {}
+
+    async def _put_off(self, connection: Connection, session: int, defect: Exception, now: datetime) -> None:
+        metrics.FAILURES.labels(what="sessions").inc()
+        log.error("session_failed", session=session, exc_info=defect)
+        await self._postpone(connection, session, f"a defect: {type(defect).__name__}", now)
 
     async def _forget_settled(self, connection: Connection, sessions: Sequence[int], now: datetime) -> None:
         """What is invoiced or dropped; the rest is held by somebody who looks into it, and waits."""
@@ -75,7 +99,12 @@ class SessionInvoices:
                 seller = known.get(each.account.seller)
                 if seller is None:
                     seller = known[each.account.seller] = await sellers.get(connection, each.account.seller)
-                made += await self._one(connection, session, each, seller, now)
+                try:
+                    made += await self._one(connection, session, each, seller, now)
+                except Exception as defect:  # of one session, which is not to hold up the others
+                    if is_database_trouble(defect):
+                        raise
+                    await self._put_off(connection, session, defect, now)
         return made
 
     async def _one(self, connection: Connection, session: int, owed: Owed, seller: Seller, now: datetime) -> bool:
@@ -116,7 +145,7 @@ async def issue_now(
     Raises:
         AlreadyDone, CannotBeInvoiced, CannotBeIssued, Refused: nothing was done.
     """
-    today = now.date()
+    today = today_of(seller, now)
     document = invoice_of(seller, owed.account, owed.charges, Terms(issued_on=today, until=today))
     sessions = [each.session.session for each in owed.charges if isinstance(each, BilledCharge)]
     async with connection.transaction():
@@ -127,6 +156,13 @@ async def issue_now(
             await SQL.note_document_due.execute(connection, invoice=issued.id, now=now)
     metrics.INVOICES.inc()
     return issued
+
+
+def today_of(seller: Seller, now: datetime) -> date:
+    """The day where a seller is, by which it dates all it issues: one for each, since a series never goes back a day."""
+    address = seller.details.party.address
+    zone = None if address is None else zone_of_country(address.country)
+    return now.astimezone(zone_named(zone or "UTC")).date()
 
 
 def is_free(owed: Owed) -> bool:

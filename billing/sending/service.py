@@ -133,6 +133,12 @@ class Sending:
         last = await SQL.last_sending.fetchrow(connection, invoice=issued.id)
         if last is not None and not wanted.again:  # somebody else was faster
             return SentBefore(number=number, account=to.id, at=last["at"])
+        assert issued.document.account is not None, "receipts were left out"
+        if await self._addressee(connection, issued.document.account) != to:
+            return LeftOut(
+                number=number, account=to.id, why=f"account {to.id} was changed while its document was made",
+                next_step=f"csms invoice send {number}",
+            )  # fmt: skip
         n = 1 if last is None else last["n"] + 1
         now = self._clock()
         filed = await paper.enter(connection, self._archive, issued, made, now=now, actor=wanted.actor)

@@ -28,13 +28,13 @@ async def back_up(dsn: str, archive: Path, file: Path) -> tuple[int, ArchiveCopi
     """
     copy = copy_beside(file)
     unfinished = copy.with_name(f"{copy.name}.part")
+    await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)  # of a backup that was killed
     async with connect_once(dsn, as_owner=True) as holder, nothing_deleted(holder):
         size_bytes = await _dump(dsn, file, unfinished)
         try:
             copied = await asyncio.to_thread(_copy, archive, unfinished, copy)
         except BaseException as error:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            file.unlink(missing_ok=True)  # noqa: ASYNC240 - a backup without its contents is none
+            _take_away(file, unfinished)
             if isinstance(error, OSError):
                 raise BackupFailed(f"{copy} cannot be written: {error}", next_step="name another place") from error
             raise
@@ -49,8 +49,22 @@ async def _dump(dsn: str, file: Path, unfinished: Path) -> int:
     ):
         snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
         size_bytes = await backup.back_up(dsn, file, snapshot=snapshot)
-        await list_living(connection, unfinished)
+        try:
+            await list_living(connection, unfinished)
+        except BaseException as error:
+            _take_away(file, unfinished)
+            if isinstance(error, OSError):
+                raise BackupFailed(
+                    f"{unfinished} cannot be written: {error}", next_step="name another place"
+                ) from error
+            raise
     return size_bytes
+
+
+def _take_away(file: Path, unfinished: Path) -> None:
+    """A backup without its contents is none."""
+    shutil.rmtree(unfinished, ignore_errors=True)
+    file.unlink(missing_ok=True)
 
 
 def _copy(archive: Path, unfinished: Path, copy: Path) -> ArchiveCopied | None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing.accounts import service as accounts
 from billing.accounts.account import AccountKind
 from billing.accounts.seller import TaxRounding
 from billing.contracts import accruing, plans, service
@@ -21,6 +22,7 @@ from billing.contracts.plan import Plan, Timing
 from billing.contracts.pricing import Flat
 from billing.contracts.project import Project, WantedSubscription
 from billing.contracts.recurrence import Interval
+from billing.errors import Refused
 from billing.invoices import service as invoices
 from billing.invoices.document import LineKind, TaxMode
 from billing.ledger.close import Closing, State, checklist
@@ -155,6 +157,15 @@ async def test_without_a_tax_rule_a_fee_waits_and_the_sessions_go(books: Books) 
     assert "no rule fits" in reason
     await rule(books)
     assert (await books.run())[1].gross_minor == {"EUR": 1178}
+
+
+async def test_nobody_is_forgotten_while_a_fee_is_on_no_document(books: Books) -> None:
+    await books.customer("C-1")
+    await subscribed(books, "C-1")
+    async with books.pool.acquire() as connection:
+        await accruing.accrue(connection, now=books.clock.now)
+        with pytest.raises(Refused, match=r"2 charges of contracts of account C-1 are on no document"):
+            await accounts.pseudonymise(connection, "C-1", now=books.clock.now, actor="ada", reason="asked")
 
 
 async def test_what_a_contract_changes_is_in_the_log(books: Books) -> None:

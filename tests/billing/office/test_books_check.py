@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 
+import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
@@ -122,6 +123,24 @@ async def test_it_is_done_once_a_night_by_the_node_whose_turn_it_is(month: Offic
     assert asked == [("books", timedelta(hours=22.5)), ("books", timedelta(hours=0.5))]
     assert told
     assert shown("audit") is None, "it is another node that knows now"
+
+
+async def test_a_look_that_failed_is_made_again_and_what_was_found_before_stays_shown(month: OfficeRoom) -> None:
+    clock = month.dispatch.books.clock
+    clock.now = datetime(2026, 4, 2, 3, 0, tzinfo=UTC)
+    office = month.new(books_check_at=time(2, 30))
+    await month.tampered("audit_entry", "UPDATE audit_entry SET actor = 'eve' WHERE id = 2")
+    await office.check_books()
+    dsn, month.dsn = month.dsn, f"{month.dsn}&connect_timeout=nothing"
+    with pytest.raises(asyncpg.PostgresError, match=r"connect_timeout"):
+        await office.look_at_books()
+    still = shown("audit")
+    month.dsn = dsn
+    month.mine = False  # the turn was taken, and is still this node's
+    await office.look_at_books()
+
+    assert still == shown("audit") == 1
+    assert [work for work, _ in month.turns] == ["books"]
 
 
 async def test_never_is_never(month: OfficeRoom) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -138,3 +138,27 @@ async def test_whatever_breaks_off_at_any_statement_each_session_is_on_one_invoi
     assert sorted(each.account or "" for each in documents) == ["C-0", "C-1", "C-2"]
     assert sorted(each.recipient for each in got) == [f"c{n}@customer.example" for n in range(3)]
     assert await dispatch.books.problems() == []
+
+
+async def test_a_session_that_cannot_be_read_holds_up_no_other(room: OfficeRoom) -> None:
+    dispatch = room.dispatch
+    await dispatch.customer("C-1", "TAG-1", rhythm=Rhythm.SESSION)
+    broken, sound = [await dispatch.books.charged("TAG-1", day=day) for day in (2, 3)]
+    await room.tampered("bill", f"UPDATE bill SET detail = '{{}}' WHERE session = {broken}")
+    await room.office.sweep()
+    [document] = await dispatch.books.documents()
+    [waiting] = await room.due()
+
+    assert [line.source for line in document.lines] == [f"bill:{sound}:1"]
+    assert waiting[0] == broken
+    assert "a defect: " in str(waiting[1])
+
+
+async def test_what_ends_in_the_first_hours_of_a_month_is_invoiced_in_it(room: OfficeRoom) -> None:
+    dispatch = room.dispatch
+    await dispatch.customer("C-1", "TAG-1", rhythm=Rhythm.SESSION)
+    await dispatch.books.charged("TAG-1")
+    dispatch.books.clock.now = datetime(2026, 4, 30, 22, 30, tzinfo=UTC)  # in Hamburg it is May
+    await room.office.sweep()
+
+    assert [each.issued_on for each in await dispatch.books.documents()] == [date(2026, 5, 1)]

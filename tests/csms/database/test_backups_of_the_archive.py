@@ -70,6 +70,9 @@ def first(data_home: Path) -> Path:
 
 def test_a_backup_has_every_content_and_its_restore_an_archive_that_is_whole(first: Path, data_home: Path) -> None:
     dump, second = data_home / "csms.dump", data_home / "second"
+    killed = copy_beside(dump).with_name(f"{copy_beside(dump).name}.part")
+    killed.mkdir()
+    (killed / "SHA256SUMS").write_text(f"{'0' * 64}  objects/00/{'0' * 64}\n")
     made = done(first, "db", "backup", dump)
     proven = done(data_home / "nowhere", "db", "verify", dump)
     back = done(second, "db", "restore", dump)

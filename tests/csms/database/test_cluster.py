@@ -147,8 +147,14 @@ async def test_a_kill_of_postgres_under_writes_loses_no_committed_row_and_it_com
 
 
 async def numbers(dsn: str) -> set[int]:
-    async with connect_once(dsn) as connection:
-        return {row["number"] for row in await connection.fetch("SELECT number FROM acknowledged")}
+    """What is kept, once the database is there: what was acknowledged before a kill may be read before it is back."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                async with connect_once(dsn) as connection:
+                    return {row["number"] for row in await connection.fetch("SELECT number FROM acknowledged")}
+            except (DatabaseUnavailable, *UNAVAILABLE):
+                await asyncio.sleep(0.05)
 
 
 async def test_a_pid_file_that_names_a_foreign_process_does_not_keep_postgres_from_starting(data_home: Path) -> None:
