@@ -72,7 +72,7 @@ def add_self_bill(group: click.Group, connect: Connect, actor: Actor) -> None:
     @click.option(
         "--file",
         type=click.File("rb"),
-        help="Lines as JSON: a list of objects with text, net, and if they have one quantity, description, tax.",
+        help="Lines as JSON: a list of objects with text, net, and if they have one description, tax.",
     )
     @click.option("--currency", required=True, help="ISO 4217, such as EUR.")
     @click.option(

@@ -242,14 +242,15 @@ async def test_a_partner_gets_a_document_in_its_own_name_that_says_who_wrote_it(
 ) -> None:
     assert (await run(office, *PARTNER)).code == 0
     file = tmp_path / "share.json"
-    file.write_text(
-        '[{"text": "Share of March", "net": "118.40"}, {"text": "Rent", "net": 20, "quantity": 2, "tax": "S:7"}]'
-    )
+    file.write_text('[{"text": "Share of March", "net": "118.40"}, {"text": "Rent", "net": 40, "tax": "S:7"}]')
+    pieces = tmp_path / "pieces.json"
+    pieces.write_text('[{"text": "Rent", "net": 20, "quantity": 2}]')
     line = ("--line", "Share of March=118.40", "--tax", "S:19", "--key", "2026-03")
     tried = await run(office, *SHARE, *line, "--dry-run", "-o", "json")
     made = await run(office, *SHARE, *line, "-o", "json")
     twice = await run(office, *SHARE, *line)
     second = await run(office, *SHARE, "--file", file, "--tax", "S:19", "-o", "json")
+    several = await run(office, *SHARE, "--file", pieces, "--tax", "S:19")
     pdf = await run(office, "invoice", "render", "S2026-000001", "--out", tmp_path / "self.pdf")
     credited = await run(office, "credit", "create", "S2026-000001", "--reason", "twice", "-o", "json")
     balance = await run(office, "ledger", "balance", "--account", "payable", "-o", "json")
@@ -261,6 +262,7 @@ async def test_a_partner_gets_a_document_in_its_own_name_that_says_who_wrote_it(
         "self_billed", "118.40", "22.50", "140.90",
     )  # fmt: skip
     assert (twice.code, second.json["gross"]) == (7, "183.70")
+    assert (several.code, "quantity" in str(several.error)) == (5, True), "a net is of the whole line"
     assert twice.error["message"] == "key 2026-03 of account P-7 is document S2026-000001"
     assert (credited.json["number"], credited.json["gross"]) == ("SC2026-000001", "140.90")
     assert [(each["owner"], each["balance"]) for each in balance.json] == [("P-7", "-183.70")]
