@@ -2,7 +2,8 @@
 
 A customer's document shows what a third party bears of it and leaves it out of what is due. The account that the party is -
 by its own id, or by a name that was said for it - gets a document of its own on these parts in its rhythm: one line for each
-document that it bears a part of, less for each credit note. A line is claimed by what it is for, like any other: once.
+document that it bears a part of, less for each credit note. A line is claimed by what it is for, like any other: once. What
+nobody was asked for yet is a row of its own, written with the document and deleted with the claim.
 
 No tax is in it: the tax of the whole price is on the documents of those who were supplied (Art. 73 of the VAT directive).
 """
@@ -21,7 +22,7 @@ from billing.accounts.account import Account
 from billing.invoices import words
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import TaxedCharge
-from billing.invoices.document import LineKind, Tax
+from billing.invoices.document import BornePart, Document, DocumentKind, LineKind, Tax, borne_source
 from billing.invoices.gathering import Owed
 from billing.invoices.store import SQL
 from billing.money import Money
@@ -41,9 +42,29 @@ class Bearer:
     currency: str
 
 
-def source_of(seller: str, number: str, party: str) -> str:
-    """How what a party bears of a document is named."""
-    return f"borne:{seller}:{number}:{party}"
+async def note_borne(connection: Connection, id_: int, document: Document, *, seller: str) -> None:
+    """Leave what third parties bear of a document that is being issued, for the documents that ask them."""
+    parts: dict[str, list[BornePart]] = {}
+    for part in document.borne:
+        parts.setdefault(part.party, []).append(part)
+    sign = 1 if document.kind is DocumentKind.INVOICE else -1
+    minors = {party: sign * sum(each.amount_minor for each in of_party) for party, of_party in parts.items()}
+    parties = [party for party, minor in minors.items() if minor]
+    if not parties:
+        return
+    await SQL.note_borne.execute(
+        connection, seller=seller, currency=document.currency, invoice=id_, until=document.days[1], parties=parties,
+        sources=[borne_source(seller, document.number, document.open_item, party) for party in parties],
+        minors=[minors[party] for party in parties],
+        labels=[", ".join(sorted({each.label for each in parts[party]})) for party in parties],
+    )  # fmt: skip
+
+
+async def settle_borne(connection: Connection, document: Document) -> None:
+    """What a document that is being issued asks a party for: nobody is to be asked for it again."""
+    sources = [line.source for line in document.lines if line.kind is LineKind.BORNE]
+    if sources and document.corrects is None:
+        await SQL.settle_borne.execute(connection, sources=sources)
 
 
 async def bearers(
@@ -73,7 +94,7 @@ def _charge(row: Any, account: Account) -> TaxedCharge:
     tax = Tax(Category.OUT_OF_SCOPE.value, Decimal(0), words.BORNE_TAX[language], row["country"])
     return TaxedCharge(
         charge=PricedCharge(
-            source=source_of(row["seller"], row["number"], row["party"]), kind=LineKind.BORNE, account=account.id,
+            source=row["source"], kind=LineKind.BORNE, account=account.id,
             currency=row["currency"],
             name=words.BORNE[language].format(number=row["number"], day=row["issued_on"].isoformat()),
             description=row["labels"], quantity=Decimal(1 if row["minor"] > 0 else -1), unit=PIECE,

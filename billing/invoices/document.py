@@ -221,6 +221,17 @@ class BornePart:
     amount_minor: int
 
 
+def borne_source(seller: str, number: str, item: str, party: str) -> str:
+    """How what a party bears of a document is named: of a credit note with the invoice on whose open item it is taken back."""
+    return f"borne:{seller}:{number if number == item else f'{number}@{item}'}:{party}"
+
+
+def borne_item(source: str) -> tuple[str, str]:
+    """The document on whose open item that is which `borne_source` named, and the party."""
+    _, _, numbers, party = source.split(":", 3)
+    return numbers.rpartition("@")[2], party
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
     """Another document that this one names."""
@@ -288,6 +299,11 @@ class Document:
     def due_minor(self) -> int:
         """What the buyer has still to pay, or gets back."""
         return self.gross_minor - self.borne_minor - self.paid_minor
+
+    @property
+    def open_item(self) -> str:
+        """The number under which the ledger keeps what is open of it: a credit note takes off that of its invoice."""
+        return self.corrects.number if self.corrects else self.number
 
     def money(self, minor: int) -> Money:
         """An amount of this document with its currency."""

@@ -18,6 +18,7 @@ from billing.bills.transaction import as_one_act
 from billing.contracts.handover import mark_invoiced
 from billing.errors import AlreadyDone, Refused
 from billing.invoices import store
+from billing.invoices.bearing import note_borne, settle_borne
 from billing.invoices.credit import CreditNote
 from billing.invoices.document import Document, LineKind
 from billing.invoices.document_json import line_texts, texts_of
@@ -77,6 +78,8 @@ async def _issue(connection: Connection, prepared: Prepared, *, now: datetime, a
     )  # fmt: skip
     if prepared.orders:
         await mark_invoiced(connection, prepared.orders, document=numbered.number, actor=actor, now=now)
+    await note_borne(connection, id_, numbered, seller=prepared.seller)
+    await settle_borne(connection, numbered)
     await ledger.post_in(books, connection, [entry_of(numbered, prepared.seller)], now=now, actor=actor)
     return Issued(
         id=id_, seller=prepared.seller, document=numbered, hash=texts.hash, corrects=prepared.corrects, issued_at=now,

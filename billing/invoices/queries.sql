@@ -374,16 +374,21 @@ SELECT t.country, t.tax_category, t.tax_rate, i.currency, count(DISTINCT i.id) A
  GROUP BY t.country, t.tax_category, t.tax_rate, i.currency
  ORDER BY 1, 2, 3, 4;
 
+-- name: note_borne
+-- Third parties are to be asked for what they bear of a document.
+INSERT INTO borne_due (source, seller, party, currency, invoice, until, minor, labels)
+SELECT n.source, :seller::text, n.party, :currency::text, :invoice::bigint, :until::date, n.minor, n.labels
+  FROM unnest(:sources::text[], :parties::text[], :minors::bigint[], :labels::text[]) AS n (source, party, minor, labels);
+
+-- name: settle_borne
+-- They are asked for it.
+DELETE FROM borne_due WHERE source = ANY(:sources::text[]);
+
 -- name: bearers
 -- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them. There
 -- are few parties: accounts are looked for once for each of them.
 WITH waiting AS MATERIALIZED (
-    SELECT DISTINCT i.currency, b->>'party' AS party
-      FROM invoice i
-     CROSS JOIN LATERAL jsonb_array_elements(i.body->'borne') AS b
-     WHERE i.seller = :seller::text AND i.borne_minor <> 0 AND (i.body->'days'->>1)::date <= :until::date
-       AND NOT EXISTS (SELECT FROM invoice_source s
-                        WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || (b->>'party'))),
+    SELECT DISTINCT party, currency FROM borne_due WHERE seller = :seller::text AND until <= :until::date),
      parties AS MATERIALIZED (SELECT DISTINCT party FROM waiting),
      known AS MATERIALIZED (
     SELECT p.party, a.id, a.payer FROM parties p JOIN account a ON a.id = p.party AND a.seller = :seller
@@ -398,21 +403,14 @@ SELECT DISTINCT r.id AS account, w.currency
 
 -- name: borne_parts
 -- The next parts of documents that an account bears, or those whose payer it is: below zero of what a credit note takes back.
-SELECT i.id, i.seller, i.number, i.currency, i.issued_on, (i.body->'days')::text AS days, p.party, p.labels,
-       CASE WHEN i.kind = 'invoice' THEN p.minor ELSE -p.minor END AS minor,
+SELECT d.invoice AS id, d.source, d.labels, d.minor, d.currency, i.number, i.issued_on, (i.body->'days')::text AS days,
        coalesce(i.body->'seller'->'address'->>'country', '') AS country
   FROM account r
   JOIN account a ON coalesce(a.payer, a.id) = r.id
-  JOIN invoice i ON i.seller = a.seller
- CROSS JOIN LATERAL (SELECT b->>'party' AS party, string_agg(DISTINCT b->>'label', ', ') AS labels,
-                            sum((b->>'amount_minor')::bigint)::bigint AS minor
-                       FROM jsonb_array_elements(i.body->'borne') AS b GROUP BY 1) AS p
- WHERE r.id = :account::text AND i.currency = :currency::text AND i.id > :after::bigint AND i.borne_minor <> 0
-   AND (p.party = a.id OR a.details->'parties' @> to_jsonb(p.party)) AND p.minor <> 0
-   AND (i.body->'days'->>1)::date <= :until::date
-   AND NOT EXISTS (SELECT FROM invoice_source s
-                    WHERE s.source = 'borne:' || i.seller || ':' || i.number || ':' || p.party)
- ORDER BY i.id, p.party
+  JOIN borne_due d ON d.seller = a.seller AND (d.party = a.id OR a.details->'parties' @> to_jsonb(d.party))
+  JOIN invoice i ON i.id = d.invoice
+ WHERE r.id = :account::text AND d.currency = :currency::text AND d.invoice > :after::bigint AND d.until <= :until::date
+ ORDER BY d.invoice, d.party
  LIMIT :limit::integer;
 
 -- name: files_of

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from billing.errors import Refused
-from billing.invoices.document import Document, DocumentForm, DocumentKind, LineKind, Tax
+from billing.invoices.document import Document, DocumentForm, DocumentKind, LineKind, Tax, borne_item
 from billing.ledger.entry import AccountKind, DraftEntry, LedgerAccount, Posting, Side
 
 
@@ -192,7 +192,7 @@ def entry_of(document: Document, seller: str) -> DraftEntry:
             it bears is unknown.
     """
     fact = _OF_DOCUMENTS[document.form, document.kind]
-    item = document.corrects.number if document.corrects else document.number
+    item = document.open_item
     due_on = None if document.corrects else document.due_on
     revenue, claimed = _nets(document), _claimed(document)
     lines_minor = sum(revenue.values()) + sum(each.minor for each in claimed)
@@ -232,8 +232,8 @@ def _claimed(document: Document) -> list[Part]:
     found = []
     for line in document.lines:
         if line.kind is LineKind.BORNE:
-            _, _, number, party = line.source.split(":", 3)
-            found.append(Part(party, line.gross_minor, number))
+            item, party = borne_item(line.source)
+            found.append(Part(party, line.gross_minor, item))
     return found
 
 

@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import csms.database
 from billing.accounts import sellers
 from billing.accounts import service as accounts
 from billing.accounts.account import Account, AccountKind, Rhythm
@@ -27,6 +29,8 @@ from billing.invoices.document import Document, DocumentKind, LineKind
 from billing.invoices.store import SQL, Issued
 from billing.ledger import check
 from billing.ledger.balance import balances
+from billing.ledger.entry import AccountKind as LedgerAccountKind
+from billing.ledger.open_items import open_items
 from billing.rating.rating import Basis, Effect
 from csms.database.embedded import EmbeddedPostgres
 from csms.database.pool import open_pool
@@ -35,6 +39,7 @@ from tests.billing.invoices.books import Books
 from tests.conftest import _fresh_database
 from tests.examples import tried
 
+MIGRATIONS = Path(csms.database.__file__).parent / "migrations"
 APRIL = date(2026, 4, 30)
 MAY_1 = date(2026, 5, 1)
 CITY, EMPLOYER = "City of Example", "E-1"
@@ -75,6 +80,17 @@ async def owed(books: Books) -> dict[str, int]:
     }
 
 
+async def claims(books: Books) -> dict[str, int]:
+    """What third parties have still to be asked for or to pay, by the document that it is open of."""
+    async with books.pool.acquire() as connection:
+        found = await open_items(connection, "north", as_of=date(2026, 12, 31))
+    return {
+        f"{each.document} {each.account.owner}": each.open_minor
+        for each in found
+        if each.account.kind is LedgerAccountKind.INCENTIVE_RECEIVABLE
+    }
+
+
 async def taken_back(
     books: Books, number: str, wanted: dict[int, int] | None = None, on: date = date(2026, 4, 9)
 ) -> Issued:
@@ -82,6 +98,47 @@ async def taken_back(
         return await service.credit_invoice(
             connection, number, wanted=wanted, issued_on=on, now=books.clock.now, actor="ada", reason="broken"
         )
+
+
+async def test_what_is_taken_back_before_anybody_was_asked_leaves_the_open_item_of_its_document(books: Books) -> None:
+    await bears(books, CITY, "1.00")
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await books.run()
+    await taken_back(books, "R2026-000001", {1: 250})
+    early = await claims(books)
+    await books.customer("P-7", kind=AccountKind.PARTNER)
+    await knows_as(books, "P-7", CITY)
+    await books.run(until=APRIL, issued_on=MAY_1)
+
+    assert early == {f"R2026-000001 {CITY}": 50}
+    [asked] = of(await books.documents(), "P-7")
+    assert {line.source: line.gross_minor for line in asked.lines} == {
+        f"borne:north:R2026-000001:{CITY}": 100, f"borne:north:C2026-000001@R2026-000001:{CITY}": -50,
+    }  # fmt: skip
+    assert await claims(books) == {}
+    assert await books.pool.fetchval("SELECT count(*) FROM borne_due") == 0
+
+
+async def test_documents_from_before_there_was_a_queue_are_asked_for_like_those_after(books: Books) -> None:
+    await bears(books, CITY, "1.00", id_="first")
+    await bears(books, CITY, "0.30", id_="second")
+    await bears(books, EMPLOYER, "0.10", basis=Basis.PER_KWH)
+    await books.customer("C-1", "TAG-1")
+    await books.customer("E-1", kind=AccountKind.EMPLOYER)
+    await books.charged("TAG-1")
+    await books.charged("TAG-9", day=2)
+    await books.run()
+    await taken_back(books, "R2026-000001", {1: 250})
+    queue = "SELECT * FROM borne_due ORDER BY source"
+    written = await books.pool.fetch(queue)
+    await books.pool.execute("DELETE FROM borne_due")
+    statements = (MIGRATIONS / "0041_borne_due.sql").read_text().split(";\n")
+    [fill] = [each for each in statements if each.strip().startswith("INSERT INTO borne_due")]
+    await books.pool.execute(fill)
+
+    assert [row["minor"] for row in written] == [130, -65, -50, 130]
+    assert await books.pool.fetch(queue) == written
 
 
 def of(documents: list[Document], account: str | None) -> list[Document]:
@@ -166,6 +223,7 @@ async def test_a_credit_note_takes_off_what_is_borne_in_the_next_document(books:
         [100], [-50, 100],
     ]  # fmt: skip
     assert await owed(books) == {"receivable:C-1": 400 - 200 + 400, "receivable:E-1": 150}
+    assert await claims(books) == {}
 
 
 async def test_a_document_on_borne_parts_is_taken_back_like_any_other(books: Books) -> None:
