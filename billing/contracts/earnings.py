@@ -47,7 +47,8 @@ async def margin(
     rows = await SQL.charges_of.fetch(connection, contract=contract)
     charges = [charge_of(row) for row in rows if row["fate"] != "cancelled"]
     nets = await _nets_on_documents(connection, (each.source for each in charges))
-    earned = [_earned(each, nets, tax_percent) for each in charges]
+    taken = await _taken_back(connection, contract, nets)
+    earned = [_earned(each, taken, tax_percent) for each in charges]
     since, until = midnight(days.first, standing.time_zone), midnight(days.until, standing.time_zone)
     rows = await SQL.sessions_of.fetch(
         connection, contract=contract, account=standing.account, since=since, until=until, time_zone=standing.time_zone
@@ -64,13 +65,23 @@ async def margin(
     return margin_of(earned, sold, days, currency=standing.currency, energy=energy, fees=fees)
 
 
+async def _taken_back(connection: Connection, contract: str, nets: Mapping[str, int]) -> dict[str, Fraction]:
+    """The same where what a charge takes back was credited on its line: it counts on the days that are taken back."""
+    found = {source: Fraction(net) for source, net in nets.items()}
+    for row in await SQL.taken_back_on_documents.fetch(connection, contract=contract):
+        net = Fraction(row["net_minor"] * row["taken"], row["together"])
+        found[row["source"]] = -net
+        found[row["corrects"]] += net
+    return found
+
+
 async def _nets_on_documents(connection: Connection, sources: Iterable[str]) -> dict[str, int]:
     """By source, of those that are on a document."""
     rows = await SQL.nets_on_documents.fetch(connection, sources=list(sources))
     return {row["source"]: row["net_minor"] for row in rows}
 
 
-def _earned(charge: ContractCharge, nets: Mapping[str, int], tax_percent: Decimal | None) -> Earned:
+def _earned(charge: ContractCharge, nets: Mapping[str, Fraction], tax_percent: Decimal | None) -> Earned:
     net = nets.get(charge.source)
     if net is None and charge.price_with_tax and tax_percent is None:
         raise Refused(
@@ -81,7 +92,7 @@ def _earned(charge: ContractCharge, nets: Mapping[str, int], tax_percent: Decima
         kind=charge.kind.value,
         net_minor=net_minor(charge.amount_minor, with_tax=charge.price_with_tax, rate_percent=tax_percent)
         if net is None
-        else Fraction(net),
+        else net,
         days=charge.days or Days(charge.tax_point, charge.tax_point + DAY),
     )
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 
 import asyncpg
 
@@ -30,6 +31,18 @@ async def due_charges(
     return [
         priced(charge_of(row), Addressee(account=row["account"], labels=json.loads(row["grouped"]))) for row in rows
     ]
+
+
+async def taken_back_of(connection: Connection, sources: Collection[str]) -> dict[str, tuple[Fraction, Fraction]]:
+    """How much is taken back of what these charges below zero correct: before each of them, and with it. Parts of one."""
+    found = {}
+    for row in await SQL.taken_back_of.fetch(connection, sources=sorted(sources)):
+        if row["whole"] > 0:
+            before, taken = min(row["before"], row["whole"]), row["taken"]
+            found[row["source"]] = (
+                Fraction(before, row["whole"]), Fraction(min(before + taken, row["whole"]), row["whole"])
+            )  # fmt: skip
+    return found
 
 
 async def mark_invoiced(

@@ -333,6 +333,15 @@ SELECT h.*, h.discounts::text AS given, c.account, c.labels::text AS grouped
    AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source)
  ORDER BY c.account, h.due_on, h.source;
 
+-- name: taken_back_of
+-- What charges below zero take back, what was charged, and what was taken back of that before: on documents, or waiting to be.
+SELECT h.source, -h.amount_minor AS taken, o.amount_minor AS whole,
+       coalesce((SELECT -sum(b.amount_minor) FROM contract_charge b
+                  WHERE b.subscription = h.subscription AND b.corrects = h.corrects
+                    AND (b.due_on, b.source) < (h.due_on, h.source)), 0)::bigint AS before
+  FROM contract_charge h JOIN contract_charge o ON o.source = h.corrects
+ WHERE h.source = ANY(:sources::text[]);
+
 -- name: charges_of
 -- Everything that fell due under a contract, and what became of it.
 SELECT h.*, h.discounts::text AS given, f.fate, f.document
@@ -399,6 +408,19 @@ SELECT s.source, sum(l.net_minor - coalesce(c.net_minor, 0))::bigint AS net_mino
                       WHERE invoice = l.invoice AND position = l.position) c ON true
  WHERE s.source = ANY(:sources::text[])
  GROUP BY s.source;
+
+-- name: taken_back_on_documents
+-- What credit notes of charges below zero took back, net, of the lines of what these correct: each its part of an allocation.
+SELECT h.source, h.corrects, a.net_minor, -h.amount_minor AS taken,
+       (-sum(h.amount_minor) OVER (PARTITION BY h.corrects, n.id))::bigint AS together
+  FROM contract_charge h
+  JOIN contract_charge_fate f ON f.source = h.source
+  JOIN invoice_source s ON s.source = h.corrects
+  JOIN invoice_line l ON l.invoice = s.invoice AND l.body->>'source' = s.source
+  JOIN invoice i ON i.id = s.invoice
+  JOIN invoice n ON n.seller = i.seller AND n.number = f.document
+  JOIN credit_allocation a ON a.credit_note = n.id AND a.invoice = s.invoice AND a.position = l.position
+ WHERE h.contract = :contract::text AND h.corrects IS NOT NULL;
 
 -- name: token_known
 -- Was this token ever issued?

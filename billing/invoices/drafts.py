@@ -63,7 +63,11 @@ async def create(
         if payer.payer is not None:
             raise Refused(f"{payer.payer} pays for account {account}", f"csms invoice draft create {payer.payer}")
         await SQL.lock_account.fetchval(connection, id=account)
-        owed = [each for each in await owed_by(connection, [account], until=until) if currency in (None, each.currency)]
+        owed = [
+            each
+            for each in await owed_by(connection, [account], until=until)
+            if each.charges and currency in (None, each.currency)
+        ]
         if not owed:
             raise NotFound(f"account {account} has nothing to pay up to {until}", "see csms account show of it")
         made = [await _kept(connection, each, until, issued_on, now, actor) for each in owed]

@@ -11,11 +11,12 @@ from billing.accounts.account import Account
 from billing.contracts.handover import due_charges
 from billing.invoices import store
 from billing.invoices.bill_charge import charge_of
-from billing.invoices.charge import BilledCharge
+from billing.invoices.charge import BilledCharge, PricedCharge
 from billing.invoices.composition import TaxedCharge
 from billing.invoices.document import LineKind, Tax
 from billing.invoices.drafting import Charge, first_day
 from billing.invoices.store import SQL
+from billing.invoices.taking_back import TakenBack, invoiced_before
 from billing.sql import Connection
 from billing.taxes.service import ProductSold, taxes_of_products
 from billing.taxes.tax_decision import TaxedCustomer
@@ -26,7 +27,8 @@ from billing.time_zones import zone_named
 class Owed:
     """What an account pays for in one currency, its own and that of those whose payer it is. `draft`: one is open.
 
-    `undecided`: what fell due of contracts and waits for a tax rule, with the reason.
+    `undecided`: what fell due of contracts and waits for a tax rule, with the reason. `taken_back`: what is no longer owed
+    of what was invoiced, for credit notes.
     """
 
     account: Account
@@ -34,6 +36,7 @@ class Owed:
     charges: tuple[Charge, ...]
     draft: int | None = None
     undecided: tuple[str, ...] = ()
+    taken_back: tuple[TakenBack, ...] = ()
 
     @property
     def orders(self) -> tuple[str, ...]:
@@ -59,41 +62,52 @@ async def owed_by(connection: Connection, ids: Sequence[str], *, until: date) ->
         payer = known[payers[row["account"]]]
         charge = charge_of(store.read_session(row), language=payer.language, late_before=_begin(payer, until))
         found.setdefault((payer.id, charge.currency), []).append(_told_whose(charge, payer, known[row["account"]]))
-    undecided = await _add_orders(connection, found, payers, known, until)
+    orders = await _orders(connection, payers, known, until)
+    for order in orders.charges:
+        found.setdefault((payers[order.charge.account], order.charge.currency), []).append(order)
+    told: dict[tuple[str, str], list[str]] = {}
+    for fee, why in orders.undecided:
+        told.setdefault((payers[fee.account], fee.currency), []).append(f"{fee.source}: {why}")
+    back: dict[tuple[str, str], list[TakenBack]] = {}
+    for taken in orders.taken_back:
+        back.setdefault((payers[taken.account], taken.currency), []).append(taken)
     return [
         Owed(
-            account=known[id_], currency=currency, charges=tuple(charges), draft=drafts.get((id_, currency)),
-            undecided=tuple(undecided.get((id_, currency), ())),
+            account=known[key[0]], currency=key[1], charges=tuple(found.get(key, ())), draft=drafts.get(key),
+            undecided=tuple(told.get(key, ())), taken_back=tuple(back.get(key, ())),
         )
-        for (id_, currency), charges in sorted(found.items())
+        for key in sorted(found.keys() | told.keys() | back.keys())
     ]  # fmt: skip
 
 
-async def _add_orders(
-    connection: Connection,
-    found: dict[tuple[str, str], list[Charge]],
-    payers: Mapping[str, str],
-    known: Mapping[str, Account],
-    until: date,
-) -> dict[tuple[str, str], list[str]]:
-    """What fell due of contracts, under the taxes that rules find for the payer; answers what no rule decides."""
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    charges: list[TaxedCharge]
+    undecided: list[tuple[PricedCharge, str]]
+    taken_back: list[TakenBack]
+
+
+async def _orders(
+    connection: Connection, payers: Mapping[str, str], known: Mapping[str, Account], until: date
+) -> _Orders:
+    """What fell due of contracts, under the taxes that rules find for the payer, and what no rule decides."""
     due = await due_charges(connection, until=until, accounts=list(payers))
+    taken_back = await invoiced_before(connection, due)
+    due = [each for each in due if each.source not in taken_back]
     sold = [
         ProductSold(
             country=each.country, day=each.tax_point, supply=each.supply, customer=_taxed(known[payers[each.account]])
         )
         for each in due
     ]
-    undecided: dict[tuple[str, str], list[str]] = {}
+    found = _Orders([], [], list(taken_back.values()))
     for charge, rule in zip(due, await taxes_of_products(connection, sold), strict=True):
-        key = (payers[charge.account], charge.currency)
-        charges = found.setdefault(key, [])
         if isinstance(rule, str):
-            undecided.setdefault(key, []).append(f"{charge.source}: {rule}")
+            found.undecided.append((charge, rule))
             continue
         tax = Tax(rule.category.value, rule.rate, rule.note, charge.country)
-        charges.append(TaxedCharge(charge=charge, tax=tax))
-    return undecided
+        found.charges.append(TaxedCharge(charge=charge, tax=tax))
+    return found
 
 
 def _taxed(account: Account) -> TaxedCustomer:

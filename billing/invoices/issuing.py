@@ -18,7 +18,7 @@ from billing.bills.transaction import as_one_act
 from billing.contracts.handover import mark_invoiced
 from billing.errors import AlreadyDone, Refused
 from billing.invoices import store
-from billing.invoices.bearing import note_borne, settle_borne
+from billing.invoices.borne_due import note_borne, settle_borne
 from billing.invoices.credit import CreditNote
 from billing.invoices.document import Document, LineKind
 from billing.invoices.document_json import line_texts, texts_of

@@ -227,6 +227,13 @@ SELECT i.id, i.seller, i.kind, i.form, i.number, i.account, i.currency, i.issued
 -- The lines of documents, in their order.
 SELECT invoice, position, body::text AS body FROM invoice_line WHERE invoice = ANY(:invoices::bigint[]) ORDER BY invoice, position;
 
+-- name: lines_by_source
+-- The lines on which these sources were invoiced.
+SELECT s.source, s.invoice, l.position
+  FROM invoice_source s
+  JOIN invoice_line l ON l.invoice = s.invoice AND l.body->>'source' = s.source
+ WHERE s.source = ANY(:sources::text[]);
+
 -- name: credited_lines
 -- What credit notes took back of each line of a document.
 SELECT position, sum(base_minor)::bigint AS base_minor, sum(net_minor)::bigint AS net_minor

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -19,14 +19,15 @@ from billing.accounts.seller import Seller
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.contracts.accruing import accrue
-from billing.errors import AlreadyDone
+from billing.errors import AlreadyDone, Refused
 from billing.invoices.bearing import bearers, borne_by
 from billing.invoices.composition import CannotBeInvoiced
-from billing.invoices.document import Document
+from billing.invoices.document import Document, DocumentKind
 from billing.invoices.drafting import CannotBeIssued, Terms, invoice_of, receipt_of, rhythms_ending
 from billing.invoices.gathering import Owed, owed_by, unclaimed
 from billing.invoices.issuing import Prepared, issue
 from billing.invoices.store import SQL
+from billing.invoices.taking_back import TakenBack, by_invoice, take_back
 from billing.time_zones import zone_named
 
 PAGE: Final = 200
@@ -78,7 +79,8 @@ class Tally:
             return
         self.documents += 1
         currency = made.document.currency
-        self.gross_minor[currency] = self.gross_minor.get(currency, 0) + made.document.gross_minor
+        signed = made.document.gross_minor * (1 if made.document.kind is DocumentKind.INVOICE else -1)
+        self.gross_minor[currency] = self.gross_minor.get(currency, 0) + signed
 
 
 class _Enough(Exception):
@@ -183,6 +185,7 @@ class InvoiceRun:
             return
         for why in owed.undecided:
             self._leave_out(id_, why, "csms tax rule add --supply; csms tax which shows the decision")
+        await self._take_back(id_, owed.taken_back)
         if not owed.charges:
             return
         try:
@@ -195,6 +198,25 @@ class InvoiceRun:
                 self._leave_out(id_, str(why), why.next_step)
             return
         await self._issue(id_, document, orders=owed.orders)
+
+    async def _take_back(self, id_: str, taken_back: tuple[TakenBack, ...]) -> None:
+        """What is no longer owed: a credit note for each invoice that it was on."""
+        wanted = self._wanted
+        for taken in by_invoice(taken_back):
+            self._require_more()
+            async with self._place() as connection:
+                try:
+                    issued = await take_back(
+                        connection, taken, issued_on=wanted.issued_on, now=self._clock(), actor=self._actor
+                    )
+                except AlreadyDone:
+                    continue  # another run was faster
+                except Refused as why:
+                    self._leave_out(id_, str(why), why.next_step)
+                    continue
+            if issued is not None:
+                done = replace(issued.document, number="") if wanted.dry_run else issued.document
+                self._tell(Made(account=id_, document=done))
 
     async def _receipts(self) -> None:
         wanted, after = self._wanted, 0

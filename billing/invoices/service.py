@@ -92,7 +92,7 @@ async def credit_invoice(
     why = audit.require_reason(reason)
     async with connection.transaction():
         invoice = await get(connection, number, seller=seller)
-        note = await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
+        note = await credit_in(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=why)
         change = _change(invoice, "credit", credit_note=note.document.number, gross_minor=note.document.gross_minor)
         await audit.record(connection, [change], now=now, actor=actor, reason=why)
     return note
@@ -103,17 +103,26 @@ def _change(about: Issued, action: str, **what: object) -> Change:
     return Change(noun="document", subject=about.document.number, action=action, after=said)
 
 
-async def _credit(
+async def lock(connection: Connection, invoice: Issued) -> None:
+    """Nobody else credits this document until the transaction ends."""
+    await SQL.lock_document.execute(connection, key=LOCK_KEY, id=invoice.id)
+
+
+async def credit_in(
     connection: Connection,
     invoice: Issued,
     wanted: Mapping[int, int] | None,
     *,
+    orders: tuple[str, ...] = (),
     issued_on: date,
     now: datetime,
     actor: str,
     reason: str,
 ) -> Issued:
-    await SQL.lock_document.execute(connection, key=LOCK_KEY, id=invoice.id)
+    """As `credit_invoice`, in a transaction that the caller has begun and enters in the log. `orders`: charges below zero
+    that are settled with it.
+    """
+    await lock(connection, invoice)
     before = await store.credited(connection, invoice.id, invoice.document)
     left = remaining(invoice.document, before)
     if invoice.document.kind is DocumentKind.INVOICE and not any(left.values()):
@@ -127,7 +136,7 @@ async def _credit(
         partner = await accounts.get(connection, document.account or "")
         require_agreement(partner, issued_on)
         require_rules(document, partner)
-    prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, credit=note)
+    prepared = Prepared(seller=invoice.seller, document=document, corrects=invoice.id, credit=note, orders=orders)
     return await issue(connection, prepared, now=now, actor=actor, reason=reason)
 
 
@@ -172,13 +181,13 @@ async def correct_session(
 async def _credit_session(
     connection: Connection, invoice: Issued, source: str, *, issued_on: date, now: datetime, actor: str, reason: str
 ) -> Issued | None:
-    await SQL.lock_document.execute(connection, key=LOCK_KEY, id=invoice.id)
+    await lock(connection, invoice)
     left = await remaining_of(connection, invoice)
     mine = {line.position for line in invoice.document.lines if line.source == source}
     wanted = {position: minor for position, minor in left.items() if position in mine and minor}
     if not wanted:
         return None
-    return await _credit(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=reason)
+    return await credit_in(connection, invoice, wanted, issued_on=issued_on, now=now, actor=actor, reason=reason)
 
 
 async def _invoice_anew(

@@ -24,6 +24,12 @@ BORNE_TAX: Final = {
     "nl": "Vergoeding door een derde: de btw staat op de facturen van de afnemers",
 }
 """Why no tax is charged on what a third party bears (Art. 73 of the VAT directive): it was charged with the whole price."""
+NO_LONGER_OWED: Final = {
+    "de": "Nicht mehr geschuldet: {what}",
+    "en": "No longer owed: {what}",
+    "fr": "N'est plus dû : {what}",
+    "nl": "Niet langer verschuldigd: {what}",
+}
 NOT_SUBJECT_TO_VAT: Final = {
     "de": "Nicht steuerbar",
     "en": "Not subject to VAT",
