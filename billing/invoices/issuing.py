@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 import asyncpg
 
@@ -28,12 +29,20 @@ from billing.ledger import service as ledger
 from billing.ledger.posting_rules import entry_of
 from billing.sql import Connection
 
+_TWICE: Final = frozenset({"invoice_source_pkey", "invoice_source_after"})
+"""What is violated where a source is on another document, or its session by another of its bills."""
+
+
+class NoLongerBillable(Refused):
+    """A bill on the document counts no longer, or its session is held since it was looked up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A document about to be issued. `corrects`: the invoice that it takes back, and `credit` what of it.
 
-    `orders`: the sources of its lines that fell due of contracts.
+    `orders`: the sources of its lines that fell due of contracts. `after`: of a document on a session that was invoiced
+    before, by which source that was.
     """
 
     seller: str
@@ -41,6 +50,7 @@ class Prepared:
     corrects: int | None = None
     credit: CreditNote | None = None
     orders: tuple[str, ...] = ()
+    after: str = ""
 
 
 async def issue(connection: Connection, prepared: Prepared, *, now: datetime, actor: str, reason: str) -> Issued:
@@ -48,13 +58,14 @@ async def issue(connection: Connection, prepared: Prepared, *, now: datetime, ac
 
     Raises:
         AlreadyDone: something on it has been invoiced.
+        NoLongerBillable: of a session on it another bill counts by now, or it is held.
         Refused: the last document of its series was issued on a later day.
     """
     act = partial(_issue, connection, prepared, now=now, actor=actor, reason=reason)
     try:
         return await as_one_act(connection, act)
     except asyncpg.UniqueViolationError as twice:
-        if twice.constraint_name != "invoice_source_pkey":
+        if twice.constraint_name not in _TWICE:
             raise
         raise AlreadyDone(
             f"something on this document has been invoiced already: {twice.detail}", "see csms invoice list"
@@ -65,8 +76,12 @@ async def _issue(connection: Connection, prepared: Prepared, *, now: datetime, a
     document = prepared.document
     lines = line_texts(document.lines)
     sources = _sources(document) if prepared.corrects is None else {}
-    id_, pattern = await store.write_parts(connection, document, lines, seller=prepared.seller, sources=sources)
-    if prepared.corrects is not None:
+    id_, pattern = await store.write_parts(
+        connection, document, lines, seller=prepared.seller, sources=sources, after=prepared.after
+    )
+    if prepared.corrects is None:
+        await _require_billable(connection, document)
+    else:
         await _allocate(connection, id_, prepared)
     books = await ledger.open_books(connection, [entry_of(document, prepared.seller)])
     series = await _take_number(connection, prepared, pattern)
@@ -93,6 +108,23 @@ def _sources(document: Document) -> dict[str, int | None]:
         for line in document.lines
         if line.kind is not LineKind.ROUNDING
     }
+
+
+async def _require_billable(connection: Connection, document: Document) -> None:
+    """Its bills were looked up a while ago, on another connection perhaps. From their claims on, nobody else invoices them."""
+    bills = {line.session.session: line.session.bill for line in document.lines if line.session is not None}
+    if not bills:
+        return
+    rows = await SQL.no_longer_billable.fetch(connection, sessions=list(bills), seqs=list(bills.values()))
+    if not rows:
+        return
+    told = [
+        f"session {row['session']} is held: {', '.join(row['holds'])}"
+        if row["seq"] == row["newest"]
+        else f"of session {row['session']} bill {row['newest']} counts by now, not bill {row['seq']}"
+        for row in rows
+    ]
+    raise NoLongerBillable("; ".join(told), "do it again: what counts then is invoiced, and what is held waits")
 
 
 async def _allocate(connection: Connection, id_: int, prepared: Prepared) -> None:

@@ -110,21 +110,38 @@ SELECT seq, kind, corrects FROM bill WHERE session = :session::integer AND kind 
 -- Nobody else invoices or credits this account until the transaction ends.
 SELECT id FROM account WHERE id = :id::text FOR NO KEY UPDATE;
 
+-- name: no_longer_billable
+-- Of bills about to be invoiced, those that count no longer, or whose session is held; the first few. OFFSET 0: one after the
+-- other by their keys, whatever is known of how many there are.
+SELECT n.session, n.seq, b.seq AS newest, r.holds
+  FROM unnest(:sessions::integer[], :seqs::integer[]) AS n (session, seq)
+ CROSS JOIN LATERAL (SELECT seq FROM bill
+                      WHERE session = n.session AND kind <> 'interim' ORDER BY seq DESC LIMIT 1) AS b
+ CROSS JOIN LATERAL (SELECT holds FROM rating WHERE session = n.session OFFSET 0) AS r
+ WHERE b.seq <> n.seq OR r.holds <> '{}'
+ ORDER BY n.session
+ LIMIT 5;
+
+-- name: lock_session
+-- Nobody else corrects what this session was invoiced for until the transaction ends.
+SELECT pg_advisory_xact_lock(:key::integer, :session::integer);
+
 -- name: lock_document
 -- Nobody else credits this document until the transaction ends.
 SELECT pg_advisory_xact_lock(:key::integer, hashint8(:id::bigint));
 
 -- name: insert_parts
 -- The id of a document about to be written, its lines, and what they are for; the shape of its number, if its seller said
--- one. A source that is on another document already violates the key, and nothing of this document stays.
+-- one. A source that is on another document already violates the key, a session that is on one by another of its bills the
+-- index beside it, and nothing of this document stays. after: the claim that is taken back, where a session is invoiced anew.
 WITH document AS (SELECT nextval('invoice_id') AS id), lines AS (
     INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
     SELECT d.id, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
       FROM document d, unnest(:positions::integer[], :kinds::text[], :nets::bigint[], :taxes::bigint[], :days::date[],
                               :sessions::integer[], :bodies::text[])
         AS l (position, kind, net, tax, day, session, body)), claims AS (
-    INSERT INTO invoice_source (source, invoice, session)
-    SELECT n.source, d.id, n.session
+    INSERT INTO invoice_source (source, invoice, session, after)
+    SELECT n.source, d.id, n.session, CASE WHEN n.session IS NULL THEN '' ELSE :after::text END
       FROM document d, unnest(:sources::text[], :claimed::integer[]) AS n (source, session)
      ORDER BY n.source)
 SELECT d.id, (SELECT pattern FROM number_pattern

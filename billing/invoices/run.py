@@ -25,7 +25,7 @@ from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.document import Document, DocumentKind
 from billing.invoices.drafting import CannotBeIssued, Terms, invoice_of, receipt_of, rhythms_ending
 from billing.invoices.gathering import Owed, owed_by, unclaimed
-from billing.invoices.issuing import Prepared, issue
+from billing.invoices.issuing import NoLongerBillable, Prepared, issue
 from billing.invoices.store import SQL
 from billing.invoices.taking_back import TakenBack, by_invoice, take_back
 from billing.time_zones import zone_named
@@ -266,6 +266,9 @@ class InvoiceRun:
                 issued = await issue(connection, prepared, now=self._clock(), actor=self._actor, reason=self._reason)
             except AlreadyDone:
                 return  # another run was faster
+            except NoLongerBillable as why:
+                self._leave_out(account, str(why), why.next_step)
+                return
         done = document if self._wanted.dry_run else issued.document
         self._tell(Made(account=account, document=done))
 

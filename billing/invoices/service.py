@@ -30,6 +30,8 @@ from billing.sql import Connection
 
 LOCK_KEY: Final = 0x696E76
 """Of the advisory locks of documents that are credited, with their ids ("inv" in ASCII)."""
+SESSION_LOCK_KEY: Final = 0x636F72
+"""Of the advisory locks of sessions that are corrected, with their ids ("cor" in ASCII)."""
 _PAGE: Final = 500
 
 
@@ -149,9 +151,11 @@ async def correct_session(
     Raises:
         NotFound: the session is on no document; the next run invoices what counts then.
         AlreadyDone: what was invoiced is what counts.
+        Refused: the session is held, or its bill cannot be invoiced.
     """
     why = audit.require_reason(reason)
     async with connection.transaction():
+        await SQL.lock_session.execute(connection, key=SESSION_LOCK_KEY, session=session)
         on = await SQL.invoices_of_session.fetch(connection, session=session)
         if not on:
             raise NotFound(
@@ -170,8 +174,9 @@ async def correct_session(
             connection, invoice, last["source"], issued_on=issued_on, now=now, actor=actor, reason=why
         )
         made = await _invoice_anew(
-            connection, invoice, session, newest["seq"], issued_on=issued_on, now=now, actor=actor, reason=why
-        )
+            connection, invoice, session, newest["seq"], after=last["source"], issued_on=issued_on, now=now, actor=actor,
+            reason=why,
+        )  # fmt: skip
         numbers = [None if each is None else each.document.number for each in (note, made)]
         change = _change(invoice, "correct", session=session, credit_note=numbers[0], invoice=numbers[1])
         await audit.record(connection, [change] if any(numbers) else [], now=now, actor=actor, reason=why)
@@ -196,6 +201,7 @@ async def _invoice_anew(
     session: int,
     seq: int,
     *,
+    after: str,
     issued_on: date,
     now: datetime,
     actor: str,
@@ -221,9 +227,8 @@ async def _invoice_anew(
             raise Refused(str(why), why.next_step) from why
     if document is None:
         return None
-    return await issue(
-        connection, Prepared(seller=before.seller, document=document), now=now, actor=actor, reason=reason
-    )
+    prepared = Prepared(seller=before.seller, document=document, after=after)
+    return await issue(connection, prepared, now=now, actor=actor, reason=reason)
 
 
 async def set_pattern(

@@ -91,8 +91,12 @@ async def write_parts(
     *,
     seller: str,
     sources: Mapping[str, int | None],
+    after: str,
 ) -> tuple[int, str | None]:
-    """The lines, and what they are for: sources with their sessions. The new document's id, and its number's shape."""
+    """The lines, and what they are for: sources with their sessions. The new document's id, and its number's shape.
+
+    `after`: the source by which its session was invoiced before; empty where it was not.
+    """
     lines = document.lines
     row = await SQL.insert_parts.fetchrow(
         connection,
@@ -101,6 +105,7 @@ async def write_parts(
         form=document.form,
         sources=list(sources),
         claimed=list(sources.values()),
+        after=after,
         positions=[line.position for line in lines],
         kinds=[line.kind for line in lines],
         nets=[line.net_minor for line in lines],
