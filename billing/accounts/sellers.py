@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from billing.accounts import store
-from billing.accounts.seller import Seller, SellerDetails, mistakes_in_seller
+from billing.accounts.seller import Seller, SellerDetails, mistakes_in_seller, today_of
 from billing.accounts.store import SQL
 from billing.audit import service as audit
 from billing.audit.entry import Change
@@ -79,6 +79,15 @@ async def get(connection: Connection, id_: str) -> Seller:
     if not found:
         raise NotFound(f"no seller {id_}", SEE_SELLERS)
     return found[0]
+
+
+async def today_at(connection: Connection, id_: str, *, now: datetime) -> date:
+    """The day where a seller is.
+
+    Raises:
+        NotFound: no such seller.
+    """
+    return today_of(await get(connection, id_), now)
 
 
 async def list_sellers(connection: Connection) -> list[Seller]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
+from billing.accounts.seller import Seller
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.bills.bill import canonical_json
@@ -86,7 +87,7 @@ async def credit_invoice(
 
     Raises:
         NotFound: no such document.
-        Refused: more than remains, or there is no such line.
+        Refused: more than remains, there is no such line, or the invoice is of a later day.
         AlreadyDone: nothing remains.
     """
     why = audit.require_reason(reason)
@@ -113,6 +114,12 @@ async def _credit(
     actor: str,
     reason: str,
 ) -> Issued:
+    number, of = invoice.document.number, invoice.document.issued_on
+    if issued_on < of:
+        raise Refused(
+            f"{number} was issued on {of}: nothing takes it back on {issued_on}, a day before",
+            f"credit it on {of} or later",
+        )
     await SQL.lock_document.execute(connection, key=LOCK_KEY, id=invoice.id)
     before = await store.credited(connection, invoice.id, invoice.document)
     left = remaining(invoice.document, before)
@@ -143,11 +150,7 @@ async def correct_session(
     """
     why = audit.require_reason(reason)
     async with connection.transaction():
-        on = await SQL.invoices_of_session.fetch(connection, session=session)
-        if not on:
-            raise NotFound(
-                f"session {session} is on no document", "the next csms invoice run takes the bill that counts"
-            )
+        on = await _places_of(connection, session)
         newest = await SQL.newest_bill_of.fetchrow(connection, session=session)
         assert newest is not None, "what was invoiced is a final bill"
         last = on[-1]
@@ -167,6 +170,23 @@ async def correct_session(
         change = _change(invoice, "correct", session=session, credit_note=numbers[0], invoice=numbers[1])
         await audit.record(connection, [change] if any(numbers) else [], now=now, actor=actor, reason=why)
     return Corrected(credit_note=note, invoice=made)
+
+
+async def seller_of_session(connection: Connection, session: int) -> Seller:
+    """Whose documents a session is on.
+
+    Raises:
+        NotFound: it is on none.
+    """
+    places = await _places_of(connection, session)
+    return await sellers.get(connection, places[-1]["seller"])
+
+
+async def _places_of(connection: Connection, session: int) -> list[Any]:
+    on = await SQL.invoices_of_session.fetch(connection, session=session)
+    if not on:
+        raise NotFound(f"session {session} is on no document", "the next csms invoice run takes the bill that counts")
+    return list(on)
 
 
 async def _credit_session(

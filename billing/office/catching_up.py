@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from billing.accounts import sellers
-from billing.accounts.seller import Seller
+from billing.accounts.seller import Seller, today_of
 from billing.errors import AlreadyDone, Refused
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.drafting import CannotBeIssued
@@ -38,13 +38,18 @@ async def invoice_the_rest(connection: Connection, *, sends: bool, now: datetime
         rows = await SQL.customers_by_session.fetch(connection, after=after, limit=PAGE)
         if not rows:
             return made
-        ids = [row["id"] for row in rows]
-        after = ids[-1]
-        for owed in await owed_by(connection, ids, until=now.date()):
-            made += await _one(connection, owed, known, sends=sends, now=now)
+        after, by_seller = rows[-1]["id"], dict[str, list[str]]()
+        for row in rows:
+            by_seller.setdefault(row["seller"], []).append(row["id"])
+        for id_, ids in by_seller.items():
+            seller = known.get(id_)
+            if seller is None:
+                seller = known[id_] = await sellers.get(connection, id_)
+            for owed in await owed_by(connection, ids, until=today_of(seller, now)):
+                made += await _one(connection, owed, seller, sends=sends, now=now)
 
 
-async def _one(connection: Connection, owed: Owed, known: dict[str, Seller], *, sends: bool, now: datetime) -> bool:
+async def _one(connection: Connection, owed: Owed, seller: Seller, *, sends: bool, now: datetime) -> bool:
     account = owed.account.id
     for why in owed.undecided:
         log.warning("customer_not_invoiced", account=account, why=why, next="csms tax rule add --supply")
@@ -53,9 +58,6 @@ async def _one(connection: Connection, owed: Owed, known: dict[str, Seller], *, 
         return False
     if not owed.charges:
         return False
-    seller = known.get(owed.account.seller)
-    if seller is None:
-        seller = known[owed.account.seller] = await sellers.get(connection, owed.account.seller)
     try:
         issued = await issue_now(connection, seller, owed, sends=sends, now=now, reason=REASON)
     except AlreadyDone:  # the look at sessions, or a run, was faster
