@@ -52,10 +52,7 @@ async def change(
         Refused: as for create().
     """
     async with connection.transaction():
-        row = await SQL.lock_seller.fetchrow(connection, id=id_)
-        if row is None:
-            raise NotFound(f"no seller {id_}", SEE_SELLERS)
-        before = store.read_seller(row)
+        before = await lock(connection, id_)
         after = Seller(id=id_, details=changed(before.details))
         _require(after)
         old, new = store.seller_values(before.details), store.seller_values(after.details)
@@ -63,6 +60,18 @@ async def change(
         entry = Change(noun="seller", subject=id_, action="set", before=old, after=new)
         await audit.record(connection, [entry], now=now, actor=actor, reason=reason)
     return after
+
+
+async def lock(connection: Connection, id_: str) -> Seller:
+    """A seller, nobody else's to change until the transaction ends.
+
+    Raises:
+        NotFound: no such seller.
+    """
+    row = await SQL.lock_seller.fetchrow(connection, id=id_)
+    if row is None:
+        raise NotFound(f"no seller {id_}", SEE_SELLERS)
+    return store.read_seller(row)
 
 
 def _require(seller: Seller) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
@@ -24,7 +24,7 @@ from billing.invoices.document import DocumentForm, DocumentKind
 from billing.invoices.document_json import Texts
 from billing.invoices.drafting import CannotBeIssued, Terms, credit_note_of, invoice_of, receipt_of
 from billing.invoices.issuing import Prepared, issue
-from billing.invoices.numbering import mistake_in_pattern
+from billing.invoices.numbering import DEFAULTS, could_meet, mistake_in_pattern, of_year, year_of
 from billing.invoices.self_billing import require_agreement, require_rules
 from billing.invoices.store import SQL, Issued, Series
 from billing.sql import Connection
@@ -32,6 +32,7 @@ from billing.sql import Connection
 LOCK_KEY: Final = 0x696E76
 """Of the advisory locks of documents that are credited, with their ids ("inv" in ASCII)."""
 _PAGE: Final = 500
+WhichSeries: TypeAlias = tuple[DocumentKind, DocumentForm]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,10 +259,8 @@ async def set_pattern(
     if wrong is not None:
         raise Refused(f"{pattern!r} is no shape for numbers: {wrong}", "correct it, such as R{year}-{n:6}")
     async with connection.transaction():
-        await sellers.get(connection, seller)
-        for row in await SQL.patterns.fetch(connection, seller=seller):
-            if row["pattern"] == pattern and (row["kind"], row["form"]) != (kind, form):
-                raise Refused(f"{pattern} is the shape of another series of {seller}", "give each series its own")
+        await sellers.lock(connection, seller)
+        await _require_own_shape(connection, seller, (kind, form), pattern)
         before = await SQL.pattern_of.fetchval(connection, seller=seller, kind=kind, form=form)
         await SQL.save_pattern.execute(connection, seller=seller, kind=kind, form=form, pattern=pattern)
         which = {"kind": kind.value, "form": form.value}
@@ -273,6 +272,31 @@ async def set_pattern(
             after=which | {"pattern": pattern},
         )
         await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+
+
+async def _require_own_shape(connection: Connection, seller: str, mine: WhichSeries, pattern: str) -> None:
+    """Raises:
+    Refused: a series that is to begin, or one that has begun, could give the same number.
+    """
+    said = {(row["kind"], row["form"]): row["pattern"] for row in await SQL.patterns.fetch(connection, seller=seller)}
+    others = [(which, said.get(which, usual)) for which, usual in DEFAULTS.items() if which != mine]
+    for begun in await store.series(connection, seller):
+        which = (begun.kind, begun.form)
+        if which != mine or not _goes_on(begun, pattern):
+            others.append((which, of_year(begun.pattern, begun.year)))
+    for (kind, form), other in others:
+        if could_meet(pattern, other):
+            raise Refused(
+                f"{pattern} could give a number of the series {form.value} {kind.value} of {seller}, whose shape is {other}",
+                "give each series a shape of its own, by other letters at its begin",
+            )
+
+
+def _goes_on(begun: Series, pattern: str) -> bool:
+    """Whether numbers of this shape, in the same series, cannot meet those that were given: they are of other years."""
+    if begun.year == 0:
+        return year_of(pattern, date.min) == 0  # it keeps its look
+    return begun.pattern.partition("{year}")[0] == pattern.partition("{year}")[0]
 
 
 async def verify(
