@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from billing.accounts import service
 from billing.accounts.account import Account
+from billing.accounts.sellers import today_at
 from billing.accounts.store import SQL, HeldFor
 from billing.archive.store import SQL as ARCHIVE
 from billing.audit import service as audit
@@ -98,8 +99,9 @@ async def _in_the_books(
     connection: Connection, id_: str, sellers: Sequence[str], *, limit: int, now: datetime
 ) -> dict[str, Part]:
     """Balance by account and currency, open items, postings: in the books of every seller that it has to do with."""
-    today, sums, items, postings = now.date(), [], [], []
+    sums, items, postings = [], [], []
     for seller in sellers:
+        today = await today_at(connection, seller, now=now)
         sums += [
             {"seller": seller, **each.to_dict()}
             for each in await balances(connection, seller, as_of=today, owner=id_)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -11,6 +13,7 @@ from billing.accounts.party import creditor_id_mistake, mistakes_in_bank, mistak
 from billing.documents.brand import LINE_LENGTH_MAX
 from billing.invoices.document import BankAccount, Party
 from billing.mail.address import mistake_in
+from billing.time_zones import NoSuchZone, zone_named, zone_of_country
 
 ID_FORM: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Of sellers, brands and accounts."""
@@ -28,7 +31,8 @@ class TaxRounding(StrEnum):
 class SellerDetails:
     """`creditor_id` by which it collects direct debits (SEPA). `footer` stands on each page of its documents.
 
-    `reminders_to`: who is told of deadlines of its contracts, by mail.
+    `reminders_to`: who is told of deadlines of its contracts, by mail. `time_zone`: by whose days it dates what it issues; None:
+    that of its country.
     """
 
     party: Party
@@ -37,12 +41,24 @@ class SellerDetails:
     footer: str | None = None
     reminders_to: str | None = None
     tax_rounding: TaxRounding = TaxRounding.PER_DOCUMENT
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seller:
     id: str
     details: SellerDetails
+
+
+def zone_of(seller: Seller) -> str:
+    """The time zone in which a seller dates all that it issues; UTC where its country has several and nobody said which."""
+    address = seller.details.party.address
+    return seller.details.time_zone or (None if address is None else zone_of_country(address.country)) or "UTC"
+
+
+def today_of(seller: Seller, now: datetime) -> date:
+    """The day where a seller is: whoever dates what it issues goes by it, since a series never goes back a day."""
+    return now.astimezone(zone_named(zone_of(seller))).date()
 
 
 def mistakes_in_seller(seller: Seller) -> list[str]:
@@ -63,7 +79,15 @@ def mistakes_in_seller(seller: Seller) -> list[str]:
         found.append(f"{details.creditor_id} is no creditor identifier: {why}")
     if details.reminders_to is not None and (why := mistake_in(details.reminders_to)) is not None:
         found.append(f"nobody can be reminded at {details.reminders_to}: {why}")
-    return found
+    return [*found, *_of_zone(details.time_zone)]
+
+
+def _of_zone(name: str | None) -> Iterator[str]:
+    try:
+        if name is not None:
+            zone_named(name)
+    except NoSuchZone:
+        yield f"{name!r} is no time zone: use an IANA name such as Europe/Berlin"
 
 
 def mistakes_in_id(id_: str) -> list[str]:

@@ -21,7 +21,7 @@ from billing.accounts.options import (
     party_with,
     said,
 )
-from billing.accounts.seller import Seller, SellerDetails, TaxRounding
+from billing.accounts.seller import Seller, SellerDetails, TaxRounding, zone_of
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DRY_RUN, INSTANT, Connect, transaction
 from billing.invoices.document import Party
@@ -34,6 +34,7 @@ _REST: Final = {
     "creditor_id": "SEPA creditor identifier, for direct debits.",
     "footer": "A line at the foot of each page.",
     "reminders_to": "Address of yours that is told of deadlines of contracts.",
+    "time_zone": "By whose days its documents are dated, such as Europe/Berlin; that of its country unless said.",
 }
 
 
@@ -253,4 +254,5 @@ def _shown(seller: Seller) -> dict[str, object]:
         "footer": seller.details.footer,
         "reminders_to": seller.details.reminders_to,
         "tax_rounding": seller.details.tax_rounding.value,
+        "time_zone": zone_of(seller),
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from billing.accounts import store
-from billing.accounts.seller import Seller, SellerDetails, mistakes_in_seller
+from billing.accounts.seller import Seller, SellerDetails, mistakes_in_seller, today_of
 from billing.accounts.store import SQL
 from billing.audit import service as audit
 from billing.audit.entry import Change
@@ -52,10 +52,7 @@ async def change(
         Refused: as for create().
     """
     async with connection.transaction():
-        row = await SQL.lock_seller.fetchrow(connection, id=id_)
-        if row is None:
-            raise NotFound(f"no seller {id_}", SEE_SELLERS)
-        before = store.read_seller(row)
+        before = await lock(connection, id_)
         after = Seller(id=id_, details=changed(before.details))
         _require(after)
         old, new = store.seller_values(before.details), store.seller_values(after.details)
@@ -63,6 +60,18 @@ async def change(
         entry = Change(noun="seller", subject=id_, action="set", before=old, after=new)
         await audit.record(connection, [entry], now=now, actor=actor, reason=reason)
     return after
+
+
+async def lock(connection: Connection, id_: str) -> Seller:
+    """A seller, nobody else's to change until the transaction ends.
+
+    Raises:
+        NotFound: no such seller.
+    """
+    row = await SQL.lock_seller.fetchrow(connection, id=id_)
+    if row is None:
+        raise NotFound(f"no seller {id_}", SEE_SELLERS)
+    return store.read_seller(row)
 
 
 def _require(seller: Seller) -> None:
@@ -79,6 +88,15 @@ async def get(connection: Connection, id_: str) -> Seller:
     if not found:
         raise NotFound(f"no seller {id_}", SEE_SELLERS)
     return found[0]
+
+
+async def today_at(connection: Connection, id_: str, *, now: datetime) -> date:
+    """The day where a seller is.
+
+    Raises:
+        NotFound: no such seller.
+    """
+    return today_of(await get(connection, id_), now)
 
 
 async def list_sellers(connection: Connection) -> list[Seller]:

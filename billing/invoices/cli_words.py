@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import click
 
+from billing.accounts.seller import Seller, today_of
 from billing.cli_parameters import DAY
 
-_DAY: Final = timedelta(days=1)
-
-
-def _not_to_come(_context: click.Context, _parameter: click.Parameter, value: date | None) -> date | None:
-    """A mistyped year would stay for ever, and keep every other document of the series waiting for that day."""
-    if value is not None and value > datetime.now(UTC).date() + _DAY:  # east of UTC it is that day already
-        raise click.BadParameter(f"{value} is still to come; a document is issued on a day that has come")
-    return value
-
-
 ISSUED_ON: Final = click.option(
-    "--issued-on", type=DAY, callback=_not_to_come, help="The day of issue; today unless said."
+    "--issued-on", type=DAY, help="The day of issue, one that has come; today where the seller is unless said."
 )
 WHOSE: Final = click.option("--seller", help="Whose document, where several sellers have one of that number.")
+
+
+def day_of_issue(seller: Seller, said: date | None, *, now: datetime) -> date:
+    """The day that a document of a seller bears; `said` None: today where it is.
+
+    Raises:
+        UsageError: it is still to come. A mistyped year would stay for ever, and keep all others of the series waiting for it.
+    """
+    today = today_of(seller, now)
+    if said is not None and said > today:
+        raise click.UsageError(
+            f"{said} is still to come: where seller {seller.id} is, it is {today}, and a document is issued on a day that"
+            " has come"
+        )
+    return said or today

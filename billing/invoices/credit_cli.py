@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import click
 
+from billing.accounts import sellers
 from billing.accounts.options import REASON
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, SESSION_ID, Connect, transaction
 from billing.invoices import service
-from billing.invoices.cli_words import ISSUED_ON, WHOSE
+from billing.invoices.cli_words import ISSUED_ON, WHOSE, day_of_issue
 from billing.invoices.document import DocumentKind
 from billing.invoices.rows import COLUMNS, listed_row, short_row
 from billing.money import minor_digits
@@ -80,8 +81,9 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
             found = await service.get(connection, number, seller=seller)
             left = await service.remaining_of(connection, found)
             wanted = _wanted(lines, left, found.document.currency) if lines else None
+            day = day_of_issue(await sellers.get(connection, found.seller), issued_on, now=now)
             issued = await service.credit_invoice(
-                connection, number, seller=found.seller, wanted=wanted, issued_on=issued_on or now.date(), now=now,
+                connection, number, seller=found.seller, wanted=wanted, issued_on=day, now=now,
                 actor=actor(), reason=reason,
             )  # fmt: skip
         output.one(short_row(issued.document) | ({"dry_run": True} if dry_run else {}))
@@ -129,8 +131,9 @@ def _add_correct(group: click.Group, connect: Connect, actor: Actor) -> None:
         """
         now = datetime.now(UTC)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
+            day = day_of_issue(await service.seller_of_session(connection, session), issued_on, now=now)
             done = await service.correct_session(
-                connection, session, issued_on=issued_on or now.date(), now=now, actor=actor(), reason=reason
+                connection, session, issued_on=day, now=now, actor=actor(), reason=reason
             )
         made = [each.document for each in (done.credit_note, done.invoice) if each is not None]
         output.rows([short_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])

@@ -7,11 +7,13 @@ from datetime import UTC, date, datetime
 
 import click
 
+from billing.accounts import sellers
+from billing.accounts import service as accounts
 from billing.accounts.options import REASON
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.invoices import drafts
-from billing.invoices.cli_words import ISSUED_ON
+from billing.invoices.cli_words import ISSUED_ON, day_of_issue
 from billing.invoices.drafts import Draft
 from billing.invoices.rows import short_row
 
@@ -40,7 +42,7 @@ def draft_group(connect: Connect, *, actor: Actor) -> click.Group:
 def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
     @group.command("create")
     @click.argument("account", metavar="ACCOUNT")
-    @click.option("--until", type=DAY, help="The last day that counts; today unless said.")
+    @click.option("--until", type=DAY, help="The last day that counts; today where the seller is unless said.")
     @click.option("--currency", help="Only what is to pay in this currency.")
     @REASON
     @DRY_RUN
@@ -64,9 +66,11 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
         """
         now = datetime.now(UTC)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
+            seller = (await accounts.get(connection, account)).seller
+            today = await sellers.today_at(connection, seller, now=now)
             made = await drafts.create(
-                connection, account, currency=currency, until=until or now.date(), issued_on=now.date(), now=now,
-                actor=actor(), reason=reason,
+                connection, account, currency=currency, until=until or today, issued_on=today, now=now, actor=actor(),
+                reason=reason,
             )  # fmt: skip
         output.rows([_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])
 
@@ -101,7 +105,8 @@ def _add_reading(group: click.Group, connect: Connect) -> None:
           csms invoice draft show 12
         """
         async with connect(context) as connection:
-            found = await drafts.look_at(connection, id_, issued_on=datetime.now(UTC).date())
+            today = day_of_issue(await drafts.seller_of(connection, id_), None, now=datetime.now(UTC))
+            found = await drafts.look_at(connection, id_, issued_on=today)
         lines = [
             {"name": line.name, "net": found.document.money(line.net_minor).text,
              "gross": found.document.money(line.gross_minor).text, "source": line.source}
@@ -130,9 +135,8 @@ def _add_ends(group: click.Group, connect: Connect, actor: Actor) -> None:
         """
         now = datetime.now(UTC)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
-            issued = await drafts.issue_draft(
-                connection, id_, issued_on=issued_on or now.date(), now=now, actor=actor(), reason=reason
-            )
+            day = day_of_issue(await drafts.seller_of(connection, id_), issued_on, now=now)
+            issued = await drafts.issue_draft(connection, id_, issued_on=day, now=now, actor=actor(), reason=reason)
         output.one(short_row(issued.document) | ({"dry_run": True} if dry_run else {}))
 
     @group.command("void")

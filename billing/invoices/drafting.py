@@ -36,7 +36,6 @@ SIMPLIFIED_MAX_ELSEWHERE: Final = 10_000
 """What every member state has to allow (Art. 238 of the VAT directive), of euros; other currencies are not judged."""
 _MONTHS: Final = {Rhythm.MONTH: 1, Rhythm.QUARTER: 3, Rhythm.HALF_YEAR: 6, Rhythm.YEAR: 12}
 _SOME_NUMBER: Final = "1"
-_WEEK: Final = timedelta(days=6)
 _SUNDAY: Final = 6
 
 
@@ -67,14 +66,13 @@ def rhythms_ending(until: date) -> tuple[Rhythm, ...]:
 
 
 def first_day(rhythm: Rhythm, until: date) -> date | None:
-    """The first day of the period that ends with a day; None where the rhythm has no periods."""
+    """The first day of the period in which a day lies, its last or any other; None where the rhythm has no periods."""
     if rhythm is Rhythm.WEEK:
-        return until - _WEEK
+        return until - timedelta(days=until.weekday())
     months = _MONTHS.get(rhythm)
     if months is None:
         return None
-    index = until.year * 12 + until.month - months
-    return date(index // 12, index % 12 + 1, 1)
+    return date(until.year, (until.month - 1) // months * months + 1, 1)
 
 
 def invoice_of(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
+from billing.accounts.seller import Seller
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.bills.transaction import one_act
@@ -123,6 +124,16 @@ async def look_at(connection: Connection, id_: int, *, issued_on: date) -> Draft
     async with connection.transaction():
         row = await _locked(connection, id_)
         return await _anew(connection, row, issued_on)
+
+
+async def seller_of(connection: Connection, id_: int) -> Seller:
+    """Whose document an open draft would be.
+
+    Raises:
+        NotFound, AlreadyDone: see look_at().
+    """
+    row = await _locked(connection, id_)
+    return await sellers.get(connection, (await accounts.get(connection, row["account"])).seller)
 
 
 async def _locked(connection: Connection, id_: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from itertools import zip_longest
 from typing import Final
 
 from billing.invoices.document import DocumentForm, DocumentKind
@@ -23,6 +24,8 @@ _PATTERN: Final = re.compile(
     r"(?P<before>[A-Za-z0-9./_-]*)(?P<year>\{year\})?(?P<between>[A-Za-z0-9./_-]*)\{n(?::(?P<width>[1-9]))?\}"
 )
 _NUMBER_LENGTH: Final = 10
+_YEAR_LENGTH: Final = 4
+_DIGIT: Final = "any digit"
 
 
 def mistake_in_pattern(pattern: str) -> str | None:
@@ -37,6 +40,29 @@ def mistake_in_pattern(pattern: str) -> str | None:
     if len(match["before"]) + len(match["between"]) + 4 + _NUMBER_LENGTH > LENGTH_MAX:
         return f"numbers have at most {LENGTH_MAX} characters"
     return None
+
+
+def could_meet(one: str, other: str) -> bool:
+    """Whether some number fits both shapes, in whatever year and with however many digits {n} is written."""
+    return all(_fit(*places) for places in zip_longest(_places(one), _places(other), fillvalue=_DIGIT))
+
+
+def of_year(pattern: str, year: int) -> str:
+    """The shape of the one series that began in a year; 0: it has none."""
+    return pattern.replace("{year}", f"{year:04d}") if year else pattern
+
+
+def _places(pattern: str) -> list[str]:
+    """What stands before {n}, place by place; any digit where the year is, as behind them all."""
+    match = _PATTERN.fullmatch(pattern)
+    assert match is not None, "patterns are looked at before they are kept"
+    return [*match["before"], *([_DIGIT] * _YEAR_LENGTH if match["year"] else []), *match["between"]]
+
+
+def _fit(one: str, other: str) -> bool:
+    if _DIGIT in {one, other}:
+        return all(each == _DIGIT or each.isdigit() for each in (one, other))
+    return one == other
 
 
 def year_of(pattern: str, issued_on: date) -> int:

@@ -282,7 +282,7 @@ SELECT i.id, i.number, i.seller
 
 -- name: invoices_of_session
 -- Where a session stands: on which documents, by which of its bills.
-SELECT s.source, i.id, i.number, i.issued_on
+SELECT s.source, i.id, i.seller, i.number, i.issued_on
   FROM invoice_source s JOIN invoice i ON i.id = s.invoice
  WHERE s.session = :session::integer
  ORDER BY i.id;

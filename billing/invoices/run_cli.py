@@ -17,10 +17,11 @@ from billing.accounts import sellers
 from billing.accounts import service as accounts
 from billing.accounts.options import REASON
 from billing.accounts.party import LANGUAGES
+from billing.accounts.seller import Seller, today_of, zone_of
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN
 from billing.errors import ExitCode
-from billing.invoices.cli_words import ISSUED_ON
+from billing.invoices.cli_words import ISSUED_ON, day_of_issue
 from billing.invoices.period import last_day
 from billing.invoices.rows import short_row
 from billing.invoices.run import InvoiceRun, Made, RunWanted
@@ -42,9 +43,10 @@ class _Period(click.ParamType[date]):
         return found
 
 
-def _zone(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _zone(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     try:
-        zone_named(value)
+        if value is not None:
+            zone_named(value)
     except NoSuchZone:
         raise click.BadParameter(f"{value!r} is no time zone; use an IANA name such as Europe/Berlin") from None
     return value
@@ -61,12 +63,7 @@ _OPTIONS = (
     click.option("--no-receipts", is_flag=True, help="No receipts for sessions that nobody's account pays for."),
     click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of receipts."),
     click.option(
-        "--time-zone",
-        default="UTC",
-        show_default=True,
-        callback=_zone,
-        metavar="ZONE",
-        help="Whose days count for receipts.",
+        "--time-zone", callback=_zone, metavar="ZONE", help="Whose days count for receipts; the seller's unless said."
     ),
     click.option("--sample", type=click.IntRange(1), help="So many documents at most."),
 )
@@ -95,7 +92,7 @@ def add_run(group: click.Group, open_pool: OpenPool, actor: Actor) -> None:
         account: str | None,
         no_receipts: bool,
         language: str,
-        time_zone: str,
+        time_zone: str | None,
         sample: int | None,
         reason: str,
         dry_run: bool,
@@ -114,27 +111,32 @@ def add_run(group: click.Group, open_pool: OpenPool, actor: Actor) -> None:
         """
         if (period is None) == (until is None):
             raise click.UsageError("give either --period or --until")
-        today = datetime.now(UTC).date()
-        last = period or until or today
-        if last > today:
-            raise click.UsageError(f"{last} has not ended yet")
-        wanted = {
-            "until": last, "issued_on": issued_on or today, "account": account, "receipts": not no_receipts,
-            "language": language, "time_zone": time_zone, "limit": sample, "dry_run": dry_run,
-        }  # fmt: skip
         async with open_pool(context) as pool:
-            left_out = await _run(pool, seller, wanted, reason=reason, actor=actor(), output=output)
+            async with pool.acquire() as connection:
+                whose = await sellers.get(connection, seller)
+                if account is not None:
+                    await accounts.get(connection, account)
+            now = datetime.now(UTC)
+            wanted = RunWanted(
+                seller=whose, until=last_day_that_counts(whose, period, until, now=now),
+                issued_on=day_of_issue(whose, issued_on, now=now), account=account, receipts=not no_receipts,
+                language=language, time_zone=time_zone or zone_of(whose), limit=sample, dry_run=dry_run,
+            )  # fmt: skip
+            left_out = await _run(pool, wanted, reason=reason, actor=actor(), output=output)
         if left_out:
             context.exit(ExitCode.FINDINGS)
 
 
-async def _run(
-    pool: asyncpg.Pool[Any], seller: str, wanted: dict[str, Any], *, reason: str, actor: str, output: Output
-) -> int:
-    async with pool.acquire() as connection:
-        found = await sellers.get(connection, seller)
-        if wanted["account"] is not None:
-            await accounts.get(connection, wanted["account"])
+def last_day_that_counts(seller: Seller, period: date | None, until: date | None, *, now: datetime) -> date:
+    """The last day that counts: of a period that has ended where the seller is, or one that has come there."""
+    today, last = today_of(seller, now), period or until
+    assert last is not None, "one of them is given"
+    if last > today or last == today == period:
+        raise click.UsageError(f"{last} has not ended yet: where seller {seller.id} is, it is {today}")
+    return last
+
+
+async def _run(pool: asyncpg.Pool[Any], wanted: RunWanted, *, reason: str, actor: str, output: Output) -> int:
     console = Console(stderr=True)
     hidden = sys.stdout.isatty() or not console.is_terminal
     with Progress(
@@ -142,14 +144,14 @@ async def _run(
     ) as progress:
         stream = output.stream(COLUMNS, also=("dry_run",))
         run = InvoiceRun(
-            pool, RunWanted(seller=found, **wanted), clock=lambda: datetime.now(UTC), actor=actor, reason=reason,
-            on_made=lambda made: stream.send(_row(made, dry_run=wanted["dry_run"])),
+            pool, wanted, clock=lambda: datetime.now(UTC), actor=actor, reason=reason,
+            on_made=lambda made: stream.send(_row(made, dry_run=wanted.dry_run)),
             on_seen=lambda count: progress.advance(task, count),
         )  # fmt: skip
         task = progress.add_task("customers", total=await run.count())
         tally = await run.run()
     sums = ", ".join(str(Money(minor, currency)) for currency, minor in sorted(tally.gross_minor.items())) or "nothing"
-    tried = " would be made" if wanted["dry_run"] else ""
+    tried = " would be made" if wanted.dry_run else ""
     output.note(f"{tally.documents} documents{tried}, {sums}; {tally.left_out} left out")
     return tally.left_out
 

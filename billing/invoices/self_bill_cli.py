@@ -13,12 +13,14 @@ from uuid import uuid4
 import click
 from pydantic import TypeAdapter
 
+from billing.accounts import sellers
+from billing.accounts import service as accounts
 from billing.accounts.options import REASON
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.contracts.written import Written, read
 from billing.errors import Refused
-from billing.invoices.cli_words import ISSUED_ON
+from billing.invoices.cli_words import ISSUED_ON, day_of_issue
 from billing.invoices.document import Tax
 from billing.invoices.rows import short_row
 from billing.invoices.self_billing import Owed, SelfBill, self_bill
@@ -105,20 +107,24 @@ def add_self_bill(group: click.Group, connect: Connect, actor: Actor) -> None:
           csms invoice self-bill P-7 --line "Share of March, 412 sessions=118.40" --currency EUR --from 2026-03-01 --to 2026-03-31 --key 2026-03 --reason "March" --dry-run
           csms invoice self-bill P-7 --file share.json --currency EUR --tax S:19 --reason "second quarter"
         """
-        now = datetime.now(UTC)
-        wanted = _wanted(account, said, today=now.date())
+        now, owed = datetime.now(UTC), _owed_by(said)
         async with connect(context) as connection, transaction(connection, dry_run=dry_run):
+            seller = await sellers.get(connection, (await accounts.get(connection, account)).seller)
+            wanted = _wanted(account, owed, said, issued_on=day_of_issue(seller, said["issued_on"], now=now))
             issued = await self_bill(connection, wanted, now=now, actor=actor(), reason=reason)
         output.one(short_row(issued.document) | ({"dry_run": True} if dry_run else {}))
 
 
-def _wanted(account: str, said: dict[str, Any], *, today: date) -> SelfBill:
+def _owed_by(said: dict[str, Any]) -> list[Owed]:
     owed = [*_of_options(said["lines"]), *([] if said["file"] is None else _of_file(said["file"]))]
     if not owed:
         raise click.UsageError("say what is owed: --line TEXT=NET, or --file")
     if said["currency"] not in MINOR_DIGITS:
         raise click.UsageError(f"{said['currency']!r} is no currency of ISO 4217; write one such as EUR")
-    issued_on = said["issued_on"] or today
+    return owed
+
+
+def _wanted(account: str, owed: list[Owed], said: dict[str, Any], *, issued_on: date) -> SelfBill:
     first, last = said["first"] or said["last"] or issued_on, said["last"] or said["first"] or issued_on
     if last < first:
         raise click.UsageError(f"--to {last} is before --from {first}")

@@ -6,10 +6,11 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from billing.accounts import sellers
 from billing.accounts import service as accounts
+from billing.accounts.seller import Seller
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.bills.bill import canonical_json
@@ -23,7 +24,7 @@ from billing.invoices.document import DocumentForm, DocumentKind
 from billing.invoices.document_json import Texts
 from billing.invoices.drafting import CannotBeIssued, Terms, credit_note_of, invoice_of, receipt_of
 from billing.invoices.issuing import Prepared, issue
-from billing.invoices.numbering import mistake_in_pattern
+from billing.invoices.numbering import DEFAULTS, could_meet, mistake_in_pattern, of_year, year_of
 from billing.invoices.self_billing import require_agreement, require_rules
 from billing.invoices.store import SQL, Issued, Series
 from billing.sql import Connection
@@ -33,6 +34,7 @@ LOCK_KEY: Final = 0x696E76
 SESSION_LOCK_KEY: Final = 0x636F72
 """Of the advisory locks of sessions that are corrected, with their ids ("cor" in ASCII)."""
 _PAGE: Final = 500
+WhichSeries: TypeAlias = tuple[DocumentKind, DocumentForm]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ async def credit_invoice(
 
     Raises:
         NotFound: no such document.
-        Refused: more than remains, or there is no such line.
+        Refused: more than remains, there is no such line, or the invoice is of a later day.
         AlreadyDone: nothing remains.
     """
     why = audit.require_reason(reason)
@@ -124,6 +126,12 @@ async def credit_in(
     """As `credit_invoice`, in a transaction that the caller has begun and enters in the log. `orders`: charges below zero
     that are settled with it.
     """
+    number, of = invoice.document.number, invoice.document.issued_on
+    if issued_on < of:
+        raise Refused(
+            f"{number} was issued on {of}: nothing takes it back on {issued_on}, a day before",
+            f"credit it on {of} or later",
+        )
     await lock(connection, invoice)
     before = await store.credited(connection, invoice.id, invoice.document)
     left = remaining(invoice.document, before)
@@ -156,11 +164,7 @@ async def correct_session(
     why = audit.require_reason(reason)
     async with connection.transaction():
         await SQL.lock_session.execute(connection, key=SESSION_LOCK_KEY, session=session)
-        on = await SQL.invoices_of_session.fetch(connection, session=session)
-        if not on:
-            raise NotFound(
-                f"session {session} is on no document", "the next csms invoice run takes the bill that counts"
-            )
+        on = await _places_of(connection, session)
         newest = await SQL.newest_bill_of.fetchrow(connection, session=session)
         assert newest is not None, "what was invoiced is a final bill"
         last = on[-1]
@@ -181,6 +185,23 @@ async def correct_session(
         change = _change(invoice, "correct", session=session, credit_note=numbers[0], invoice=numbers[1])
         await audit.record(connection, [change] if any(numbers) else [], now=now, actor=actor, reason=why)
     return Corrected(credit_note=note, invoice=made)
+
+
+async def seller_of_session(connection: Connection, session: int) -> Seller:
+    """Whose documents a session is on.
+
+    Raises:
+        NotFound: it is on none.
+    """
+    places = await _places_of(connection, session)
+    return await sellers.get(connection, places[-1]["seller"])
+
+
+async def _places_of(connection: Connection, session: int) -> list[Any]:
+    on = await SQL.invoices_of_session.fetch(connection, session=session)
+    if not on:
+        raise NotFound(f"session {session} is on no document", "the next csms invoice run takes the bill that counts")
+    return list(on)
 
 
 async def _credit_session(
@@ -252,10 +273,8 @@ async def set_pattern(
     if wrong is not None:
         raise Refused(f"{pattern!r} is no shape for numbers: {wrong}", "correct it, such as R{year}-{n:6}")
     async with connection.transaction():
-        await sellers.get(connection, seller)
-        for row in await SQL.patterns.fetch(connection, seller=seller):
-            if row["pattern"] == pattern and (row["kind"], row["form"]) != (kind, form):
-                raise Refused(f"{pattern} is the shape of another series of {seller}", "give each series its own")
+        await sellers.lock(connection, seller)
+        await _require_own_shape(connection, seller, (kind, form), pattern)
         before = await SQL.pattern_of.fetchval(connection, seller=seller, kind=kind, form=form)
         await SQL.save_pattern.execute(connection, seller=seller, kind=kind, form=form, pattern=pattern)
         which = {"kind": kind.value, "form": form.value}
@@ -267,6 +286,31 @@ async def set_pattern(
             after=which | {"pattern": pattern},
         )
         await audit.record(connection, [change], now=now, actor=actor, reason=reason)
+
+
+async def _require_own_shape(connection: Connection, seller: str, mine: WhichSeries, pattern: str) -> None:
+    """Raises:
+    Refused: a series that is to begin, or one that has begun, could give the same number.
+    """
+    said = {(row["kind"], row["form"]): row["pattern"] for row in await SQL.patterns.fetch(connection, seller=seller)}
+    others = [(which, said.get(which, usual)) for which, usual in DEFAULTS.items() if which != mine]
+    for begun in await store.series(connection, seller):
+        which = (begun.kind, begun.form)
+        if which != mine or not _goes_on(begun, pattern):
+            others.append((which, of_year(begun.pattern, begun.year)))
+    for (kind, form), other in others:
+        if could_meet(pattern, other):
+            raise Refused(
+                f"{pattern} could give a number of the series {form.value} {kind.value} of {seller}, whose shape is {other}",
+                "give each series a shape of its own, by other letters at its begin",
+            )
+
+
+def _goes_on(begun: Series, pattern: str) -> bool:
+    """Whether numbers of this shape, in the same series, cannot meet those that were given: they are of other years."""
+    if begun.year == 0:
+        return year_of(pattern, date.min) == 0  # it keeps its look
+    return begun.pattern.partition("{year}")[0] == pattern.partition("{year}")[0]
 
 
 async def verify(

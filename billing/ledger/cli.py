@@ -12,7 +12,7 @@ from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
 from billing.errors import ExitCode
 from billing.ledger import check, service
 from billing.ledger.balance import balances
-from billing.ledger.cli_options import KIND, REASON, SELLER, Actor, today
+from billing.ledger.cli_options import AS_OF, KIND, REASON, SELLER, Actor, whose
 from billing.ledger.entry import AccountKind
 from billing.ledger.export_cli import add_export, add_exports
 from billing.ledger.posting_rules import rule_rows
@@ -50,13 +50,18 @@ def _add_balance(group: click.Group, connect: Connect) -> None:
     @group.command("balance")
     @click.option("--account", "kind", type=KIND, help="Only accounts of this kind.")
     @click.option("--owner", metavar="OWNER", help="Only what is this customer's, partner's, tax's.")
-    @click.option("--as-of", type=DAY, default=today, help="With all that is booked up to this day; today unless said.")
+    @AS_OF
     @SELLER
     @output_options
     @click.pass_context
     @async_command
     async def command(
-        context: click.Context, kind: str | None, owner: str | None, as_of: date, seller: str | None, output: Output
+        context: click.Context,
+        kind: str | None,
+        owner: str | None,
+        as_of: date | None,
+        seller: str | None,
+        output: Output,
     ) -> None:
         """Show what accounts come to. Above zero: more was debited than credited.
 
@@ -67,8 +72,8 @@ def _add_balance(group: click.Group, connect: Connect) -> None:
         """
         wanted = None if kind is None else AccountKind(kind)
         async with connect(context) as connection:
-            of = await service.the_seller(connection, seller)
-            found = await balances(connection, of, as_of=as_of, kind=wanted, owner=owner)
+            of, day = await whose(connection, seller, as_of)
+            found = await balances(connection, of, as_of=day, kind=wanted, owner=owner)
         output.rows([each.to_dict() for each in found], columns=BALANCE_COLUMNS)
 
 

@@ -9,7 +9,11 @@ from typing import Final, TypeAlias
 
 import click
 
+from billing.accounts import sellers
+from billing.cli_parameters import DAY
 from billing.ledger.entry import AccountKind
+from billing.ledger.service import the_seller
+from billing.sql import Connection
 
 Actor: TypeAlias = Callable[[], str]
 """Who gives a command."""
@@ -46,8 +50,16 @@ REASON: Final = click.option("--reason", type=_Reason(), required=True, metavar=
 CURRENCY: Final = click.option(
     "--currency", metavar="CODE", help="Of a DATEV file; need not be said where there is one."
 )
+AS_OF: Final = click.option(
+    "--as-of", type=DAY, help="With all that is booked up to this day; today where the seller is unless said."
+)
 
 
-def today() -> date:
-    """By UTC, as in everything we print."""
-    return datetime.now(UTC).date()
+async def whose(connection: Connection, seller: str | None, as_of: date | None) -> tuple[str, date]:
+    """The seller that is meant and the day up to which its books are asked for.
+
+    Raises:
+        NotFound, Refused: see the_seller().
+    """
+    of = await the_seller(connection, seller)
+    return of, as_of or await sellers.today_at(connection, of, now=datetime.now(UTC))

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from billing.accounts import sellers
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.errors import AlreadyDone, Refused
@@ -235,7 +236,8 @@ async def month_to_close(connection: Connection, seller: str, *, now: datetime) 
     if first is not None:
         return first
     locked = await store.locked_up_to(connection, seller)
-    return following(locked) if locked else month_of(month_of(now.date()) - timedelta(days=1))
+    today = await sellers.today_at(connection, seller, now=now)
+    return following(locked) if locked else month_of(month_of(today) - timedelta(days=1))
 
 
 async def checklist(closing: Closing, *, accepted: Collection[str] = ()) -> list[Line]:

@@ -8,11 +8,11 @@ from typing import Final
 import click
 
 from billing.cli_output import Format, Output, async_command, output_options
-from billing.cli_parameters import DAY, Connect
+from billing.cli_parameters import Connect
 from billing.errors import ExitCode
 from billing.ledger import service
 from billing.ledger.balance import balances, sums_of
-from billing.ledger.cli_options import SELLER, today
+from billing.ledger.cli_options import AS_OF, SELLER, whose
 from billing.ledger.open_items import Age, ageing, open_items
 from billing.ledger.unbilled import unbilled_values
 from billing.money import Money
@@ -33,9 +33,6 @@ AGE_COLUMNS: Final = ("account", "owner", *(each.value for each in Age), "total"
 UNBILLED_COLUMNS: Final = (
     "site", "state", "sessions", "without_amount", "kwh", "excl_tax", "incl_tax", "currency",
 )  # fmt: skip
-_AS_OF: Final = click.option(
-    "--as-of", type=DAY, default=today, help="With all that is booked up to this day; today unless said."
-)
 
 
 def report_group(connect: Connect) -> click.Group:
@@ -49,12 +46,12 @@ def report_group(connect: Connect) -> click.Group:
 
 def _add_trial_balance(group: click.Group, connect: Connect) -> None:
     @group.command("trial-balance")
-    @_AS_OF
+    @AS_OF
     @SELLER
     @output_options
     @click.pass_context
     @async_command
-    async def command(context: click.Context, as_of: date, seller: str | None, output: Output) -> None:
+    async def command(context: click.Context, as_of: date | None, seller: str | None, output: Output) -> None:
         """List every account with its debits, credits and balance. Together they are zero, else exit status 6.
 
         \b
@@ -63,8 +60,8 @@ def _add_trial_balance(group: click.Group, connect: Connect) -> None:
           csms report trial-balance -o csv
         """
         async with connect(context) as connection:
-            of = await service.the_seller(connection, seller)
-            found = await balances(connection, of, as_of=as_of)
+            of, day = await whose(connection, seller, as_of)
+            found = await balances(connection, of, as_of=day)
         output.rows([each.to_dict() for each in found], columns=TRIAL_COLUMNS)
         sums = sums_of(found)
         if output.format is Format.TABLE:
@@ -77,7 +74,7 @@ def _add_trial_balance(group: click.Group, connect: Connect) -> None:
 
 def _add_open_items(group: click.Group, connect: Connect) -> None:
     @group.command("open-items")
-    @_AS_OF
+    @AS_OF
     @click.option("--owner", metavar="OWNER", help="Only of this customer or party.")
     @click.option(
         "--by", "by", type=click.Choice(["document", "owner"]), default="document", show_default=True,
@@ -88,7 +85,7 @@ def _add_open_items(group: click.Group, connect: Connect) -> None:
     @click.pass_context
     @async_command
     async def command(
-        context: click.Context, as_of: date, owner: str | None, by: str, seller: str | None, output: Output
+        context: click.Context, as_of: date | None, owner: str | None, by: str, seller: str | None, output: Output
     ) -> None:
         """List what others owe, document by document, and since when it is due. Below zero: paid too much, or in advance.
 
@@ -98,12 +95,12 @@ def _add_open_items(group: click.Group, connect: Connect) -> None:
           csms report open-items --by owner -o csv
         """
         async with connect(context) as connection:
-            of = await service.the_seller(connection, seller)
-            found = await open_items(connection, of, as_of=as_of, owner=owner)
+            of, day = await whose(connection, seller, as_of)
+            found = await open_items(connection, of, as_of=day, owner=owner)
         if by == "owner":
-            output.rows(ageing(found, as_of), columns=AGE_COLUMNS)
+            output.rows(ageing(found, day), columns=AGE_COLUMNS)
         else:
-            output.rows([each.to_dict(as_of) for each in found], columns=ITEM_COLUMNS)
+            output.rows([each.to_dict(day) for each in found], columns=ITEM_COLUMNS)
 
 
 def _add_unbilled(group: click.Group, connect: Connect) -> None:

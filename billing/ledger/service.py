@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from billing.accounts import sellers
 from billing.audit import service as audit
 from billing.audit.entry import Change
 from billing.bills.transaction import one_act
@@ -172,7 +173,7 @@ async def find_entry(connection: Connection, id_: int) -> tuple[BookedEntry, int
 
 
 async def reverse(connection: Connection, id_: int, *, reason: str, now: datetime, actor: str) -> PostedEntry:
-    """Take an entry back by its exact negative, on the day of `now` in UTC.
+    """Take an entry back by its exact negative, on the day that `now` is where the seller is.
 
     Raises:
         NotFound: there is none.
@@ -181,9 +182,8 @@ async def reverse(connection: Connection, id_: int, *, reason: str, now: datetim
     booked, reversed_by = await find_entry(connection, id_)
     if reversed_by is not None:
         raise AlreadyDone(f"entry {id_} was taken back by entry {reversed_by}", "nothing to do")
-    [posted] = await post(
-        connection, [reversal_of(booked.entry, id_, on=now.date(), reason=reason)], now=now, actor=actor
-    )
+    today = await sellers.today_at(connection, booked.entry.seller, now=now)
+    [posted] = await post(connection, [reversal_of(booked.entry, id_, on=today, reason=reason)], now=now, actor=actor)
     return posted
 
 

@@ -10,14 +10,14 @@ from typing import Final
 import structlog
 
 from billing.accounts import sellers
-from billing.accounts.seller import Seller
+from billing.accounts.seller import Seller, today_of
 from billing.errors import AlreadyDone, Refused
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.drafting import CannotBeIssued
 from billing.invoices.gathering import Owed, owed_by
 from billing.invoices.taking_back import TakenBack, by_invoice, take_back
 from billing.office import metrics
-from billing.office.session_invoices import ACTOR, SQL, is_free, issue_now, today_of
+from billing.office.session_invoices import ACTOR, SQL, is_free, issue_now
 from billing.office.trouble import is_database_trouble
 from billing.sql import Connection
 
@@ -39,22 +39,24 @@ async def invoice_the_rest(connection: Connection, *, sends: bool, now: datetime
         rows = await SQL.customers_by_session.fetch(connection, after=after, limit=PAGE)
         if not rows:
             return made
-        ids = [row["id"] for row in rows]
-        after = ids[-1]
-        for owed in await owed_by(connection, ids, until=now.date()):
-            made += await _one(connection, owed, known, sends=sends, now=now)
+        after, by_seller = rows[-1]["id"], dict[str, list[str]]()
+        for row in rows:
+            by_seller.setdefault(row["seller"], []).append(row["id"])
+        for id_, ids in by_seller.items():
+            seller = known.get(id_)
+            if seller is None:
+                seller = known[id_] = await sellers.get(connection, id_)
+            for owed in await owed_by(connection, ids, until=today_of(seller, now)):
+                made += await _one(connection, owed, seller, sends=sends, now=now)
 
 
-async def _one(connection: Connection, owed: Owed, known: dict[str, Seller], *, sends: bool, now: datetime) -> int:
+async def _one(connection: Connection, owed: Owed, seller: Seller, *, sends: bool, now: datetime) -> int:
     account = owed.account.id
     for why in owed.undecided:
         log.warning("customer_not_invoiced", account=account, why=why, next="csms tax rule add --supply")
     if owed.draft is not None:
         log.warning("customer_not_invoiced", account=account, why=f"draft {owed.draft} is open")
         return 0
-    seller = known.get(owed.account.seller)
-    if seller is None:
-        seller = known[owed.account.seller] = await sellers.get(connection, owed.account.seller)
     made = 0
     for taken in by_invoice(owed.taken_back):
         made += await _take_back(connection, seller, taken, account, sends=sends, now=now)

@@ -53,7 +53,7 @@ SELECT (SELECT count(*) FROM invoice_due WHERE problem IS NOT NULL) AS sessions,
 
 -- name: customers_by_session
 -- The next customers who are invoiced with each session, and pay for themselves.
-SELECT id FROM account
+SELECT id, seller FROM account
  WHERE rhythm = 'session' AND payer IS NULL AND state <> 'pseudonymised' AND id > :after::text
  ORDER BY id
  LIMIT :limit::integer;

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from billing.accounts import sellers
+from billing.accounts.seller import today_of
 from billing.contracts.handover import DueReminder, due_reminders, mark_reminded
 from billing.mail.address import Mailbox
 from billing.mail.message import MailMessage
@@ -21,17 +22,17 @@ async def remind(connection: Connection, *, now: datetime) -> int:
 
     The others stay where they are, in csms contract reminders.
     """
-    addresses = {
-        each.id: each.details.reminders_to
+    wanted = [
+        (each, each.details.reminders_to, today_of(each, now))
         for each in await sellers.list_sellers(connection)
         if each.details.reminders_to is not None
-    }
-    if not addresses:
+    ]
+    if not wanted:
         return 0
-    due = await due_reminders(connection, until=now.date())
+    due = await due_reminders(connection, until=max(today for _, _, today in wanted))
     told = 0
-    for seller, address in addresses.items():
-        mine = [each for each in due if each.seller == seller]
+    for seller, address, today in wanted:
+        mine = [each for each in due if each.seller == seller.id and each.remind_on <= today]
         for start in range(0, len(mine), IN_A_MAIL_MAX):
             told += await _tell(connection, mine[start : start + IN_A_MAIL_MAX], address, now=now)
     return told

@@ -7,7 +7,7 @@ too few. What cannot be invoiced stays, and is looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -15,7 +15,7 @@ import structlog
 
 from billing.accounts import sellers
 from billing.accounts.account import Rhythm
-from billing.accounts.seller import Seller
+from billing.accounts.seller import Seller, today_of
 from billing.errors import AlreadyDone, Refused
 from billing.invoices.charge import BilledCharge
 from billing.invoices.composition import CannotBeInvoiced, TaxedCharge
@@ -26,7 +26,6 @@ from billing.invoices.store import Issued
 from billing.office import metrics
 from billing.office.trouble import is_database_trouble
 from billing.sql import Connection, Queries
-from billing.time_zones import zone_named, zone_of_country
 from billing.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -156,13 +155,6 @@ async def issue_now(
             await SQL.note_document_due.execute(connection, invoice=issued.id, now=now)
     metrics.INVOICES.inc()
     return issued
-
-
-def today_of(seller: Seller, now: datetime) -> date:
-    """The day where a seller is, by which it dates all it issues: one for each, since a series never goes back a day."""
-    address = seller.details.party.address
-    zone = None if address is None else zone_of_country(address.country)
-    return now.astimezone(zone_named(zone or "UTC")).date()
 
 
 def is_free(owed: Owed) -> bool:

@@ -33,7 +33,12 @@ def add_send(group: click.Group, open_pool: OpenPool, archive: Directory, actor:
     @click.argument("numbers", metavar="[NUMBER]...", nargs=-1)
     @click.option("--seller", help="All documents of this seller; of numbers: whose they are.")
     @click.option("--issued-from", "since", type=DAY, help="Of all, those issued on this day or later.")
-    @click.option("--issued-until", "until", type=DAY, help="Those issued on this day or before; today unless said.")
+    @click.option(
+        "--issued-until",
+        "until",
+        type=DAY,
+        help="Those issued on this day or before; today where the seller is unless said.",
+    )
     @click.option("--again", is_flag=True, help="Once more, whatever was sent before; with --reason, of numbers only.")
     @click.option("--reason", help="Why it is sent again; kept with it.")
     @DRY_RUN
@@ -100,8 +105,8 @@ async def _which(
         if since is None:
             return [(await invoices.get(connection, each, seller=seller)).id for each in dict.fromkeys(numbers)]
         assert seller is not None, "asked for with the days"
-        await sellers.get(connection, seller)
-    return Days(seller=seller, since=since, until=until or datetime.now(UTC).date())
+        today = await sellers.today_at(connection, seller, now=datetime.now(UTC))
+    return Days(seller=seller, since=since, until=until or today)
 
 
 async def _run(

@@ -296,3 +296,15 @@ async def test_what_was_issued_cannot_be_changed_and_a_change_by_the_owner_is_fo
         ] == "the series counts 2 documents, and 1 are there"
     finally:
         await owner.close()
+
+
+async def test_what_is_invoiced_before_a_quarter_has_ended_is_of_no_day_of_the_one_before(books: Books) -> None:
+    await books.customer("C-1", "TAG-1", rhythm=Rhythm.QUARTER)
+    await books.charged("TAG-1", day=15, month=3)
+    await books.charged("TAG-1", day=10, month=4)
+    until = date(2026, 5, 20)
+    await books.run(until=until, issued_on=until, account="C-1")
+    [document] = await books.documents()
+
+    assert document.days == (date(2026, 4, 1), until)
+    assert [line.session and line.session.late for line in document.lines] == [True, False]

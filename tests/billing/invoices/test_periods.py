@@ -59,8 +59,16 @@ def test_whose_turn_it_is_when_a_day_has_ended(day: date, ending: set[Rhythm]) -
         (Rhythm.QUARTER, date(2026, 3, 31), date(2026, 1, 1)),
         (Rhythm.HALF_YEAR, date(2026, 12, 31), date(2026, 7, 1)),
         (Rhythm.YEAR, date(2026, 12, 31), date(2026, 1, 1)),
+        (Rhythm.WEEK, date(2026, 3, 25), date(2026, 3, 23)),
+        (Rhythm.MONTH, date(2026, 2, 20), date(2026, 2, 1)),
+        (Rhythm.QUARTER, date(2026, 2, 20), date(2026, 1, 1)),
+        (Rhythm.QUARTER, date(2026, 11, 1), date(2026, 10, 1)),
+        (Rhythm.HALF_YEAR, date(2026, 12, 1), date(2026, 7, 1)),
+        (Rhythm.YEAR, date(2026, 3, 20), date(2026, 1, 1)),
         (Rhythm.SESSION, date(2026, 3, 31), None),
     ],
 )
-def test_a_period_of_a_rhythm_begins_on_its_first_day(rhythm: Rhythm, last: date, first: date | None) -> None:
+def test_a_period_of_a_rhythm_begins_on_its_first_day_whenever_in_it_one_asks(
+    rhythm: Rhythm, last: date, first: date | None
+) -> None:
     assert first_day(rhythm, last) == first

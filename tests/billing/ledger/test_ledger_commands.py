@@ -71,7 +71,9 @@ def run(database: str) -> Run:
 @pytest.fixture
 async def shop(pool: asyncpg.Pool) -> Books:
     """One seller with an invoice that is paid in part."""
-    await pool.execute("INSERT INTO seller (id, details) VALUES ($1, '{}')", SELLER)
+    await pool.execute(
+        'INSERT INTO seller (id, details) VALUES ($1, \'{"party": {"name": "Example", "address": null}}\')', SELLER
+    )
     books = Books(pool)
     await books.post(sale("R-1"), paid("R-1", 500))
     return books
@@ -300,7 +302,9 @@ async def test_reports_say_what_the_books_say(run: Run) -> None:
 
 
 async def test_of_several_sellers_one_is_named(run: Run, shop: Books) -> None:
-    await shop.pool.execute("INSERT INTO seller (id, details) VALUES ($1, '{}')", OTHER)
+    await shop.pool.execute(
+        'INSERT INTO seller (id, details) VALUES ($1, \'{"party": {"name": "Example", "address": null}}\')', OTHER
+    )
     which = await run("report", "trial-balance")
     named = read(await run("report", "trial-balance", "--seller", OTHER, "-o", "json"))
     unknown = await run("close", "status", "--seller", "nobody")

@@ -59,7 +59,10 @@ def in_books(dsn: str, work: Work[T]) -> T:
     async def with_seller() -> T:
         seller = f"seller-{next(_numbers)}"
         async with connect_once(dsn) as connection:
-            await connection.execute("INSERT INTO seller (id, details) VALUES ($1, '{}')", seller)
+            await connection.execute(
+                'INSERT INTO seller (id, details) VALUES ($1, \'{"party": {"name": "Example", "address": null}}\')',
+                seller,
+            )
             return await work(connection, seller)
 
     return asyncio.run(with_seller())
@@ -196,7 +199,10 @@ def test_the_order_of_independent_transactions_does_not_matter(dsn: str, made: l
         return [await projected(connection, seller, FOREVER), items]
 
     async def in_turn(connection: Any, seller: str) -> list[Any]:
-        await connection.execute("INSERT INTO seller (id, details) VALUES ($1, '{}')", f"{seller}-turned")
+        await connection.execute(
+            'INSERT INTO seller (id, details) VALUES ($1, \'{"party": {"name": "Example", "address": null}}\')',
+            f"{seller}-turned",
+        )
         return await work(connection, f"{seller}-turned")
 
     assert in_books(dsn, work) == in_books(dsn, in_turn)

@@ -357,5 +357,7 @@ async def test_the_only_seller_need_not_be_named(pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection:
         with pytest.raises(NotFound, match=r"there is no seller yet"):
             await service.the_seller(connection, None)
-        await connection.execute("INSERT INTO seller (id, details) VALUES ('acme', '{}')")
+        await connection.execute(
+            'INSERT INTO seller (id, details) VALUES (\'acme\', \'{"party": {"name": "Example", "address": null}}\')'
+        )
         assert await service.the_seller(connection, None) == SELLER

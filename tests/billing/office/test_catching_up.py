@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from billing.accounts import service as accounts
 from billing.accounts.account import Rhythm
@@ -64,3 +64,15 @@ async def test_what_cannot_be_invoiced_waits_and_the_rest_goes(room: OfficeRoom)
     assert first == ["C-2"], "nobody has said which tax a fee bears"
     assert [each.account for each in await books.documents()] == ["C-2", "C-1"]
     assert await room.due() == []
+
+
+async def test_what_falls_due_on_a_day_that_has_begun_where_the_seller_is_waits_for_no_other(room: OfficeRoom) -> None:
+    books = room.dispatch.books
+    await room.dispatch.customer("C-1", rhythm=Rhythm.SESSION, time_zone="Europe/Berlin")
+    await rule(books)
+    await subscribed(books, "C-1", price="9.90")
+    books.clock.now = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)  # in Hamburg it is March, when the contract begins
+    await room.office.look_at_contracts()
+    [document] = await books.documents()
+
+    assert document.issued_on == document.days[0] == date(2026, 3, 1)
