@@ -50,8 +50,8 @@ def refuse_broken(invoice: Invoice, profile: Profile) -> tuple[Rule, ...]:
         told = "; ".join(rule.told(invoice) for rule in fatal)
         raise Refused(
             f"document {invoice.number} cannot leave as {profile.value}: {told}",
-            next_step="a document that is issued stays as it is: enter what is missing, then credit it and issue it anew, "
-            "or send its PDF",
+            next_step="a document that is issued stays as it is: enter what is missing, then"
+            f" csms credit reissue {invoice.number}",
             details={"document": invoice.number, "profile": profile.value, "rules": [rule.id for rule in fatal]},
         )
     return found

@@ -16,6 +16,7 @@ from billing.cli_parameters import DAY, DRY_RUN, SESSION_ID, Connect, transactio
 from billing.invoices import service
 from billing.invoices.cli_words import ISSUED_ON, WHOSE, day_of_issue
 from billing.invoices.document import DocumentKind
+from billing.invoices.reissuing import reissue
 from billing.invoices.rows import COLUMNS, listed_row, short_row
 from billing.money import minor_digits
 
@@ -34,10 +35,12 @@ def credit_group(connect: Connect, *, actor: Actor) -> click.Group:
         Examples:
           csms credit create R2026-000001 --reason "charged twice"
           csms credit correct 4711 --reason "late readings"
+          csms credit reissue R2026-000001 --reason "their order number was missing"
         """
 
     _add_create(credit, connect, actor)
     _add_correct(credit, connect, actor)
+    _add_reissue(credit, connect, actor)
     _add_list(credit, connect)
     return credit
 
@@ -87,6 +90,8 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
                 actor=actor(), reason=reason,
             )  # fmt: skip
         output.one(short_row(issued.document) | ({"dry_run": True} if dry_run else {}))
+        if not lines:
+            output.note(f"what {number} charged stays taken back; csms credit reissue {number} charges it anew")
 
 
 def _wanted(lines: Sequence[str], left: dict[int, int], currency: str) -> dict[int, int]:
@@ -134,6 +139,46 @@ def _add_correct(group: click.Group, connect: Connect, actor: Actor) -> None:
             day = day_of_issue(await service.seller_of_session(connection, session), issued_on, now=now)
             done = await service.correct_session(
                 connection, session, issued_on=day, now=now, actor=actor(), reason=reason
+            )
+        made = [each.document for each in (done.credit_note, done.invoice) if each is not None]
+        output.rows([short_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])
+
+
+def _add_reissue(group: click.Group, connect: Connect, actor: Actor) -> None:
+    @group.command("reissue")
+    @click.argument("number", metavar="NUMBER")
+    @WHOSE
+    @ISSUED_ON
+    @REASON
+    @DRY_RUN
+    @output_options
+    @click.pass_context
+    @async_command
+    async def command(
+        context: click.Context,
+        number: str,
+        seller: str | None,
+        issued_on: date | None,
+        reason: str,
+        dry_run: bool,
+        output: Output,
+    ) -> None:
+        """Take an invoice back and issue it anew, with what is known of seller and customer by now, in one act.
+
+        For a wrong address, a missing reference, another bank account. Lines, amounts and taxes stay as they were: another
+        price is csms session rerate and csms credit correct. An invoice that is credited as a whole is only issued anew.
+
+        \b
+        Examples:
+          csms credit reissue R2026-000001 --reason "their order number was missing" --dry-run
+          csms credit reissue R2026-000001 --reason "their order number was missing"
+        """
+        now = datetime.now(UTC)
+        async with connect(context) as connection, transaction(connection, dry_run=dry_run):
+            found = await service.get(connection, number, seller=seller)
+            day = day_of_issue(await sellers.get(connection, found.seller), issued_on, now=now)
+            done = await reissue(
+                connection, number, seller=found.seller, issued_on=day, now=now, actor=actor(), reason=reason
             )
         made = [each.document for each in (done.credit_note, done.invoice) if each is not None]
         output.rows([short_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])

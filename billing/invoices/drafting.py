@@ -206,6 +206,29 @@ def credit_note_of(invoice: Document, note: CreditNote, *, issued_on: date, reas
     )
 
 
+def issued_anew(old: Document, seller: Seller, account: Account | None, issued_on: date) -> Document:
+    """The same lines, taxes and words again, with what is known of seller and customer by now.
+
+    Raises:
+        CannotBeIssued: it would lack what the law or the customer's e-invoice asks for.
+    """
+    anew = replace(
+        old, number="", issued_on=issued_on, seller=seller.details.party, bank=seller.details.bank, paid_minor=0, paid_how=None,
+    )  # fmt: skip
+    if account is None:
+        return anew
+    party = account.details.party
+    if party.address is None and account.kind is not AccountKind.PRIVATE:
+        raise CannotBeIssued(f"account {account.id} has no address", f"csms account set {account.id} --street ...")
+    anew = replace(
+        anew, due_on=issued_on + timedelta(days=account.payment_days), buyer=party, brand=account.brand,
+        buyer_reference=account.details.buyer_reference, order_reference=account.details.order_reference,
+    )  # fmt: skip
+    if old.form is not DocumentForm.SELF_BILLED:
+        require_e_invoice(anew, account)
+    return anew
+
+
 def _currency(charges: Sequence[Charge]) -> str:
     first = charges[0]
     return first.currency if isinstance(first, BilledCharge) else first.charge.currency

@@ -8,6 +8,7 @@ account that another is opening, and there is no document without its entry.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -42,7 +43,7 @@ class Prepared:
     """A document about to be issued. `corrects`: the invoice that it takes back, and `credit` what of it.
 
     `orders`: the sources of its lines that fell due of contracts. `after`: of a document on a session that was invoiced
-    before, by which source that was.
+    before, by which source that was. `replaces`: of one that is issued anew, which it was, as `replacing` names it.
     """
 
     seller: str
@@ -51,6 +52,7 @@ class Prepared:
     credit: CreditNote | None = None
     orders: tuple[str, ...] = ()
     after: str = ""
+    replaces: str = ""
 
 
 async def issue(connection: Connection, prepared: Prepared, *, now: datetime, actor: str, reason: str) -> Issued:
@@ -77,7 +79,7 @@ async def _issue(connection: Connection, prepared: Prepared, *, now: datetime, a
     lines = line_texts(document.lines)
     sources = _sources(document) if prepared.corrects is None else {}
     id_, pattern = await store.write_parts(
-        connection, document, lines, seller=prepared.seller, sources=sources, after=prepared.after
+        connection, document, lines, seller=prepared.seller, sources=sources, after=_afters(prepared, sources)
     )
     if prepared.corrects is None:
         await _require_billable(connection, document)
@@ -108,6 +110,18 @@ def _sources(document: Document) -> dict[str, int | None]:
         for line in document.lines
         if line.kind is not LineKind.ROUNDING
     }
+
+
+def replacing(seller: str, number: str) -> str:
+    """How the document is named that another one replaces, where that claims what it was for."""
+    return f"{seller}:{number}"
+
+
+def _afters(prepared: Prepared, sources: Mapping[str, int | None]) -> list[str]:
+    """Which claim each of these follows: that of the document that is replaced, or of the session that is corrected."""
+    if prepared.replaces:
+        return [prepared.replaces] * len(sources)
+    return [prepared.after if session is not None else "" for session in sources.values()]
 
 
 async def _require_billable(connection: Connection, document: Document) -> None:

@@ -133,7 +133,8 @@ SELECT pg_advisory_xact_lock(:key::integer, hashint8(:id::bigint));
 -- name: insert_parts
 -- The id of a document about to be written, its lines, and what they are for; the shape of its number, if its seller said
 -- one. A source that is on another document already violates the key, a session that is on one by another of its bills the
--- index beside it, and nothing of this document stays. after: the claim that is taken back, where a session is invoiced anew.
+-- index beside it, and nothing of this document stays. after: the claim that is taken back, where a session or a whole
+-- document is invoiced anew.
 WITH document AS (SELECT nextval('invoice_id') AS id), lines AS (
     INSERT INTO invoice_line (invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body)
     SELECT d.id, l.position, l.kind, l.net, l.tax, l.net + l.tax, l.day, l.session, l.body::jsonb
@@ -141,8 +142,8 @@ WITH document AS (SELECT nextval('invoice_id') AS id), lines AS (
                               :sessions::integer[], :bodies::text[])
         AS l (position, kind, net, tax, day, session, body)), claims AS (
     INSERT INTO invoice_source (source, invoice, session, after)
-    SELECT n.source, d.id, n.session, CASE WHEN n.session IS NULL THEN '' ELSE :after::text END
-      FROM document d, unnest(:sources::text[], :claimed::integer[]) AS n (source, session)
+    SELECT n.source, d.id, n.session, n.after
+      FROM document d, unnest(:sources::text[], :claimed::integer[], :after::text[]) AS n (source, session, after)
      ORDER BY n.source)
 SELECT d.id, (SELECT pattern FROM number_pattern
                WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text) AS pattern
@@ -245,11 +246,21 @@ SELECT i.id, i.seller, i.kind, i.form, i.number, i.account, i.currency, i.issued
 SELECT invoice, position, body::text AS body FROM invoice_line WHERE invoice = ANY(:invoices::bigint[]) ORDER BY invoice, position;
 
 -- name: lines_by_source
--- The lines on which these sources were invoiced.
-SELECT s.source, s.invoice, l.position
+-- The lines on which these sources were invoiced last.
+SELECT DISTINCT ON (s.source) s.source, s.invoice, l.position
   FROM invoice_source s
   JOIN invoice_line l ON l.invoice = s.invoice AND l.body->>'source' = s.source
- WHERE s.source = ANY(:sources::text[]);
+ WHERE s.source = ANY(:sources::text[])
+ ORDER BY s.source, s.invoice DESC;
+
+-- name: replaced_by
+-- The document that replaces one.
+SELECT i.number
+  FROM invoice_source s
+  JOIN invoice_source r ON r.source = s.source AND r.after = :replaces::text
+  JOIN invoice i ON i.id = r.invoice
+ WHERE s.invoice = :invoice::bigint
+ LIMIT 1;
 
 -- name: credited_lines
 -- What credit notes took back of each line of a document.
@@ -278,7 +289,9 @@ SELECT t.country, t.tax_category, t.tax_rate, t.note, sum(t.net_minor)::bigint A
 -- On which document something was invoiced.
 SELECT i.id, i.number, i.seller
   FROM invoice_source s JOIN invoice i ON i.id = s.invoice
- WHERE s.source = :source::text;
+ WHERE s.source = :source::text
+ ORDER BY i.id DESC
+ LIMIT 1;
 
 -- name: invoices_of_session
 -- Where a session stands: on which documents, by which of its bills.

@@ -170,10 +170,14 @@ async def correct_session(
         last = on[-1]
         if last["source"] == source_of(session, newest["seq"]):
             raise AlreadyDone(
-                f"session {session} is on {last['number']} by the bill that counts", "csms session rerate makes another"
+                f"session {session} is on {last['number']} by the bill that counts",
+                "csms session rerate makes another bill; csms credit reissue makes the document anew",
             )
         rows = await SQL.invoice_of_id.fetch(connection, id=last["id"])
         [invoice] = await store.read_documents(connection, rows)
+        await lock(connection, invoice)
+        if (await _places_of(connection, session))[-1]["id"] != last["id"]:
+            raise Refused(f"{last['number']} was issued anew just now", "do it again: the new one is corrected then")
         note = await _credit_session(
             connection, invoice, last["source"], issued_on=issued_on, now=now, actor=actor, reason=why
         )
@@ -207,7 +211,6 @@ async def _places_of(connection: Connection, session: int) -> list[Any]:
 async def _credit_session(
     connection: Connection, invoice: Issued, source: str, *, issued_on: date, now: datetime, actor: str, reason: str
 ) -> Issued | None:
-    await lock(connection, invoice)
     left = await remaining_of(connection, invoice)
     mine = {line.position for line in invoice.document.lines if line.source == source}
     wanted = {position: minor for position, minor in left.items() if position in mine and minor}

@@ -91,11 +91,11 @@ async def write_parts(
     *,
     seller: str,
     sources: Mapping[str, int | None],
-    after: str,
+    after: Sequence[str],
 ) -> tuple[int, str | None]:
     """The lines, and what they are for: sources with their sessions. The new document's id, and its number's shape.
 
-    `after`: the source by which its session was invoiced before; empty where it was not.
+    `after`: for each source which claim it follows; empty where nothing claimed it, or its session, before.
     """
     lines = document.lines
     row = await SQL.insert_parts.fetchrow(
@@ -105,7 +105,7 @@ async def write_parts(
         form=document.form,
         sources=list(sources),
         claimed=list(sources.values()),
-        after=after,
+        after=list(after),
         positions=[line.position for line in lines],
         kinds=[line.kind for line in lines],
         nets=[line.net_minor for line in lines],

@@ -16,6 +16,7 @@ from typing import Final
 from billing.audit import service as audit
 from billing.bills.transaction import one_act
 from billing.contracts.handover import cancel, taken_back_of
+from billing.errors import AlreadyDone
 from billing.invoices import service, store, words
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import base_of
@@ -36,6 +37,7 @@ class TakenBack:
     """
 
     source: str
+    corrects: str
     account: str
     currency: str
     name: str
@@ -69,7 +71,7 @@ async def invoiced_before(connection: Connection, charges: Sequence[PricedCharge
             continue
         before, upto = parts[source]
         found[source] = TakenBack(
-            source=source, account=charge.account, currency=charge.currency, name=charge.name, days=charge.days,
+            source=source, corrects=str(charge.corrects), account=charge.account, currency=charge.currency, name=charge.name, days=charge.days,
             invoice=line["invoice"], position=line["position"], before=before, upto=upto,
         )  # fmt: skip
     return found
@@ -88,7 +90,7 @@ async def take_back(
     """Issue the credit note on an invoice; None where nothing remains of its lines, as they were credited before.
 
     Raises:
-        AlreadyDone: it was taken back meanwhile.
+        AlreadyDone: it was taken back meanwhile, or the invoice was issued anew.
         Refused: what remains under their tax is less than they come to.
     """
     async with connection.transaction():
@@ -96,6 +98,7 @@ async def take_back(
             connection, await SQL.invoice_of_id.fetch(connection, id=taken[0].invoice)
         )
         await service.lock(connection, invoice)
+        await _require_latest(connection, taken)
         lines = {line.position: line for line in invoice.document.lines}
         wanted = _wanted(invoice, lines, taken, await service.remaining_of(connection, invoice))
         sources = tuple(each.source for each in taken)
@@ -107,6 +110,13 @@ async def take_back(
             connection, invoice, wanted, orders=sources, issued_on=max(issued_on, invoice.document.issued_on), now=now,
             actor=actor, reason=audit.require_reason(reason),
         )  # fmt: skip
+
+
+async def _require_latest(connection: Connection, taken: Sequence[TakenBack]) -> None:
+    """The line that was found is still where it is charged: else that document has nothing to do with it any more."""
+    rows = await SQL.lines_by_source.fetch(connection, sources=sorted({each.corrects for each in taken}))
+    if {row["invoice"] for row in rows} != {taken[0].invoice}:
+        raise AlreadyDone("what this is taken back of was invoiced anew just now", "do it again")
 
 
 def _wanted(

@@ -26,6 +26,7 @@ from billing.e_invoices.profiles import Profile
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices import service
 from billing.invoices.document import Document, DocumentKind, LineKind
+from billing.invoices.reissuing import reissue
 from billing.invoices.store import SQL, Issued
 from billing.ledger import check
 from billing.ledger.balance import balances
@@ -318,7 +319,8 @@ parts = st.lists(
     min_size=1, max_size=3, unique_by=lambda each: each[0],
 )  # fmt: skip
 steps = st.lists(
-    st.tuples(st.sampled_from(["credit", "rerate", "run"]), st.integers(0, 5), st.integers(1, 99)), max_size=4
+    st.tuples(st.sampled_from(["credit", "rerate", "run", "reissue"]), st.integers(0, 5), st.integers(1, 99)),
+    max_size=4,
 )
 
 
@@ -384,6 +386,13 @@ async def _step(books: Books, made: list[int], what: str, which: int, share: int
                     )
         case "run":
             await books.run(until=APRIL, issued_on=MAY_1)
+        case "reissue" if documents:
+            number = documents[which % len(documents)].number
+            async with books.pool.acquire() as connection:
+                with contextlib.suppress(AlreadyDone, Refused):  # a credit note, or one that is credited in part
+                    await reissue(
+                        connection, number, issued_on=MAY_1, now=books.clock.now, actor="ada", reason="their address"
+                    )
         case _:
             pass
 
@@ -391,6 +400,7 @@ async def _step(books: Books, made: list[int], what: str, which: int, share: int
 async def _require_whole(books: Books) -> None:
     documents = await books.documents()
     sign = {DocumentKind.INVOICE: 1, DocumentKind.CREDIT_NOTE: -1}
+    replaced = {claim["after"] for claim in await books.pool.fetch("SELECT after FROM invoice_source")}
     asked: dict[str, int] = {}
     borne: dict[str, int] = {}
     drivers = gross = 0
@@ -399,8 +409,9 @@ async def _require_whole(books: Books) -> None:
         claims = [line for line in each.lines if line.kind is LineKind.BORNE]
         for line in claims:
             party = line.source.split(":", 3)[3]
-            asked[party] = asked.get(party, 0) + line.gross_minor
-            sources.append(line.source)
+            asked[party] = asked.get(party, 0) + sign[each.kind] * line.gross_minor
+            if each.kind is DocumentKind.INVOICE and f"north:{each.number}" not in replaced:
+                sources.append(line.source)
         if not claims:
             drivers += sign[each.kind] * each.due_minor
             gross += sign[each.kind] * each.gross_minor

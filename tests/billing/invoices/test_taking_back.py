@@ -290,7 +290,7 @@ def test_parts_that_follow_each_other_never_give_back_more_than_the_line(
         last = all_of_it and n == len(parts) - 1
         upto = whole if last else min(taken + part, whole)
         each = TakenBack(
-            source=f"s:{n}", account="C-1", currency="EUR", name="Home", days=None, invoice=1, position=1,
+            source=f"s:{n}", corrects="s", account="C-1", currency="EUR", name="Home", days=None, invoice=1, position=1,
             before=Fraction(taken, whole), upto=Fraction(upto, whole),
         )  # fmt: skip
         minor = each.base_of(base)

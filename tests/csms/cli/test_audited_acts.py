@@ -165,7 +165,7 @@ async def test_what_is_refused_leaves_no_entry(clerk: Clerk) -> None:
         ("seller", "set", "north", "--vat-id", "DE1"), ("account", "set", "C-9", "--city", "Kiel"),
         ("account", "token", "take", "C-1", "NOCARD"), ("plan", "version", "none", "--name", "x", "--interval", "week",
          "--price", "1", "--currency", "EUR"), ("invoice", "draft", "void", "7"), ("credit", "create", "R1"),
-        ("credit", "correct", "7"), ("ledger", "reverse", "4711"), ("ledger", "map", "unset", "bank"),
+        ("credit", "correct", "7"), ("credit", "reissue", "R1"), ("ledger", "reverse", "4711"), ("ledger", "map", "unset", "bank"),
         ("close", "lock", "--month", f"{TODAY:%Y-%m}"), ("archive", "hold", "lift", "1"), ("mail", "cancel", "1"),
         ("mail", "suppression", "lift", "nobody@customer.example"), ("invoice", "draft", "create", "C-1"),
     )  # fmt: skip
@@ -247,6 +247,7 @@ async def _documents(clerk: Clerk, books: Books) -> None:
     await clerk.act(
         "invoice", "self-bill", "P-7", "--line", "Share=10", "--currency", "EUR", "--tax", "S:19", "--key", "1"
     )
+    await clerk.act("credit", "reissue", "N2026-002")
     await clerk.act("credit", "create", invoice["number"], "--line", "2=1.00")
 
 

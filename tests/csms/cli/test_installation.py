@@ -31,7 +31,7 @@ COMMANDS = {
     "cp": {
         "availability", "clear-cache", "config", "create", "customer-information", "data-transfer", "disconnect", "doctor", "key", "list", "password", "quirks", "reset", "security-profile", "set", "show", "start", "stop", "trace", "trigger", "unlock",
     },
-    "credit": {"correct", "create", "list"},
+    "credit": {"correct", "create", "list", "reissue"},
     "db": {"backup", "migrate", "psql", "rebuild", "restore", "status", "verify"},
     "demo": None,
     "discount": {"add", "end", "list", "redeem", "show", "which"},

@@ -132,6 +132,34 @@ async def test_a_document_becomes_an_e_invoice_where_the_rules_of_its_form_allow
     assert "<cbc:ID>R2026-000002</cbc:ID>" in printed.out
 
 
+async def test_a_document_that_lacks_something_is_issued_anew_with_it(office: dict[str, str]) -> None:
+    contact = ("--contact", "Accounts", "--phone", "+49 40 123", "--email", "books@north.example")
+    assert (await run(office, "seller", "set", "north", *contact, "--reason", "asked")).code == 0
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-1")).code == 0
+    refused = await run(office, "invoice", "einvoice", "R2026-000001", "--profile", "xrechnung-ubl")
+    address = ("--street", "Weg 1", "--postal-code", "50667", "--city", "Koeln", "--country", "DE")
+    electronic = ("--electronic-address", "erika@example.org", "--electronic-scheme", "EM")
+    asked = ("--buyer-reference", "04011000-12345-03")
+    assert (await run(office, "account", "set", "C-1", *address, *electronic, *asked, "--reason", "asked")).code == 0
+    anew = ("credit", "reissue", "R2026-000001", "--reason", "their reference")
+    tried = await run(office, *anew, "--dry-run", "-o", "json")
+    done = await run(office, *anew, "-o", "json")
+    again = await run(office, *anew)
+    sound = await run(office, "invoice", "einvoice", "R2026-000002", "--profile", "xrechnung-ubl")
+    open_items = await run(office, "report", "open-items", "--seller", "north", "-o", "json")
+
+    assert (refused.code, refused.error["next"]) == (
+        5, "a document that is issued stays as it is: enter what is missing, then csms credit reissue R2026-000001",
+    )  # fmt: skip
+    assert [(each["number"], each["gross"], each["corrects"]) for each in done.json] == [
+        ("C2026-000001", "7.00", "R2026-000001"), ("R2026-000002", "7.00", None),
+    ]  # fmt: skip
+    assert [each | {"dry_run": None} for each in tried.json] == [each | {"dry_run": None} for each in done.json]
+    assert (again.code, "was issued anew as R2026-000002" in again.error["message"]) == (7, True)
+    assert (sound.code, "04011000-12345-03" in sound.out) == (0, True)
+    assert [(each["document"], each["open"]) for each in open_items.json] == [("R2026-000002", "7.00")]
+
+
 async def test_a_document_is_typeset_once_and_kept_and_goes_out_with_its_e_invoice_inside(
     office: dict[str, str], tmp_path: Path
 ) -> None:
