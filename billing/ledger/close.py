@@ -159,6 +159,19 @@ async def _uninvoiced(closing: Closing) -> Found:
     return Found(open=row["sessions"], note=note, next_step=_invoice_run(closing))
 
 
+async def _uncorrected(closing: Closing) -> Found:
+    row = await SQL.uninvoiced_corrections.fetchrow(
+        closing.connection, seller=closing.seller, last=last_day(closing.month)
+    )
+    assert row is not None, "an aggregate without groups has one row"
+    told = ", ".join(str(session) for session in row["first"] or ())
+    return Found(
+        open=row["sessions"],
+        note=f"sessions {told}" if told else "",
+        next_step="csms credit correct SESSION --reason ...",
+    )
+
+
 def _invoice_run(closing: Closing) -> str:
     return f"csms invoice run --seller {closing.seller} --period {month_text(closing.month)} --reason ..."
 
@@ -218,6 +231,9 @@ CHECKS: Final = (
     CloseCheck(name="sessions_unbilled", what="what ended in it has its final bill", may_wait=True, look=_unbilled),
     CloseCheck(name="sessions_held", what="nothing that ended in it is held", may_wait=True, look=_held),
     CloseCheck(name="sessions_invoiced", what="what ended in it is on a document", may_wait=True, look=_uninvoiced),
+    CloseCheck(
+        name="corrections_invoiced", what="bills that correct invoiced ones are too", may_wait=True, look=_uncorrected
+    ),
     CloseCheck(name="contracts_charged", what="what contracts make due is charged", may_wait=True, look=_uncharged),
     CloseCheck(name="charges_invoiced", what="what fell due of them is on a document", may_wait=True, look=_charges),
     CloseCheck(name="drafts", what="no draft waits to be issued or given up", may_wait=True, look=_drafts),

@@ -402,6 +402,30 @@ SELECT count(*) AS sessions, count(DISTINCT a.id) AS accounts, count(*) FILTER (
                       ORDER BY valid_from DESC LIMIT 1) v ON true
  WHERE coalesce(a.seller, v.seller, :seller::text) = :seller;
 
+-- name: uninvoiced_corrections
+-- Sessions that ended up to a day of their sites, are on a document of a seller, and of which a correction counts that is on
+-- none; the first few by name. Only corrections are read, not all bills. One over nothing is not waited for once all of what it
+-- corrects is taken back: no document will ever show it.
+SELECT count(*) AS sessions, (array_agg(u.session ORDER BY u.session))[1:3] AS first
+  FROM (SELECT b.session
+          FROM bill b
+         CROSS JOIN LATERAL (SELECT i.source, i.invoice FROM invoice_source i
+                              WHERE i.session = b.session ORDER BY i.invoice DESC LIMIT 1) o
+          JOIN invoice v ON v.id = o.invoice AND v.seller = :seller::text
+          JOIN session s ON s.id = b.session
+          JOIN charge_point c ON c.id = s.charge_point
+          JOIN site t ON t.id = c.site
+         WHERE b.kind = 'correction'
+           AND NOT EXISTS (SELECT FROM bill n WHERE n.session = b.session AND n.corrects = b.seq)
+           AND o.source <> 'bill:' || b.session || ':' || b.seq
+           AND s.ended_at < :last::date + interval '2 days' AND (s.ended_at AT TIME ZONE t.time_zone)::date <= :last
+           AND (b.total_incl_minor <> 0
+                OR EXISTS (SELECT FROM invoice_line l
+                            WHERE l.invoice = o.invoice AND l.session = b.session
+                              AND l.net_minor <> coalesce((SELECT sum(a.net_minor) FROM credit_allocation a
+                                                            WHERE a.invoice = l.invoice AND a.position = l.position), 0)))
+       ) u;
+
 -- name: contracts_to_charge
 -- Contracts of a seller's customers of which something falls due by a day that nobody has charged yet.
 SELECT c.id

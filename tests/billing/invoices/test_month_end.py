@@ -10,11 +10,13 @@ from billing.invoices import service
 from billing.invoices.month_end import STEPS
 from billing.ledger import close
 from billing.ledger.close import Closing, Found, Outcome
+from billing.ledger.store import SQL
 from tests.billing.invoices.books import MARCH, Books
 from tests.billing.invoices.test_contracts_on_invoices import rule, subscribed
 
 MARCH_1, APRIL_1, MAY_1 = date(2026, 3, 1), date(2026, 4, 1), date(2026, 5, 1)
-APRIL_30 = date(2026, 4, 30)
+APRIL_9, APRIL_30 = date(2026, 4, 9), date(2026, 4, 30)
+CORRECTIONS = "corrections_invoiced"
 
 
 async def run(books: Books, month: date = MARCH_1, *, dry_run: bool = False) -> dict[str, Outcome]:
@@ -70,6 +72,56 @@ async def test_of_a_month_that_goes_on_only_what_is_due_today_is_charged(books: 
 
     due = await books.pool.fetch("SELECT due_on FROM contract_charge")
     assert [row["due_on"] for row in due] == [MARCH_1]
+
+
+async def corrected(books: Books, session: int) -> None:
+    async with books.pool.acquire() as connection:
+        await service.correct_session(
+            connection, session, issued_on=APRIL_9, now=books.clock.now, actor="ada", reason="late facts"
+        )
+
+
+async def test_corrections_of_what_was_invoiced_are_told_until_they_are_on_a_document(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    sessions = [await books.charged("TAG-1", day=day) for day in (2, 3, 4, 5)]
+    await books.charged("TAG-1", month=4)
+    await books.rerated(sessions[3], kwh=15)
+    await books.run()
+    nothing = await found(books, CORRECTIONS)
+    for session in sessions[:3]:
+        await books.rerated(session, kwh=12)
+    await books.rerated(sessions[0], kwh=0)
+    waits = await found(books, CORRECTIONS)
+    for session in sessions[:2]:
+        await corrected(books, session)
+    waits_still = await found(books, CORRECTIONS)
+    await corrected(books, sessions[2])
+
+    assert (nothing.open, nothing.note) == (0, "")
+    assert (waits.open, waits.note) == (3, f"sessions {sessions[0]}, {sessions[1]}, {sessions[2]}")
+    assert waits.next_step == "csms credit correct SESSION --reason ..."
+    assert (waits_still.open, waits_still.note) == (1, f"sessions {sessions[2]}")
+    assert (await found(books, CORRECTIONS)).open == 0, "what was corrected to nothing is credited, and on no document"
+
+
+async def test_corrections_of_later_months_and_of_what_was_never_invoiced_are_in_no_months_way(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    late = await books.charged("TAG-1", month=4)
+    await books.run(until=date(2026, 4, 30), issued_on=date(2026, 5, 1))
+    never = await books.charged("TAG-1")
+    for session in (late, never):
+        await books.rerated(session, kwh=12)
+
+    assert (await found(books, CORRECTIONS)).open == 0
+
+
+async def test_what_looks_for_corrections_reads_no_other_bills(books: Books) -> None:
+    async with books.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")  # there are few rows: as if there were many
+        query = SQL.uninvoiced_corrections
+        plan = await connection.fetch("EXPLAIN " + query.sql, *query.args({"seller": "north", "last": MARCH}))
+
+    assert any("bill_correction on bill b" in row["QUERY PLAN"] for row in plan), [row["QUERY PLAN"] for row in plan]
 
 
 async def test_sessions_that_no_document_shows_are_told_with_their_customers_and_their_worth(books: Books) -> None:

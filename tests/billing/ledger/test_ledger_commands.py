@@ -205,7 +205,7 @@ async def test_what_is_open_is_listed_with_what_to_do_and_ends_with_six(run: Run
     assert (line["check"], line["note"], line["next"]) == (
         "months_before", "2026-02 is not locked", "csms close lock --month 2026-02",
     )  # fmt: skip
-    assert "acme 2026-03: 1 of 11 checks are open" in table.stderr
+    assert "acme 2026-03: 1 of 12 checks are open" in table.stderr
     assert "months_before (1)" in refused(lock, ExitCode.REFUSED)
 
 
