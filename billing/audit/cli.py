@@ -130,6 +130,7 @@ def _add_export(group: click.Group, connect: Connect) -> None:
         """Hand over the whole log with its hashes, as it stands: a stream, whatever its length.
 
         Each hash is SHA-256 of canonical JSON of all other columns (names sorted, no blanks, ASCII), hash_prev among them.
+        It covers each column as it stands here; in csv id is a number, before and after are JSON, and null where empty.
 
         \b
         Examples:
@@ -139,7 +140,7 @@ def _add_export(group: click.Group, connect: Connect) -> None:
         stream = output.stream(EXPORT_COLUMNS)
         async with connect(context) as connection:
             async for entry, _ in service.entries(connection):
-                stream.send(_row(entry))
+                stream.send(_row(entry) | {"at": entry.at_hashed})
 
 
 def _row(entry: Entry, personal: Sequence[PersonalValues] = ()) -> dict[str, object]:

@@ -59,11 +59,16 @@ class Entry:
     hash_prev: bytes
     hash: bytes = b""
 
+    @property
+    def at_hashed(self) -> str:
+        """The instant as its hash covers it: UTC with the offset written out, fractions only where there are any."""
+        return self.at.astimezone(UTC).isoformat()
+
     def hash_now(self) -> bytes:
         """What its hash has to be."""
         said = {
             "id": self.id,
-            "at": self.at.astimezone(UTC).isoformat(),
+            "at": self.at_hashed,
             "actor": self.actor,
             "reason": self.reason,
             "noun": self.noun,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -189,3 +193,31 @@ async def test_an_auditor_finds_where_the_log_was_cut_off(own: dict[str, str], d
     assert "Erika" not in exported.out
     assert (silent.code, found.code, garbled.code) == (0, 6, 2)
     assert found.json == [{"entry": 2, "problem": "the entry that once was the end of the log is gone"}]
+
+
+async def test_an_auditor_computes_every_hash_of_the_export_as_its_help_says(own: dict[str, str]) -> None:
+    assert (await run(own, *ERIKA)).code == 0
+    assert (
+        await run(own, "account", "set", "C-1", "--name", "Erika Müller", "--reason", "Hochzeit \U0001f492")
+    ).code == 0
+    lines = [json.loads(line) for line in (await run(own, "audit", "export", "-o", "jsonl")).out.splitlines()]
+    same = [json.loads(line) for line in (await run(own, "audit", "export", "-o", "json")).out.splitlines()]
+    cells = [
+        {
+            **row,
+            "id": int(row["id"]),
+            "before": json.loads(row["before"] or "null"),
+            "after": json.loads(row["after"] or "null"),
+        }
+        for row in csv.DictReader((await run(own, "audit", "export", "-o", "csv")).out.splitlines())
+    ]
+
+    assert [line["hash"] for line in lines] == [_sha256_of_the_other_columns(line) for line in lines]
+    assert len(lines) > 2
+    assert lines == same == cells
+
+
+def _sha256_of_the_other_columns(line: dict[str, Any]) -> str:
+    others = {name: value for name, value in line.items() if name != "hash"}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
