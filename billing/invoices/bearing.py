@@ -71,7 +71,7 @@ def _charge(row: Any, account: Account) -> TaxedCharge:
         charge=PricedCharge(
             source=row["source"], kind=LineKind.BORNE, account=account.id,
             currency=row["currency"],
-            name=words.BORNE[language].format(number=row["number"], day=row["issued_on"].isoformat()),
+            name=words.BORNE[language].format(number=row["number"], day=words.day_in(language, row["issued_on"])),
             description=row["labels"], quantity=Decimal(1 if row["minor"] > 0 else -1), unit=PIECE,
             unit_price=Money(abs(row["minor"]), row["currency"]).decimal, price_with_tax=False, supply=LineKind.BORNE.value,
             country=row["country"], tax_point=last, due_on=row["issued_on"], days=(first, last),

@@ -85,7 +85,7 @@ def charge_of(billed: BilledSession, *, language: str, late_before: datetime | N
         source=source_of(billed.session, billed.seq),
         account=billed.account,
         currency=billed.currency,
-        name=f"{words.CHARGING[language]} {detail.ended_at.date().isoformat()}, {billed.site}",
+        name=f"{words.CHARGING[language]} {words.day_in(language, detail.ended_at.date())}, {billed.site}",
         price_with_tax=billed.detail["tax_included"] == "YES",
         parts=tax_parts(billed.detail, billed.currency, language=language, country=billed.country),
         day=detail.ended_at.date(),

@@ -132,7 +132,9 @@ def _wanted(
 
 def _reason(taken: Sequence[TakenBack], language: str) -> str:
     names = [
-        each.name if each.days is None else f"{each.name} {each.days[0].isoformat()}/{each.days[1].isoformat()}"
+        each.name
+        if each.days is None
+        else f"{each.name} {' - '.join(words.day_in(language, day) for day in each.days)}"
         for each in taken[:NAMED_MAX]
     ]
     rest = [] if len(taken) <= NAMED_MAX else ["..."]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
+_DAYS: Final = {"de": "%d.%m.%Y", "en": "%Y-%m-%d", "fr": "%d/%m/%Y", "nl": "%d-%m-%Y"}
 CHARGING: Final = {"de": "Ladevorgang", "en": "Charging session", "fr": "Session de recharge", "nl": "Laadsessie"}
 ROUNDING: Final = {
     "de": "Rundungsdifferenz zu den Einzelbelegen",
@@ -36,3 +38,8 @@ NOT_SUBJECT_TO_VAT: Final = {
     "fr": "Non soumis à la TVA",
     "nl": "Niet onderworpen aan btw",
 }
+
+
+def day_in(language: str, day: date) -> str:
+    """A day as it is written in the language; in English, which has several ways, as ISO 8601 does."""
+    return day.strftime(_DAYS[language])

@@ -167,7 +167,7 @@ async def test_what_a_city_and_an_employer_bear_is_on_documents_of_their_own_wit
     assert {line.kind for line in citys.lines} == {LineKind.BORNE}
     assert [(group.tax.category, group.tax_minor) for group in citys.tax_groups] == [("O", 0)]
     assert [line.name for line in employers.lines] == [
-        f"Ihr Anteil an {each.number} vom 2026-04-01" for each in (bill, receipt)
+        f"Ihr Anteil an {each.number} vom 01.04.2026" for each in (bill, receipt)
     ]
     assert (tally.documents, tally.left_out, again) == (4, 0, [])
     assert await owed(books) == {

@@ -37,7 +37,7 @@ async def test_a_month_becomes_one_invoice_for_the_customer_and_a_receipt_for_wh
     assert (invoice.days, invoice.issued_on, invoice.due_on) == ((date(2026, 3, 1), MARCH), APRIL_1, date(2026, 5, 1))
     assert (invoice.net_minor, invoice.tax_minor, invoice.gross_minor) == (588, 112, 700)
     assert [(line.source, line.gross_minor, line.name) for line in invoice.lines] == [
-        (f"bill:{first}:1", 500, "Ladevorgang 2026-03-02, depot"), (f"bill:{second}:1", 200, "Ladevorgang 2026-03-30, depot"),
+        (f"bill:{first}:1", 500, "Ladevorgang 02.03.2026, depot"), (f"bill:{second}:1", 200, "Ladevorgang 30.03.2026, depot"),
     ]  # fmt: skip
     detail = invoice.lines[0].session
     assert detail is not None

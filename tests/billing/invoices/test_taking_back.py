@@ -130,7 +130,7 @@ async def test_the_rest_of_a_year_that_was_paid_is_given_back_to_who_buys_nothin
         12099,
         2299,
     )
-    assert note.reason == "No longer owed: Home 2026-07-01/2026-12-31"
+    assert note.reason == "No longer owed: Home 2026-07-01 - 2026-12-31"
     assert (tally.documents, tally.gross_minor, tally.left_out, again) == (1, {"EUR": -14398}, 0, [])
     assert await owes(books) == 28560 - 14398
     assert await waits(books) == 0
