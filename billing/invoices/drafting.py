@@ -118,8 +118,19 @@ def invoice_of(
         grouped_by=account.grouped_by,
         borne=_borne(charges),
     )
+    _require_supplied(document)
     require_e_invoice(document, account)
     return document
+
+
+def _require_supplied(document: Document) -> None:
+    """Sessions are invoiced when they have ended; where they ended it may be a day later than where the seller is."""
+    ended = max((line.days[1] for line in document.lines if line.session is not None and line.days), default=None)
+    if ended is not None and ended > document.issued_on + timedelta(days=1):
+        raise CannotBeIssued(
+            f"a session on it ended on {ended}, and it would be issued on {document.issued_on}",
+            f"issue it on {ended} or later",
+        )
 
 
 def require_e_invoice(document: Document, account: Account) -> None:
@@ -158,7 +169,7 @@ def receipt_of(seller: Seller, charge: BilledCharge, terms: Terms, *, language: 
             " document names the customer",
             "give the session's token to an account from its start on: csms account token give",
         )
-    return Document(
+    receipt = Document(
         kind=DocumentKind.INVOICE,
         form=DocumentForm.SIMPLIFIED,
         number="",
@@ -175,6 +186,8 @@ def receipt_of(seller: Seller, charge: BilledCharge, terms: Terms, *, language: 
         bank=seller.details.bank,
         borne=_borne([charge]),
     )
+    _require_supplied(receipt)
+    return receipt
 
 
 def simplified_max(seller: Seller, currency: str) -> int | None:

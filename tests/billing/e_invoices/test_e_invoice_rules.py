@@ -63,7 +63,7 @@ def test_a_document_that_breaks_a_rule_is_refused_with_its_id_its_text_and_who_c
 
     assert rule.told(breach.invoice()) in refused.value.message
     assert name in str(refused.value.details["rules"])
-    assert "credit it and issue it anew" in refused.value.next_step
+    assert "csms credit reissue" in refused.value.next_step
 
 
 def test_in_a_self_billed_document_the_seller_is_the_account() -> None:
