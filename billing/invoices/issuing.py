@@ -1,9 +1,9 @@
 """The act of issuing: one document, one transaction, its number taken last. Callers hold the connection.
 
-Lines and sources are written and accounts opened first, then the number is taken, which locks the series until the commit,
-and the document is entered in the books; whatever fails, at whatever moment, rolls back all of it, the number too. So numbers
-have no gap, nobody waits for a series longer than one document's last statements take, nobody who has a number waits for an
-account that another is opening, and there is no document without its entry.
+Lines, taxes and sources are written and accounts opened first, then the number is taken, which locks the series until the
+commit, and the document is entered in the books; whatever fails, at whatever moment, rolls back all of it, the number too. So
+numbers have no gap, nobody waits for a series longer than one document's last statements take, nobody who has a number waits
+for an account that another is opening, and there is no document without its entry.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from billing.contracts.handover import mark_invoiced
 from billing.errors import AlreadyDone, Refused
 from billing.invoices import store
 from billing.invoices.borne_due import note_borne, settle_borne
+from billing.invoices.comparison import claims_of
 from billing.invoices.credit import CreditNote
-from billing.invoices.document import Document, LineKind
+from billing.invoices.document import Document
 from billing.invoices.document_json import line_texts, texts_of
 from billing.invoices.numbering import DEFAULTS, number_of, year_of
 from billing.invoices.store import SQL, Issued
@@ -77,7 +78,7 @@ async def issue(connection: Connection, prepared: Prepared, *, now: datetime, ac
 async def _issue(connection: Connection, prepared: Prepared, *, now: datetime, actor: str, reason: str) -> Issued:
     document = prepared.document
     lines = line_texts(document.lines)
-    sources = _sources(document) if prepared.corrects is None else {}
+    sources = claims_of(document) if prepared.corrects is None else {}
     id_, pattern = await store.write_parts(
         connection, document, lines, seller=prepared.seller, sources=sources, after=_afters(prepared, sources)
     )
@@ -102,14 +103,6 @@ async def _issue(connection: Connection, prepared: Prepared, *, now: datetime, a
         id=id_, seller=prepared.seller, document=numbered, hash=texts.hash, corrects=prepared.corrects, issued_at=now,
         actor=actor, reason=reason,
     )  # fmt: skip
-
-
-def _sources(document: Document) -> dict[str, int | None]:
-    return {
-        line.source: None if line.session is None else line.session.session
-        for line in document.lines
-        if line.kind is not LineKind.ROUNDING
-    }
 
 
 def replacing(seller: str, number: str) -> str:

@@ -131,7 +131,8 @@ SELECT pg_advisory_xact_lock(:key::integer, :session::integer);
 SELECT pg_advisory_xact_lock(:key::integer, hashint8(:id::bigint));
 
 -- name: insert_parts
--- The id of a document about to be written, its lines, and what they are for; the shape of its number, if its seller said
+-- The id of a document about to be written, its lines and taxes, and what they are for: once it is written itself, nothing can
+-- be added to it. The shape of its number, if its seller said
 -- one. A source that is on another document already violates the key, a session that is on one by another of its bills the
 -- index beside it, and nothing of this document stays. after: the claim that is taken back, where a session or a whole
 -- document is invoiced anew.
@@ -144,7 +145,12 @@ WITH document AS (SELECT nextval('invoice_id') AS id), lines AS (
     INSERT INTO invoice_source (source, invoice, session, after)
     SELECT n.source, d.id, n.session, n.after
       FROM document d, unnest(:sources::text[], :claimed::integer[], :after::text[]) AS n (source, session, after)
-     ORDER BY n.source)
+     ORDER BY n.source), taxes AS (
+    INSERT INTO invoice_tax (invoice, country, tax_category, tax_rate, note, net_minor, tax_minor)
+    SELECT d.id, t.country, t.category, t.rate, t.note, t.net, t.tax
+      FROM document d, unnest(:countries::text[], :categories::text[], :rates::numeric[], :notes::text[],
+                              :group_nets::bigint[], :group_taxes::bigint[])
+        AS t (country, category, rate, note, net, tax))
 SELECT d.id, (SELECT pattern FROM number_pattern
                WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text) AS pattern
   FROM document d;
@@ -196,22 +202,17 @@ SELECT issued_on FROM number_series
  WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer;
 
 -- name: insert_invoice
--- The document, the end of its series' chain, and its taxes: the last that a transaction writes of it.
-WITH written AS (
-    INSERT INTO invoice (id, seller, kind, form, year, n, number, account, currency, issued_on, issued_at, due_on,
-                         net_minor, tax_minor, gross_minor, borne_minor, paid_minor, corrects, body, hash, chain, actor,
-                         reason)
-    VALUES (:id::bigint, :seller::text, :kind::text, :form::text, :year::integer, :n::integer, :number::text,
-            :account::text, :currency::text, :issued_on::date, :issued_at::timestamptz, :due_on::date, :net::bigint,
-            :tax::bigint, :net::bigint + :tax::bigint, :borne::bigint, :paid::bigint, :corrects::bigint,
-            :body::text::jsonb, :hash::bytea, :chain::bytea, :actor::text, :reason::text)), chained AS (
-    UPDATE number_series SET chain = :chain
-     WHERE seller = :seller AND kind = :kind AND form = :form AND year = :year)
-INSERT INTO invoice_tax (invoice, country, tax_category, tax_rate, note, net_minor, tax_minor)
-SELECT :id, t.country, t.category, t.rate, t.note, t.net, t.tax
-  FROM unnest(:countries::text[], :categories::text[], :rates::numeric[], :notes::text[], :nets::bigint[],
-              :taxes::bigint[])
-    AS t (country, category, rate, note, net, tax);
+-- The document, and the end of its series' chain: the last that a transaction writes of it.
+WITH chained AS (
+    UPDATE number_series SET chain = :chain::bytea
+     WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer)
+INSERT INTO invoice (id, seller, kind, form, year, n, number, account, currency, issued_on, issued_at, due_on,
+                     net_minor, tax_minor, gross_minor, borne_minor, paid_minor, corrects, body, hash, chain, actor,
+                     reason)
+VALUES (:id::bigint, :seller, :kind, :form, :year, :n::integer, :number::text, :account::text, :currency::text,
+        :issued_on::date, :issued_at::timestamptz, :due_on::date, :net::bigint, :tax::bigint, :net::bigint + :tax::bigint,
+        :borne::bigint, :paid::bigint, :corrects::bigint, :body::text::jsonb, :hash::bytea, :chain, :actor::text,
+        :reason::text);
 
 -- name: find_invoices
 -- Documents by number, of one seller or of all.
@@ -326,13 +327,45 @@ SELECT last, chain FROM number_series
  WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer;
 
 -- name: next_of_series
--- The next documents of a series, as the chain goes.
-SELECT id, n, number, body::text AS body, hash, chain, net_minor, tax_minor, issued_on
-  FROM invoice
- WHERE seller = :seller::text AND kind = :kind::text AND form = :form::text AND year = :year::integer
-   AND n > :after::integer AND (:up_to::integer IS NULL OR n <= :up_to)
- ORDER BY n
+-- The next documents of a series, as the chain goes; what of them only columns say, and who says the same in the ledger.
+SELECT i.id, i.n, i.kind, i.form, i.number, i.account, i.currency, i.issued_on, i.issued_at, i.due_on, i.net_minor,
+       i.tax_minor, i.gross_minor, i.borne_minor, i.paid_minor, i.corrects, i.body::text AS body, i.hash, i.chain, i.actor,
+       i.reason, o.number AS corrects_number, e.at AS booked_at, e.actor AS booked_by
+  FROM invoice i
+  LEFT JOIN invoice o ON o.id = i.corrects
+  LEFT JOIN LATERAL (SELECT at, actor FROM ledger_entry
+                      WHERE seller = i.seller AND document = i.number AND reverses IS NULL ORDER BY id LIMIT 1) AS e ON true
+ WHERE i.seller = :seller::text AND i.kind = :kind::text AND i.form = :form::text AND i.year = :year::integer
+   AND i.n > :after::integer AND (:up_to::integer IS NULL OR i.n <= :up_to)
+ ORDER BY i.n
  LIMIT :limit::integer;
+
+-- name: kept_lines
+-- The lines of documents with their columns, in their order.
+SELECT invoice, position, kind, net_minor, tax_minor, gross_minor, day, session, body::text AS body
+  FROM invoice_line WHERE invoice = ANY(:invoices::bigint[]) ORDER BY invoice, position;
+
+-- name: kept_taxes
+-- The taxes of documents.
+SELECT invoice, country, tax_category, tax_rate, note, net_minor, tax_minor
+  FROM invoice_tax WHERE invoice = ANY(:invoices::bigint[]);
+
+-- name: kept_claims
+-- What documents were paid for; before: the document that claimed the same before, or the claim of the same session before.
+SELECT c.invoice, c.source, c.session, c.after, coalesce(r.replaced, b.source, '') AS before
+  FROM invoice_source c
+  LEFT JOIN LATERAL (SELECT i.seller || ':' || i.number AS replaced FROM invoice_source p JOIN invoice i ON i.id = p.invoice
+                      WHERE p.source = c.source AND p.invoice < c.invoice ORDER BY p.invoice DESC LIMIT 1) AS r ON true
+  LEFT JOIN LATERAL (SELECT source FROM invoice_source
+                      WHERE session = c.session AND invoice < c.invoice ORDER BY invoice DESC, source DESC LIMIT 1) AS b ON true
+ WHERE c.invoice = ANY(:invoices::bigint[]);
+
+-- name: kept_allocations
+-- What credit notes take back of lines, with the kind and source of these.
+SELECT a.credit_note, a.invoice, a.position, a.base_minor, a.net_minor, l.kind, l.body->>'source' AS source
+  FROM credit_allocation a
+  LEFT JOIN invoice_line l ON l.invoice = a.invoice AND l.position = a.position
+ WHERE a.credit_note = ANY(:credit_notes::bigint[]);
 
 -- name: open_draft
 -- The draft that is open for an account and a currency.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, TypeAlias
@@ -18,10 +18,11 @@ from billing.bills.transaction import one_act
 from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices import store
 from billing.invoices.bill_charge import charge_of, source_of
+from billing.invoices.comparison import Kept, differences
 from billing.invoices.composition import CannotBeInvoiced
 from billing.invoices.credit import CannotBeCredited, credit, remaining
 from billing.invoices.document import DocumentForm, DocumentKind
-from billing.invoices.document_json import Texts
+from billing.invoices.document_json import Texts, document_from_json
 from billing.invoices.drafting import CannotBeIssued, Terms, credit_note_of, invoice_of, receipt_of
 from billing.invoices.issuing import Prepared, issue
 from billing.invoices.numbering import DEFAULTS, could_meet, mistake_in_pattern, of_year, year_of
@@ -319,7 +320,7 @@ def _goes_on(begun: Series, pattern: str) -> bool:
 async def verify(
     connection: Connection, seller: str | None = None, *, days: tuple[date, date] = (date.min, date.max)
 ) -> AsyncIterator[Finding | int]:
-    """Follow every series from its first document to its last: numbers from 1 without a gap, nothing changed.
+    """Follow every series from its first document to its last: numbers from 1 without a gap, nothing changed or added.
 
     Yields what is found to be wrong, and how many documents were looked at since. Who issues meanwhile goes on. Of `days`,
     only what was issued from the first to the last of them: in a series nothing is issued on a day before the last.
@@ -338,13 +339,14 @@ async def _verify_series(
     after, chain = part["after"] or 0, part["chain"] or bytes(32)
     while True:
         rows = await SQL.next_of_series.fetch(connection, **which, after=after, up_to=part["up_to"], limit=_PAGE)
-        for row, lines in zip(rows, await _line_texts(connection, rows), strict=True):
+        for kept in await _kept(connection, rows):
+            row = kept.row
             after += 1
             if row["n"] != after:
                 yield Finding(number=row["number"], problem=f"number {after} of its series is missing before it")
                 after = row["n"]
-            if Texts(head=_canonical(row["body"]), lines=lines).hash != row["hash"]:
-                yield Finding(number=row["number"], problem="it was changed: its hash is of something else")
+            for problem in _changed(kept):
+                yield Finding(number=row["number"], problem=problem)
             chain = store.chain_after(chain, row["hash"])
             if chain != row["chain"]:
                 yield Finding(number=row["number"], problem="it does not follow from the document before it")
@@ -365,16 +367,40 @@ async def _verify_series(
         series = replace(series, last=now["last"], chain=now["chain"])
 
 
-async def _line_texts(connection: Connection, rows: Sequence[Any]) -> list[tuple[str, ...]]:
-    """The lines of documents as they are kept, for each of them."""
-    lines: dict[int, list[str]] = {row["id"]: [] for row in rows}
-    for line in await SQL.lines_of.fetch(connection, invoices=list(lines)):
-        lines[line["invoice"]].append(_canonical(line["body"]))
-    return [tuple(lines[row["id"]]) for row in rows]
+async def _kept(connection: Connection, rows: Sequence[Any]) -> list[Kept]:
+    """All rows of documents, of each of them."""
+    ids = [row["id"] for row in rows]
+    lines = _by("invoice", await SQL.kept_lines.fetch(connection, invoices=ids))
+    taxes = _by("invoice", await SQL.kept_taxes.fetch(connection, invoices=ids))
+    claims = _by("invoice", await SQL.kept_claims.fetch(connection, invoices=ids))
+    allocations = _by("credit_note", await SQL.kept_allocations.fetch(connection, credit_notes=ids))
+    return [
+        Kept(
+            row=row,
+            lines=tuple(lines.get(row["id"], ())),
+            taxes=tuple(taxes.get(row["id"], ())),
+            claims=tuple(claims.get(row["id"], ())),
+            allocations=tuple(allocations.get(row["id"], ())),
+        )
+        for row in rows
+    ]
 
 
-def _canonical(text: str) -> str:
-    return canonical_json(json.loads(text))
+def _by(document: str, rows: Sequence[Any]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[document], []).append(row)
+    return found
+
+
+def _changed(kept: Kept) -> Iterator[str]:
+    """What of a document was changed since it was issued; where its body is another, no row is compared with that."""
+    body, lines = json.loads(kept.row["body"]), [json.loads(line["body"]) for line in kept.lines]
+    if Texts(head=canonical_json(body), lines=tuple(map(canonical_json, lines))).hash != kept.row["hash"]:
+        yield "it was changed: its hash is of something else"
+        return
+    for difference in differences(document_from_json({**body, "lines": lines}), kept):
+        yield f"it was changed: {difference}"
 
 
 async def series_of(connection: Connection, seller: str | None = None) -> list[Series]:

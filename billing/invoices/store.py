@@ -93,11 +93,11 @@ async def write_parts(
     sources: Mapping[str, int | None],
     after: Sequence[str],
 ) -> tuple[int, str | None]:
-    """The lines, and what they are for: sources with their sessions. The new document's id, and its number's shape.
+    """The lines and taxes, and what they are for: sources with their sessions. The new document's id, and its number's shape.
 
     `after`: for each source which claim it follows; empty where nothing claimed it, or its session, before.
     """
-    lines = document.lines
+    lines, groups = document.lines, document.tax_groups
     row = await SQL.insert_parts.fetchrow(
         connection,
         seller=seller,
@@ -113,6 +113,12 @@ async def write_parts(
         days=[None if line.days is None else line.days[1] for line in lines],
         sessions=[None if line.session is None else line.session.session for line in lines],
         bodies=list(bodies),
+        countries=[country_of(document, group.tax) for group in groups],
+        categories=[group.tax.category for group in groups],
+        rates=[group.tax.rate for group in groups],
+        notes=[group.tax.note or "" for group in groups],
+        group_nets=[group.net_minor for group in groups],
+        group_taxes=[group.tax_minor for group in groups],
     )
     assert row is not None, "it has one row"
     return row["id"], row["pattern"]
@@ -133,7 +139,6 @@ async def write_invoice(
     actor: str,
     reason: str,
 ) -> None:
-    groups = document.tax_groups
     await SQL.insert_invoice.execute(
         connection,
         id=id_,
@@ -158,12 +163,6 @@ async def write_invoice(
         chain=chain,
         actor=actor,
         reason=reason,
-        countries=[country_of(document, group.tax) for group in groups],
-        categories=[group.tax.category for group in groups],
-        rates=[group.tax.rate for group in groups],
-        notes=[group.tax.note or "" for group in groups],
-        nets=[group.net_minor for group in groups],
-        taxes=[group.tax_minor for group in groups],
     )
 
 
