@@ -83,6 +83,14 @@ SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payme
  WHERE id = :id::text
    FOR NO KEY UPDATE;
 
+-- name: keep_account
+-- An account that stays as it is until the transaction ends: whoever names it as its payer relies on its seller and state.
+SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by, e_invoice,
+       self_billing::text AS self_billing, details::text AS details
+  FROM account
+ WHERE id = :id::text
+   FOR SHARE;
+
 -- name: update_account
 -- An account as it is from now on.
 UPDATE account

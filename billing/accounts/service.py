@@ -26,6 +26,9 @@ LOCK_KEY: Final = 0x746F6B
 SEE_ACCOUNTS: Final = "list them with csms account list"
 LABEL_LENGTH_MAX: Final = 100
 LIST_MAX: Final = 100_000
+ANOTHER_PAYER: Final = (
+    "give those another payer first, or none: csms account set ACCOUNT --payer OTHER, or --clear payer"
+)
 NAMED_MAX: Final = 5
 """Things that a refusal names."""
 
@@ -120,18 +123,31 @@ async def _require(connection: Connection, account: Account) -> None:
     ):
         raise Refused(f"{row['name']} is account {row['id']} already", "a party is one account of a seller")
     if account.payer is None:
+        await _require_seller_of_dependants(connection, account)
         return
-    payer = await get(connection, account.payer)
+    kept = await SQL.keep_account.fetchrow(connection, id=account.payer)
+    if kept is None:
+        raise NotFound(f"no account {account.payer}", SEE_ACCOUNTS)
+    payer = store.read_account(kept)
     if payer.payer is not None:
         raise Refused(f"{payer.id} has its own payer {payer.payer}", f"say --payer {payer.payer}")
     if payer.seller != account.seller:
         raise Refused(f"{payer.id} is a customer of seller {payer.seller}", "a payer has the same seller")
     if payer.state is not AccountState.OPEN:
         raise Refused(f"account {payer.id} is {payer.state.value}", "name another payer")
-    dependants = await paid_by(connection, account.id)
-    if dependants:
+    await _require_no_dependants(connection, account, "and would have a payer itself")
+
+
+async def _require_seller_of_dependants(connection: Connection, account: Account) -> None:
+    """Raises:
+    Refused: it pays for customers of another seller.
+    """
+    others = [each for each in await _dependants(connection, account) if each.seller != account.seller]
+    if others:
         raise Refused(
-            f"account {account.id} pays for others: {', '.join(dependants[:5])}", "give those another payer first"
+            f"account {account.id} pays for customers of seller {others[0].seller}, and a payer has the same seller:"
+            f" {_some([each.id for each in others])}",
+            ANOTHER_PAYER,
         )
 
 
@@ -377,13 +393,17 @@ async def _require_no_dependants(connection: Connection, account: Account, why: 
     """Raises:
     Refused: others who are known name it as their payer.
     """
-    known = await find(connection, ids=await paid_by(connection, account.id))
-    dependants = [each.id for each in known if each.state is not AccountState.PSEUDONYMISED]
+    dependants = await _dependants(connection, account)
     if dependants:
         raise Refused(
-            f"account {account.id} pays for others, {why}: {_some(dependants)}",
-            "give those another payer first, or none: csms account set ACCOUNT --payer OTHER, or --clear payer",
+            f"account {account.id} pays for others, {why}: {_some([each.id for each in dependants])}", ANOTHER_PAYER
         )
+
+
+async def _dependants(connection: Connection, account: Account) -> list[Account]:
+    """Those that name it as their payer; of who is forgotten nobody is asked for anything any more."""
+    named = await find(connection, ids=await paid_by(connection, account.id))
+    return [each for each in named if each.state is not AccountState.PSEUDONYMISED]
 
 
 async def _require_nothing_to_come(connection: Connection, account: Account, run: str, *, now: datetime) -> None:
