@@ -14,6 +14,7 @@ from billing.accounts.account import Account, AccountDetails, AccountKind, Accou
 from billing.accounts.options import BANK, CLEAR, REASON, bank_with, party_options, party_with, said
 from billing.accounts.party import LANGUAGES
 from billing.accounts.reading_cli import add_reading, shown
+from billing.accounts.seller import zone_of
 from billing.accounts.token_cli import token_group
 from billing.cli_output import Output, async_command, output_options
 from billing.cli_parameters import DAY, DRY_RUN, Connect, transaction
@@ -130,13 +131,10 @@ def _add_create(group: click.Group, connect: Connect, actor: Actor) -> None:
 
 
 async def _usual_zone(connection: Connection, account: Account) -> str:
-    """Of the customer's country, else of its seller's; UTC where neither has one zone."""
-    seller = await sellers.get(connection, account.seller)
-    for address in (account.details.party.address, seller.details.party.address):
-        zone = None if address is None else zone_of_country(address.country)
-        if zone is not None:
-            return zone
-    return account.time_zone
+    """Of the customer's country, else its seller's; UTC where neither has one zone."""
+    address = account.details.party.address
+    zone = None if address is None else zone_of_country(address.country)
+    return zone or zone_of(await sellers.get(connection, account.seller))
 
 
 def _add_set(group: click.Group, connect: Connect, actor: Actor) -> None:

@@ -83,6 +83,14 @@ SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payme
  WHERE id = :id::text
    FOR NO KEY UPDATE;
 
+-- name: keep_account
+-- An account that stays as it is until the transaction ends: whoever names it as its payer relies on its seller and state.
+SELECT id, seller, brand, kind, payer, state, language, time_zone, rhythm, payment_days, groups, grouped_by, e_invoice,
+       self_billing::text AS self_billing, details::text AS details
+  FROM account
+ WHERE id = :id::text
+   FOR SHARE;
+
 -- name: update_account
 -- An account as it is from now on.
 UPDATE account
@@ -178,6 +186,28 @@ SELECT (SELECT count(*) FROM contract_charge h JOIN contract c ON c.id = h.contr
          WHERE c.account = :account::text
            AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source)) AS charges,
        (SELECT count(*) FROM document_due d JOIN invoice i ON i.id = d.invoice WHERE i.account = :account) AS documents;
+
+-- name: contracts_that_may_charge
+-- An account's contracts of which something may fall due yet: they run or are to begin, were not looked at since they ended or
+-- were changed, or an item or a milestone of them waits.
+SELECT c.id
+  FROM account a
+  JOIN contract c ON c.account = a.id
+ CROSS JOIN LATERAL (SELECT (:now::timestamptz AT TIME ZONE a.time_zone)::date AS today) AS d
+ WHERE a.id = :account::text
+   AND (c.until_day IS NULL OR c.until_day > greatest(c.starts_on, d.today) OR c.next_on <= d.today
+        OR (c.until_day <= d.today AND c.next_on IS NOT NULL)
+        OR EXISTS (SELECT FROM one_time_item i WHERE i.contract = c.id AND i.due_on > d.today AND i.cancelled_at IS NULL)
+        OR EXISTS (SELECT FROM milestone_split s JOIN milestone m ON m.split = s.id
+                    WHERE s.contract = c.id AND (m.due_on IS NULL OR m.due_on > d.today) AND m.cancelled_at IS NULL))
+ ORDER BY c.id;
+
+-- name: documents_borne
+-- The documents of a seller of which one of these parties was not asked yet for what it bears.
+SELECT DISTINCT d.invoice, i.number
+  FROM borne_due d JOIN invoice i ON i.id = d.invoice
+ WHERE d.seller = :seller::text AND d.party = ANY(:parties::text[])
+ ORDER BY d.invoice;
 
 -- name: books_with
 -- The sellers in whose books an account stands, its own among them.

@@ -26,6 +26,11 @@ LOCK_KEY: Final = 0x746F6B
 SEE_ACCOUNTS: Final = "list them with csms account list"
 LABEL_LENGTH_MAX: Final = 100
 LIST_MAX: Final = 100_000
+ANOTHER_PAYER: Final = (
+    "give those another payer first, or none: csms account set ACCOUNT --payer OTHER, or --clear payer"
+)
+NAMED_MAX: Final = 5
+"""Things that a refusal names."""
 
 
 async def create(connection: Connection, account: Account, *, now: datetime, actor: str, reason: str) -> Account:
@@ -118,18 +123,31 @@ async def _require(connection: Connection, account: Account) -> None:
     ):
         raise Refused(f"{row['name']} is account {row['id']} already", "a party is one account of a seller")
     if account.payer is None:
+        await _require_seller_of_dependants(connection, account)
         return
-    payer = await get(connection, account.payer)
+    kept = await SQL.keep_account.fetchrow(connection, id=account.payer)
+    if kept is None:
+        raise NotFound(f"no account {account.payer}", SEE_ACCOUNTS)
+    payer = store.read_account(kept)
     if payer.payer is not None:
         raise Refused(f"{payer.id} has its own payer {payer.payer}", f"say --payer {payer.payer}")
     if payer.seller != account.seller:
         raise Refused(f"{payer.id} is a customer of seller {payer.seller}", "a payer has the same seller")
     if payer.state is not AccountState.OPEN:
         raise Refused(f"account {payer.id} is {payer.state.value}", "name another payer")
-    dependants = await paid_by(connection, account.id)
-    if dependants:
+    await _require_no_dependants(connection, account, "and would have a payer itself")
+
+
+async def _require_seller_of_dependants(connection: Connection, account: Account) -> None:
+    """Raises:
+    Refused: it pays for customers of another seller.
+    """
+    others = [each for each in await _dependants(connection, account) if each.seller != account.seller]
+    if others:
         raise Refused(
-            f"account {account.id} pays for others: {', '.join(dependants[:5])}", "give those another payer first"
+            f"account {account.id} pays for customers of seller {others[0].seller}, and a payer has the same seller:"
+            f" {_some([each.id for each in others])}",
+            ANOTHER_PAYER,
         )
 
 
@@ -297,7 +315,8 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
 
     Raises:
         NotFound: no such account.
-        Refused: it still has tokens, sessions that nobody was asked to pay, or mails on their way.
+        Refused: it still has tokens, contracts that may charge it, others that it pays for, something that nobody was asked to
+            pay, or mails on their way.
         AlreadyDone: it was forgotten before.
     """
     async with connection.transaction():
@@ -314,7 +333,7 @@ async def pseudonymise(connection: Connection, id_: str, *, now: datetime, actor
                 f"account {id_} has tokens: {', '.join(held[:5])}",
                 f"take them first: csms account token take {id_} TOKEN",
             )
-        await _require_settled(connection, before)
+        await _require_settled(connection, before, now=now)
         after = replace(
             before,
             state=AccountState.PSEUDONYMISED,
@@ -343,25 +362,73 @@ async def _forget_mails(connection: Connection, id_: str) -> None:
         )
 
 
-async def _require_settled(connection: Connection, account: Account) -> None:
+async def _require_settled(connection: Connection, account: Account, *, now: datetime) -> None:
     """Raises:
-    Refused: something is to be invoiced, or a document to be sent, and nobody would know to whom.
+    Refused: something is to be invoiced, or may be yet, or a document to be sent, and nobody would know to whom.
     """
+    run = f"csms invoice run --seller {account.seller} --account {account.payer or account.id} --until DAY"
+    await _require_no_dependants(connection, account, "so it is asked for them")
     open_ = await SQL.count_uninvoiced.fetchval(connection, account=account.id)
     if open_:
         raise Refused(
             f"{open_} sessions of account {account.id} are on no document: nobody could be asked to pay them afterwards",
-            f"invoice them first: csms invoice run --seller {account.seller} --account {account.id} --until DAY",
+            f"invoice them first: {run}",
         )
     waiting = await SQL.count_unsettled.fetchrow(connection, account=account.id)
     assert waiting is not None, "counting gives a row"
     if waiting["charges"]:
         raise Refused(
             f"{waiting['charges']} charges of contracts of account {account.id} are on no document",
-            f"invoice them first: csms invoice run --seller {account.seller} --account {account.id} --until DAY",
+            f"invoice them first: {run}",
         )
+    await _require_nothing_to_come(connection, account, run, now=now)
     if waiting["documents"]:
         raise Refused(
             f"{waiting['documents']} documents of account {account.id} wait to be sent to it",
             "see csms invoice list, and send them or enter its address: csms invoice send NUMBER",
         )
+
+
+async def _require_no_dependants(connection: Connection, account: Account, why: str) -> None:
+    """Raises:
+    Refused: others who are known name it as their payer.
+    """
+    dependants = await _dependants(connection, account)
+    if dependants:
+        raise Refused(
+            f"account {account.id} pays for others, {why}: {_some([each.id for each in dependants])}", ANOTHER_PAYER
+        )
+
+
+async def _dependants(connection: Connection, account: Account) -> list[Account]:
+    """Those that name it as their payer; of who is forgotten nobody is asked for anything any more."""
+    named = await find(connection, ids=await paid_by(connection, account.id))
+    return [each for each in named if each.state is not AccountState.PSEUDONYMISED]
+
+
+async def _require_nothing_to_come(connection: Connection, account: Account, run: str, *, now: datetime) -> None:
+    """Raises:
+    Refused: a contract may charge it yet, or it was not asked for what it bears of others' documents.
+    """
+    contracts = [
+        row["id"] for row in await SQL.contracts_that_may_charge.fetch(connection, account=account.id, now=now)
+    ]
+    if contracts:
+        raise Refused(
+            f"contracts of account {account.id} may charge it yet: {_some(contracts)}",
+            "let them end, csms contract terminate CONTRACT, and cancel the items and milestones that wait; once they have ended,"
+            " csms contract run charges the rest",
+        )
+    borne = await SQL.documents_borne.fetch(
+        connection, seller=account.seller, parties=[account.id, *account.details.parties]
+    )
+    if borne:
+        raise Refused(
+            f"account {account.id} bears parts that it was not asked for, of {_some([row['number'] for row in borne])}",
+            f"ask it first: {run}",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more

@@ -318,6 +318,7 @@ async def lock(closing: Closing, *, reason: str, accepted: Collection[str] = ())
     async with connection.transaction():
         await SQL.lock_for_locking.execute(connection, seller=seller)
         await _require_open(connection, seller, month)
+        await _require_months_before(closing)
         await SQL.insert_lock.execute(
             connection, seller=seller, month=month, accepted=sorted(accepted), reason=reason, actor=closing.actor,
             at=closing.now,
@@ -340,6 +341,13 @@ async def _require_open(connection: Connection, seller: str, month: date) -> Non
         f"was locked by {found.actor} at {found.locked_at.isoformat()}" if found else "lies before one that is locked"
     )
     raise AlreadyDone(f"{month_text(month)} {when}", "late facts go to the first open month, with their own date")
+
+
+async def _require_months_before(closing: Closing) -> None:
+    """Behind the lock once more: what was booked meanwhile may have made a month before one that is to be locked first."""
+    found = await _months_before(closing)
+    if found.open:
+        raise Refused(f"{month_text(closing.month)} cannot be locked: {found.note}", found.next_step)
 
 
 async def find_lock(connection: Connection, seller: str, month: date) -> Locked | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,6 @@ Examples:
   csms close lock --month 2026-03 --reason "March is done"
   csms close pack /srv/books/2026-03 --month 2026-03
 """
-STEP_COLUMNS: Final = ("step", "count", "what", "open", "note", "next")
 CHECK_COLUMNS: Final = ("check", "state", "open", "what", "note", "next")
 _OF_MONTH: Final = click.option("--month", type=MONTH, help="Which; the first that is not locked unless said.")
 
@@ -102,6 +101,8 @@ def _add_run(group: click.Group, connect: Connect, actor: Actor, steps: Sequence
     ) -> None:
         """Do all that can be done towards the close of a month, and list what is still open. Exit status 6 if anything is.
 
+        The table is that of csms close status; how each step went is told beside it, or is in the same object with -o json.
+
         Contracts are charged, the documents and entries of the month followed from hash to hash and sum to sum, and what no
         document shows is valued. Sessions to be billed, released or invoiced are told with the command for it: a document
         needs a day and a reason. Repeating it changes nothing that is done. It locks nothing.
@@ -116,7 +117,8 @@ def _add_run(group: click.Group, connect: Connect, actor: Actor, steps: Sequence
             done = [each.row(await each.act(closing)) for each in steps]
             lines = await close.checklist(closing)
         if output.format is Format.TABLE:
-            output.rows(done, columns=STEP_COLUMNS)
+            for each in done:
+                output.note(_step_note(each))
             _print_checks(lines, closing, output)
         else:
             output.one(
@@ -130,6 +132,13 @@ def _add_run(group: click.Group, connect: Connect, actor: Actor, steps: Sequence
             )
         if any(each["open"] for each in done) or any(each.state is State.OPEN for each in lines):
             context.exit(ExitCode.FINDINGS)
+
+
+def _step_note(row: Mapping[str, object]) -> str:
+    """How a step went, in a line beside the table of what is open."""
+    told = f": {row['note']}" if row["note"] else ""
+    waits = f"; {row['open']} to be seen to, next: {row['next']}" if row["open"] else ""
+    return f"{row['step']}: {row['count']} {row['what']}{told}{waits}"
 
 
 def _add_lock(group: click.Group, connect: Connect, actor: Actor) -> None:

@@ -63,6 +63,27 @@ async def knows_as(books: Books, account: str, *names: str) -> None:
         )
 
 
+async def test_nobody_is_forgotten_who_was_not_asked_for_what_it_bears(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.customer("E-1", kind=AccountKind.EMPLOYER, rhythm=Rhythm.QUARTER)
+    await knows_as(books, "E-1", "Works council")
+    await bears(books, "Works council", "0.50")
+    await books.charged("TAG-1")
+    await books.run(account="C-1")
+
+    async def forget() -> Account:
+        async with books.pool.acquire() as connection:
+            return await accounts.pseudonymise(connection, "E-1", now=books.clock.now, actor="ada", reason="asked")
+
+    with pytest.raises(Refused, match=r"E-1 bears parts that it was not asked for, of R2026-000001") as refused:
+        await forget()
+    await books.run(account="E-1")
+    done = await forget()
+
+    assert "csms invoice run --seller north --account E-1 --until DAY" in refused.value.next_step
+    assert done.details.parties == ()
+
+
 def _registered(details: SellerDetails) -> SellerDetails:
     return replace(details, party=replace(details.party, register="Amtsgericht Hamburg, HRB 123456"))
 

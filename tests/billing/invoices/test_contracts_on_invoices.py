@@ -10,9 +10,9 @@ from decimal import Decimal
 import pytest
 
 from billing.accounts import service as accounts
-from billing.accounts.account import AccountKind
+from billing.accounts.account import AccountKind, AccountState
 from billing.accounts.seller import TaxRounding
-from billing.contracts import accruing, plans, service
+from billing.contracts import accruing, ending, plans, service
 from billing.contracts.changes import Act
 from billing.contracts.days import Days
 from billing.contracts.earnings import margin
@@ -166,6 +166,39 @@ async def test_nobody_is_forgotten_while_a_fee_is_on_no_document(books: Books) -
         await accruing.accrue(connection, now=books.clock.now)
         with pytest.raises(Refused, match=r"2 charges of contracts of account C-1 are on no document"):
             await accounts.pseudonymise(connection, "C-1", now=books.clock.now, actor="ada", reason="asked")
+
+
+async def test_nobody_is_forgotten_whose_contract_may_charge_yet(books: Books) -> None:
+    await books.customer("C-1")
+    await rule(books)
+    await subscribed(books, "C-1")
+    books.clock.now = datetime(2026, 4, 10, 12, tzinfo=UTC)
+    await books.run(until=date(2026, 4, 30), issued_on=date(2026, 4, 10), account="C-1")
+    async with books.pool.acquire() as connection:
+        with pytest.raises(Refused, match=r"contracts of account C-1 may charge it yet: K-1") as refused:
+            await accounts.pseudonymise(connection, "C-1", now=books.clock.now, actor="ada", reason="asked")
+        await ending.terminate(connection, "K-1", act(books), until=date(2026, 5, 1), for_cause=True)
+        books.clock.now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+        await accruing.accrue(connection, now=books.clock.now)
+        done = await accounts.pseudonymise(connection, "C-1", now=books.clock.now, actor="ada", reason="asked")
+
+    assert "csms contract terminate CONTRACT" in refused.value.next_step
+    assert done.state is AccountState.PSEUDONYMISED
+
+
+async def test_nobody_is_forgotten_who_is_named_as_anothers_payer(books: Books) -> None:
+    await books.customer("BOSS", kind=AccountKind.EMPLOYER)
+    await books.customer("C-1", "TAG-1", payer="BOSS")
+    now = books.clock.now
+    async with books.pool.acquire() as connection:
+        with pytest.raises(Refused, match=r"account BOSS pays for others, so it is asked for them: C-1") as refused:
+            await accounts.pseudonymise(connection, "BOSS", now=now, actor="ada", reason="asked")
+        await accounts.take_token(connection, "C-1", "TAG-1", valid_from=now, now=now, actor="ada", reason="asked")
+        await accounts.pseudonymise(connection, "C-1", now=now, actor="ada", reason="asked")
+        done = await accounts.pseudonymise(connection, "BOSS", now=now, actor="ada", reason="asked")
+
+    assert "give those another payer first" in refused.value.next_step
+    assert done.state is AccountState.PSEUDONYMISED, "who is forgotten asks nobody to pay"
 
 
 async def test_what_a_contract_changes_is_in_the_log(books: Books) -> None:

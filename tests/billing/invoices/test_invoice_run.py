@@ -13,6 +13,7 @@ import pytest
 from billing.accounts import sellers
 from billing.accounts import service as accounts
 from billing.accounts.account import AccountKind, Rhythm
+from billing.accounts.seller import Seller
 from billing.e_invoices.profiles import Profile
 from billing.e_invoices.service import e_invoice
 from billing.errors import Refused
@@ -308,3 +309,61 @@ async def test_what_is_invoiced_before_a_quarter_has_ended_is_of_no_day_of_the_o
 
     assert document.days == (date(2026, 4, 1), until)
     assert [line.session and line.session.late for line in document.lines] == [True, False]
+
+
+async def test_who_pays_for_others_stays_a_customer_of_their_seller(books: Books) -> None:
+    south = Seller(id="south", details=books.seller.details)
+    async with books.pool.acquire() as connection:
+        await sellers.create(connection, south, now=books.clock.now, actor="ada", reason="second")
+    await books.customer("BOSS", kind=AccountKind.EMPLOYER)
+    await books.customer("C-1", "TAG-1", payer="BOSS")
+
+    async def moves(id_: str, **terms: str | None) -> None:
+        async with books.pool.acquire() as connection:
+            await accounts.change(
+                connection,
+                id_,
+                lambda account: replace(account, **terms),
+                now=books.clock.now,
+                actor="ada",
+                reason="asked",
+            )
+
+    with pytest.raises(
+        Refused, match=r"BOSS pays for customers of seller north, and .* the same seller: C-1"
+    ) as refused:
+        await moves("BOSS", seller="south")
+    await moves("C-1", payer=None)
+    await moves("BOSS", seller="south")
+    with pytest.raises(Refused, match="BOSS is a customer of seller south"):
+        await moves("C-1", payer="BOSS")
+
+    assert "give those another payer first" in refused.value.next_step
+
+
+async def test_whoever_names_a_payer_while_it_moves_to_another_seller_is_not_left_behind(books: Books) -> None:
+    south = Seller(id="south", details=books.seller.details)
+    async with books.pool.acquire() as connection:
+        await sellers.create(connection, south, now=books.clock.now, actor="ada", reason="second")
+    for n in range(8):
+        await books.customer(f"BOSS-{n}", kind=AccountKind.EMPLOYER)
+        await books.customer(f"C-{n}")
+
+    async def moves(id_: str, **terms: str) -> None:
+        async with books.pool.acquire() as connection:
+            await accounts.change(
+                connection,
+                id_,
+                lambda account: replace(account, **terms),
+                now=books.clock.now,
+                actor="ada",
+                reason="asked",
+            )
+
+    both = [moves(f"BOSS-{n}", seller="south") for n in range(8)] + [
+        moves(f"C-{n}", payer=f"BOSS-{n}") for n in range(8)
+    ]
+    await asyncio.gather(*both, return_exceptions=True)
+    apart = "SELECT count(*) FROM account a JOIN account p ON p.id = a.payer WHERE p.seller <> a.seller"
+
+    assert await books.pool.fetchval(apart) == 0

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from billing.errors import AlreadyDone, Refused
-from billing.ledger import close
+from billing.ledger import close, service
 from billing.ledger.check import CHECKS, check
 from billing.ledger.close import Closing, Locked
 from billing.ledger.export import Form, export_month
@@ -42,6 +42,7 @@ from tests.billing.ledger.books import (
 )
 
 FEBRUARY = date(2026, 2, 1)
+PATIENCE_S = 30.0
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
@@ -114,6 +115,27 @@ async def test_months_are_locked_in_order(closer: Closer) -> None:
         await closer.lock()
     await closer.lock(FEBRUARY)
     await closer.lock()
+
+
+async def test_a_month_is_not_locked_over_what_is_booked_in_the_one_before_meanwhile(closer: Closer) -> None:
+    await closer.books.post(sale("R-2"))
+    pool = closer.books.pool
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await service.post(connection, [sale("R-1", fact_on=date(2026, 2, 5))], now=NOW, actor="ada")
+        locking = asyncio.create_task(closer.lock())
+        async with asyncio.timeout(PATIENCE_S):
+            while not await connection.fetchval(waiting):  # noqa: ASYNC110 - the event is another connection's
+                await asyncio.sleep(0.01)
+
+    with pytest.raises(Refused, match=r"2026-03 cannot be locked: 2026-02 is not locked") as refused:
+        await locking
+    assert refused.value.next_step == "csms close lock --month 2026-02"
+    await closer.lock(FEBRUARY)
+    assert (await closer.lock()).month == MARCH
 
 
 async def test_a_month_is_locked_when_it_has_ended_everywhere_on_earth(closer: Closer) -> None:

@@ -206,6 +206,9 @@ async def test_what_is_open_is_listed_with_what_to_do_and_ends_with_six(run: Run
         "months_before", "2026-02 is not locked", "csms close lock --month 2026-02",
     )  # fmt: skip
     assert "acme 2026-03: 1 of 12 checks are open" in table.stderr
+    assert ran.stdout == table.stdout, "one table, whoever reads it"
+    assert "acme 2026-03: 1 of 12 checks are open" in ran.stderr
+    assert "counting: 3 what is left is counted down\n" in ran.stderr
     assert "months_before (1)" in refused(lock, ExitCode.REFUSED)
 
 

@@ -43,6 +43,12 @@ class Desk:
         assert said.code == 0, said.err
         return said.json
 
+    async def ended(self) -> None:
+        """The contract that was to begin never does."""
+        [item] = await self.json("item", "list", "--contract", "HOME")
+        await self.json("item", "cancel", item["id"], *WHY)
+        await self.json("contract", "terminate", "HOME", "--for-cause", "--last-day", "2098-12-31", *WHY)
+
     async def count(self, query: str) -> int:
         found: int = await self.books.pool.fetchval(query)
         return found
@@ -182,9 +188,12 @@ async def test_a_customer_is_forgotten_everywhere_but_on_documents_which_stay_to
     await desk.json("account", "token", "take", "C-1", "TAG-1", *WHY)
     early = await run(desk.env, "account", "pseudonymise", "C-1", *WHY)
     await desk.json("invoice", "run", "--seller", "north", "--account", "C-1", "--until", "2026-06-30", *WHY)
+    running = await run(desk.env, "account", "pseudonymise", "C-1", *WHY)
+    await desk.ended()
     before = await desk.documents()
     done = await run(desk.env, "account", "pseudonymise", "C-1", *WHY)
 
+    assert (running.code, "may charge it yet: HOME" in running.error["message"]) == (5, True)
     assert (early.code, "1 sessions of account C-1 are on no document" in early.error["message"]) == (5, True)
     assert done.code == 0, done.err
     assert await desk.documents() == before
@@ -201,6 +210,7 @@ async def test_a_customer_is_forgotten_everywhere_but_on_documents_which_stay_to
 async def test_mail_that_has_not_ended_is_not_forgotten_under_way(desk: Desk) -> None:
     await PostOffice(desk.books.pool).queue(letter("reminder", MAIL, account="C-1"))
     await desk.json("account", "token", "take", "C-1", "TAG-1", *WHY)
+    await desk.ended()
     early = await run(desk.env, "account", "pseudonymise", "C-1", *WHY)
     [mail] = await desk.json("mail", "list", "--state", "queued")
     await desk.json("mail", "cancel", mail["id"], *WHY)

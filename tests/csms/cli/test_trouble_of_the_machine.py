@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 from pathlib import Path
@@ -90,26 +91,33 @@ async def test_a_data_directory_that_is_a_file_is_wrong_usage(data_home: Path) -
     assert read.error["message"] == served.error["message"] == f"{file} is no directory"
 
 
+def as_nobody(*arguments: str) -> CliError:
+    """What a command is refused with under another account."""
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        with pytest.raises(CliError) as refused:
+            csms(list(arguments), standalone_mode=False)
+        return refused.value
+    finally:
+        os.setresuid(0, 0, 0)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another account")
 @pytest.mark.parametrize("command", [("site", "list"), ("serve", "--ocpp-port", "0", "--http-port", "0")])
 def test_a_data_directory_of_another_account_is_not_permitted(data_home: Path, command: tuple[str, ...]) -> None:
     theirs = data_home / "theirs"
     theirs.mkdir(mode=0o700)
-    said: list[CliError] = []
+    # Python itself may lie below a home that is closed to others: what a command imports is imported before it is theirs.
+    csms([*command, "--help"], standalone_mode=False)
+    said = as_nobody("--data-dir", str(theirs), *command)
+    while isinstance(missing := said.__cause__ or said.__context__, ModuleNotFoundError):
+        assert missing.name is not None
+        importlib.invalidate_caches()
+        importlib.import_module(missing.name)
+        said = as_nobody("--data-dir", str(theirs), *command)
 
-    def act_as_nobody() -> None:
-        os.setresuid(NOBODY, NOBODY, 0)
-        try:
-            with pytest.raises(CliError) as refused:
-                csms(["--data-dir", str(theirs), *command], standalone_mode=False)
-            said.append(refused.value)
-        finally:
-            os.setresuid(0, 0, 0)
-
-    act_as_nobody()
-
-    assert said[0].status == 4
-    assert str(theirs) in said[0].message
+    assert said.status == 4
+    assert str(theirs) in said.message
 
 
 async def test_a_place_where_nothing_can_be_stored_is_no_defect() -> None:
