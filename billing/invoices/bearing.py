@@ -3,7 +3,8 @@
 A customer's document shows what a third party bears of it and leaves it out of what is due. The account that the party is -
 by its own id, or by a name that was said for it - gets a document of its own on these parts in its rhythm: one line for each
 document that it bears a part of, less for each credit note. A line is claimed by what it is for, like any other: once. What
-nobody was asked for yet is a row of its own, written with the document and deleted with the claim.
+nobody was asked for yet is a row of its own, written with the document and deleted with the claim. What is taken back of a
+part that the party was asked for is credited on the line that asked.
 
 No tax is in it: the tax of the whole price is on the documents of those who were supplied (Art. 73 of the VAT directive).
 """
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from billing.accounts import service as accounts
@@ -22,9 +24,10 @@ from billing.accounts.account import Account
 from billing.invoices import words
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import TaxedCharge
-from billing.invoices.document import LineKind, Tax
+from billing.invoices.document import LineKind, Tax, borne_item, borne_source
 from billing.invoices.gathering import Owed
 from billing.invoices.store import SQL
+from billing.invoices.taking_back import TakenBack
 from billing.money import Money
 from billing.sql import Connection
 from billing.taxes.tax_rule import Category
@@ -59,8 +62,39 @@ async def borne_by(connection: Connection, bearer: Bearer, *, until: date, after
     )
     if not rows:
         return None
-    charges = tuple(_charge(row, account) for row in rows)
-    return Owed(account=account, currency=bearer.currency, charges=charges), rows[-1]["id"]
+    taken_back = await _taken_back(connection, rows, account)
+    charges = tuple(_charge(row, account) for row in rows if row["source"] not in taken_back)
+    owed = Owed(
+        account=account, currency=bearer.currency, charges=charges, taken_back=tuple(taken_back.values())
+    )  # fmt: skip
+    return owed, rows[-1]["id"]
+
+
+async def _taken_back(connection: Connection, rows: Sequence[Any], account: Account) -> dict[str, TakenBack]:
+    """By source, those parts below zero of what the account was asked for: they are credited where it was."""
+    corrects = {
+        row["source"]: borne_source(row["seller"], item, item, row["party"])
+        for row in rows
+        if row["minor"] < 0
+        for item in [borne_item(row["source"])[0]]
+    }
+    lines = {
+        line["source"]: line
+        for line in await SQL.lines_by_source.fetch(connection, sources=sorted(set(corrects.values())))
+    }
+    return {
+        row["source"]: TakenBack(
+            source=row["source"], corrects=line["source"], account=account.id, currency=row["currency"],
+            name=_name(row, account.language), days=None, invoice=line["invoice"], position=line["position"],
+            before=Fraction(0), upto=Fraction(-row["minor"], line["gross_minor"]), is_borne=True,
+        )
+        for row in rows
+        if (line := lines.get(corrects.get(row["source"], "")))
+    }  # fmt: skip
+
+
+def _name(row: Any, language: str) -> str:
+    return words.BORNE[language].format(number=row["number"], day=words.day_in(language, row["issued_on"]))
 
 
 def _charge(row: Any, account: Account) -> TaxedCharge:
@@ -71,8 +105,7 @@ def _charge(row: Any, account: Account) -> TaxedCharge:
         charge=PricedCharge(
             source=row["source"], kind=LineKind.BORNE, account=account.id,
             currency=row["currency"],
-            name=words.BORNE[language].format(number=row["number"], day=words.day_in(language, row["issued_on"])),
-            description=row["labels"], quantity=Decimal(1 if row["minor"] > 0 else -1), unit=PIECE,
+            name=_name(row, language), description=row["labels"], quantity=Decimal(1 if row["minor"] > 0 else -1), unit=PIECE,
             unit_price=Money(abs(row["minor"]), row["currency"]).decimal, price_with_tax=False, supply=LineKind.BORNE.value,
             country=row["country"], tax_point=last, due_on=row["issued_on"], days=(first, last),
         ),

@@ -29,4 +29,4 @@ async def settle_borne(connection: Connection, document: Document) -> None:
     """What a document that is being issued asks a party for: nobody is to be asked for it again."""
     sources = [line.source for line in document.lines if line.kind is LineKind.BORNE]
     if sources and document.corrects is None:
-        await SQL.settle_borne.execute(connection, sources=sources)
+        await SQL.settle_borne.fetch(connection, sources=sources)

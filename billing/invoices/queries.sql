@@ -248,7 +248,7 @@ SELECT invoice, position, body::text AS body FROM invoice_line WHERE invoice = A
 
 -- name: lines_by_source
 -- The lines on which these sources were invoiced last.
-SELECT DISTINCT ON (s.source) s.source, s.invoice, l.position
+SELECT DISTINCT ON (s.source) s.source, s.invoice, l.position, l.gross_minor
   FROM invoice_source s
   JOIN invoice_line l ON l.invoice = s.invoice AND l.body->>'source' = s.source
  WHERE s.source = ANY(:sources::text[])
@@ -451,8 +451,8 @@ SELECT n.source, :seller::text, n.party, :currency::text, :invoice::bigint, :unt
   FROM unnest(:sources::text[], :parties::text[], :minors::bigint[], :labels::text[]) AS n (source, party, minor, labels);
 
 -- name: settle_borne
--- They are asked for it.
-DELETE FROM borne_due WHERE source = ANY(:sources::text[]);
+-- They are asked for it, or it is taken back.
+DELETE FROM borne_due WHERE source = ANY(:sources::text[]) RETURNING source;
 
 -- name: bearers
 -- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them. There
@@ -473,7 +473,7 @@ SELECT DISTINCT r.id AS account, w.currency
 
 -- name: borne_parts
 -- The next parts of documents that an account bears, or those whose payer it is: below zero of what a credit note takes back.
-SELECT d.invoice AS id, d.source, d.labels, d.minor, d.currency, i.number, i.issued_on, (i.body->'days')::text AS days,
+SELECT d.invoice AS id, d.source, d.seller, d.party, d.labels, d.minor, d.currency, i.number, i.issued_on, (i.body->'days')::text AS days,
        coalesce(i.body->'seller'->'address'->>'country', '') AS country
   FROM account r
   JOIN account a ON coalesce(a.payer, a.id) = r.id

@@ -46,6 +46,8 @@ class TakenBack:
     position: int
     before: Fraction
     upto: Fraction
+    is_borne: bool = False
+    """It is no charge of a contract, but a part that a third party bears."""
 
     def base_of(self, base_minor: int) -> int:
         """How much of a line that is it: parts that follow each other come to their sum, rounded."""
@@ -101,7 +103,8 @@ async def take_back(
         await _require_latest(connection, taken)
         lines = {line.position: line for line in invoice.document.lines}
         wanted = _wanted(invoice, lines, taken, await service.remaining_of(connection, invoice))
-        sources = tuple(each.source for each in taken)
+        await _settle_borne(connection, taken)
+        sources = tuple(each.source for each in taken if not each.is_borne)
         if not wanted:
             await cancel(connection, sources, actor=actor, now=now)
             return None
@@ -110,6 +113,12 @@ async def take_back(
             connection, invoice, wanted, orders=sources, issued_on=max(issued_on, invoice.document.issued_on), now=now,
             actor=actor, reason=audit.require_reason(reason),
         )  # fmt: skip
+
+
+async def _settle_borne(connection: Connection, taken: Sequence[TakenBack]) -> None:
+    sources = [each.source for each in taken if each.is_borne]
+    if sources and len(await SQL.settle_borne.fetch(connection, sources=sources)) < len(sources):
+        raise AlreadyDone("a part of it was taken back just now", "do it again")
 
 
 async def _require_latest(connection: Connection, taken: Sequence[TakenBack]) -> None:

@@ -228,24 +228,43 @@ async def test_it_comes_in_the_rhythm_of_the_account_or_of_its_payer(books: Book
     assert [each.gross_minor for each in of(await books.documents(), "H-1")] == [100]
 
 
-async def test_a_credit_note_takes_off_what_is_borne_in_the_next_document(books: Books) -> None:
+async def test_what_a_party_was_asked_for_and_no_longer_bears_is_credited_where_it_was_asked(books: Books) -> None:
     await bears(books, EMPLOYER, "1.00")
     await books.customer("C-1", "TAG-1")
     await books.customer("E-1", kind=AccountKind.EMPLOYER)
     await books.charged("TAG-1")
     await books.run()
     await taken_back(books, "R2026-000001", {1: 250})
-    made, _ = await books.run(until=APRIL, issued_on=MAY_1)
+    made, tally = await books.run(until=APRIL, issued_on=MAY_1)
+    again, _ = await books.run(until=APRIL, issued_on=MAY_1)
     await books.charged("TAG-1", day=2, month=5)
     await books.run(until=date(2026, 5, 31), issued_on=date(2026, 6, 1))
 
-    [waits] = [each.left_out for each in made if each.left_out]
-    assert "gives back more than is to pay" in str(waits)
-    assert [[line.gross_minor for line in each.lines] for each in of(await books.documents(), "E-1")] == [
-        [100], [-50, 100],
-    ]  # fmt: skip
+    assert ([each.left_out for each in made], tally.gross_minor, again) == ([None], {"EUR": -50}, [])
+    asked, back, more = of(await books.documents(), "E-1")
+    assert back.corrects is not None
+    assert (asked.gross_minor, back.gross_minor, back.corrects.number, more.gross_minor) == (100, 50, asked.number, 100)
+    assert back.reason == "No longer owed: Your part of C2026-000001 of 2026-04-09"
     assert await owed(books) == {"receivable:C-1": 400 - 200 + 400, "receivable:E-1": 150}
     assert await claims(books) == {}
+    assert await books.problems() == []
+
+
+async def test_what_a_party_got_back_by_hand_it_does_not_get_back_again(books: Books) -> None:
+    await bears(books, EMPLOYER, "1.00")
+    await books.customer("C-1", "TAG-1")
+    await books.customer("E-1", kind=AccountKind.EMPLOYER)
+    await books.charged("TAG-1")
+    await books.run()
+    [asked] = of(await books.documents(), "E-1")
+    await taken_back(books, asked.number)
+    await taken_back(books, "R2026-000001")
+    made, _ = await books.run(until=APRIL, issued_on=MAY_1)
+
+    assert made == []
+    assert await owed(books) == {}
+    assert await claims(books) == {}
+    assert await books.pool.fetchval("SELECT count(*) FROM borne_due") == 0
 
 
 async def test_a_document_on_borne_parts_is_taken_back_like_any_other(books: Books) -> None:
