@@ -289,10 +289,8 @@ SELECT t.country, t.tax_category, t.tax_rate, t.note, sum(t.net_minor)::bigint A
 -- name: invoice_of_source
 -- On which document something was invoiced.
 SELECT i.id, i.number, i.seller
-  FROM invoice_source s JOIN invoice i ON i.id = s.invoice
- WHERE s.source = :source::text
- ORDER BY i.id DESC
- LIMIT 1;
+  FROM invoice i
+ WHERE i.id = (SELECT max(invoice) FROM (SELECT invoice FROM invoice_source WHERE source = :source::text OFFSET 0) s);
 
 -- name: invoices_of_session
 -- Where a session stands: on which documents, by which of its bills.
@@ -352,12 +350,17 @@ SELECT invoice, country, tax_category, tax_rate, note, net_minor, tax_minor
 
 -- name: kept_claims
 -- What documents were paid for; before: the document that claimed the same before, or the claim of the same session before.
+-- OFFSET 0: found by source and session, not by walking the documents before.
 SELECT c.invoice, c.source, c.session, c.after, coalesce(r.replaced, b.source, '') AS before
   FROM invoice_source c
-  LEFT JOIN LATERAL (SELECT i.seller || ':' || i.number AS replaced FROM invoice_source p JOIN invoice i ON i.id = p.invoice
-                      WHERE p.source = c.source AND p.invoice < c.invoice ORDER BY p.invoice DESC LIMIT 1) AS r ON true
-  LEFT JOIN LATERAL (SELECT source FROM invoice_source
-                      WHERE session = c.session AND invoice < c.invoice ORDER BY invoice DESC, source DESC LIMIT 1) AS b ON true
+  LEFT JOIN LATERAL (SELECT (SELECT i.seller || ':' || i.number FROM invoice i WHERE i.id = p.invoice) AS replaced
+                       FROM (SELECT invoice FROM invoice_source
+                              WHERE source = c.source AND invoice < c.invoice OFFSET 0) AS p
+                      ORDER BY p.invoice DESC LIMIT 1) AS r ON true
+  LEFT JOIN LATERAL (SELECT source
+                       FROM (SELECT source, invoice FROM invoice_source
+                              WHERE session = c.session AND invoice < c.invoice OFFSET 0) AS p
+                      ORDER BY invoice DESC, source DESC LIMIT 1) AS b ON true
  WHERE c.invoice = ANY(:invoices::bigint[]);
 
 -- name: kept_allocations

@@ -405,12 +405,13 @@ SELECT count(*) AS sessions, count(DISTINCT a.id) AS accounts, count(*) FILTER (
 -- name: uninvoiced_corrections
 -- Sessions that ended up to a day of their sites, are on a document of a seller, and of which a correction counts that is on
 -- none; the first few by name. Only corrections are read, not all bills. One over nothing is not waited for once all of what it
--- corrects is taken back: no document will ever show it.
+-- corrects is taken back: no document will ever show it. OFFSET 0: claims are found by their session, not by walking them.
 SELECT count(*) AS sessions, (array_agg(u.session ORDER BY u.session))[1:3] AS first
   FROM (SELECT b.session
           FROM bill b
-         CROSS JOIN LATERAL (SELECT i.source, i.invoice FROM invoice_source i
-                              WHERE i.session = b.session ORDER BY i.invoice DESC LIMIT 1) o
+         CROSS JOIN LATERAL (SELECT c.source, c.invoice
+                               FROM (SELECT i.source, i.invoice FROM invoice_source i WHERE i.session = b.session OFFSET 0) c
+                              ORDER BY c.invoice DESC LIMIT 1) o
           JOIN invoice v ON v.id = o.invoice AND v.seller = :seller::text
           JOIN session s ON s.id = b.session
           JOIN charge_point c ON c.id = s.charge_point
