@@ -142,6 +142,11 @@ def _add_correct(group: click.Group, connect: Connect, actor: Actor) -> None:
             )
         made = [each.document for each in (done.credit_note, done.invoice) if each is not None]
         output.rows([short_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])
+        if done.credit_note and done.invoice and done.given_before_minor:
+            given, new = done.invoice.document.money(done.given_before_minor), done.invoice.document.number
+            output.note(
+                f"{given} had been credited of it before and is charged again: csms credit create {new} if it stays given"
+            )
 
 
 def _add_reissue(group: click.Group, connect: Connect, actor: Actor) -> None:

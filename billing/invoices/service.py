@@ -19,7 +19,7 @@ from billing.errors import AlreadyDone, NotFound, Refused
 from billing.invoices import store
 from billing.invoices.bill_charge import charge_of, source_of
 from billing.invoices.comparison import Kept, differences
-from billing.invoices.composition import CannotBeInvoiced
+from billing.invoices.composition import CannotBeInvoiced, base_of
 from billing.invoices.credit import CannotBeCredited, credit, remaining
 from billing.invoices.document import DocumentForm, DocumentKind
 from billing.invoices.document_json import Texts, document_from_json
@@ -40,10 +40,14 @@ WhichSeries: TypeAlias = tuple[DocumentKind, DocumentForm]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrected:
-    """What a correction made: either may be missing where nothing was left to credit, or nothing is to pay."""
+    """What a correction made: either may be missing where nothing was left to credit, or nothing is to pay.
+
+    `given_before_minor`: what had been credited of it by hand, in the terms of the document's lines; it is not in the new one.
+    """
 
     credit_note: Issued | None
     invoice: Issued | None
+    given_before_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,7 @@ async def correct_session(
         await lock(connection, invoice)
         if (await _places_of(connection, session))[-1]["id"] != last["id"]:
             raise Refused(f"{last['number']} was issued anew just now", "do it again: the new one is corrected then")
+        given = await _given(connection, invoice, last["source"])
         note = await _credit_session(
             connection, invoice, last["source"], issued_on=issued_on, now=now, actor=actor, reason=why
         )
@@ -189,7 +194,13 @@ async def correct_session(
         numbers = [None if each is None else each.document.number for each in (note, made)]
         change = _change(invoice, "correct", session=session, credit_note=numbers[0], invoice=numbers[1])
         await audit.record(connection, [change] if any(numbers) else [], now=now, actor=actor, reason=why)
-    return Corrected(credit_note=note, invoice=made)
+    return Corrected(credit_note=note, invoice=made, given_before_minor=given)
+
+
+async def _given(connection: Connection, invoice: Issued, source: str) -> int:
+    left = await remaining_of(connection, invoice)
+    mine = [line for line in invoice.document.lines if line.source == source]
+    return sum(base_of(line, invoice.document.tax_mode) - left[line.position] for line in mine)
 
 
 async def seller_of_session(connection: Connection, session: int) -> Seller:

@@ -84,6 +84,24 @@ async def test_an_invoice_is_credited_by_lines_and_then_as_a_whole(office: dict[
     assert [each["number"] for each in listed.json] == ["C2026-000001", "C2026-000002"]
 
 
+async def test_a_correction_says_what_had_been_credited_before(office: dict[str, str], database: str) -> None:
+    assert (await run(office, "invoice", "run", *MARCH, "--account", "C-2")).code == 0
+    given = ("credit", "create", "R2026-000001", "--line", "1=1.00", "--reason", "goodwill")
+    assert (await run(office, *given)).code == 0
+    pool = await open_pool(database, size=2, name="rerates")
+    books = Books(pool)
+    session = await pool.fetchval("SELECT session FROM invoice_source WHERE session IS NOT NULL")
+    await books.rerated(session, kwh=8)
+    await pool.close()
+    done = await run(office, "credit", "correct", session, *WHY, "-o", "json")
+
+    assert [(each["number"], each["gross"]) for each in done.json] == [
+        ("C2026-000002", "2.00"),
+        ("R2026-000002", "4.00"),
+    ]
+    assert "1.00 EUR had been credited of it before and is charged again: csms credit create R2026-000002" in done.err
+
+
 async def test_a_draft_is_made_looked_at_and_issued_or_given_up(office: dict[str, str]) -> None:
     made = await run(office, "invoice", "draft", "create", "C-1", "--until", "2026-03-31", *WHY, "-o", "json")
     [draft] = made.json
