@@ -61,7 +61,7 @@ async def accrue(
 ) -> Accrual:
     """Charge what has fallen due of all contracts, or of some, up to now or to a day, each by its customer's calendar.
 
-    Call it outside a transaction. It may be stopped anywhere and run again, and by several at once. With `dry_run` it
+    Call it outside a transaction, or in one that is taken back. It may be stopped anywhere and run again, and by several at once. With `dry_run` it
     only tells; that too is decided from what is stored.
 
     Raises:

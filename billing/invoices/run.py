@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 
@@ -83,6 +83,23 @@ class Tally:
         self.gross_minor[currency] = self.gross_minor.get(currency, 0) + signed
 
 
+class _Connections(Protocol):
+    """Where connections come from."""
+
+    def acquire(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _OneConnection:
+    """The same one for all, in whose transaction all is done."""
+
+    connection: asyncpg.pool.PoolConnectionProxy[Any]
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[Any]]:
+        yield self.connection
+
+
 class _Enough(Exception):
     """As many documents as were wanted."""
 
@@ -102,7 +119,7 @@ class InvoiceRun:
         on_seen: Callable[[int], None] = lambda _: None,
         workers: int = WORKERS,
     ) -> None:
-        self._pool = pool
+        self._pool: _Connections = pool
         self._wanted = wanted
         self._terms = Terms(issued_on=wanted.issued_on, until=wanted.until)
         self._clock = clock
@@ -110,17 +127,32 @@ class InvoiceRun:
         self._reason = reason
         self._on_made = on_made
         self._on_seen = on_seen
-        self._workers = 1 if wanted.limit is not None else workers  # who counts does it alone
+        # Who counts does it alone, and so does who has one transaction for all.
+        self._workers = 1 if wanted.limit is not None or wanted.dry_run else workers
         self.tally = Tally()
 
     async def run(self) -> Tally:
         """Do it. What cannot be invoiced is told and left out; the rest goes on.
 
-        What falls due of contracts by then is charged first, as it would be anyway: a dry run leaves that behind.
+        What falls due of contracts by then is charged first. A dry run is one transaction, which is taken back.
         """
-        async with self._pool.acquire() as connection:
-            if not self._wanted.dry_run:
+        if not self._wanted.dry_run:
+            async with self._pool.acquire() as connection:
                 await self._record(connection)
+            return await self._all_of_it()
+        pool = self._pool
+        async with pool.acquire() as connection:
+            whole = connection.transaction()
+            await whole.start()
+            self._pool = _OneConnection(connection)
+            try:
+                return await self._all_of_it()
+            finally:
+                self._pool = pool
+                await whole.rollback()
+
+    async def _all_of_it(self) -> Tally:
+        async with self._pool.acquire() as connection:
             await accrue(connection, now=self._clock(), until=self._wanted.until)
         try:
             async for page in self._pages():
@@ -274,7 +306,7 @@ class InvoiceRun:
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[Any]]:
-        """Where a document is issued, in a transaction of its own; a dry run has one around it that is taken back."""
+        """Where a document is issued, in a transaction of its own; a dry run takes each back, so that no series is locked."""
         async with self._pool.acquire() as connection:
             if not self._wanted.dry_run:
                 yield connection

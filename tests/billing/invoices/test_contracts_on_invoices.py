@@ -83,6 +83,24 @@ async def test_a_fee_and_the_sessions_of_its_month_are_one_document(books: Books
     assert await books.problems() == []
 
 
+async def test_a_dry_run_shows_what_will_fall_due_and_charges_nothing(books: Books) -> None:
+    await books.customer("C-1", "TAG-1")
+    await books.charged("TAG-1")
+    await rule(books)
+    await subscribed(books, "C-1", price="9.90")
+    left = "SELECT (SELECT count(*) FROM contract_charge) + (SELECT count(*) FROM billing_period) + (SELECT count(*) FROM invoice)"
+    next_on = "SELECT next_on FROM contract"
+    before = await books.pool.fetchval(next_on)
+    made, tally = await books.run(dry_run=True)
+    after = await books.pool.fetchval(left), await books.pool.fetchval(next_on)
+    done, _ = await books.run()
+
+    assert (tally.gross_minor, after) == ({"EUR": 500 + 1178}, (0, before))
+    assert [each.document and each.document.lines for each in made] == [
+        each.document and each.document.lines for each in done
+    ]
+
+
 @pytest.mark.parametrize(("rounding", "tax"), [(TaxRounding.PER_DOCUMENT, 381), (TaxRounding.PER_LINE, 380)])
 async def test_a_seller_says_where_the_tax_of_net_prices_is_rounded(
     books: Books, rounding: TaxRounding, tax: int
