@@ -212,6 +212,19 @@ SELECT s.id
   JOIN session s ON s.id = p.session
  WHERE (s.ended_at, s.register_end_wh) IS DISTINCT FROM (p.ended_at, p.register_end_wh);
 
+-- name: followers_of
+-- The sessions just after these on the same EVSE, as they stand by now.
+SELECT n.id
+  FROM session w
+  JOIN LATERAL (
+        SELECT p.id FROM session p
+         WHERE p.charge_point = w.charge_point AND p.evse = w.evse AND p.id > w.id AND p.dropped IS NULL
+           AND p.started_at >= w.started_at
+           AND p.started_at >= '2015-01-01T00:00Z' AND p.started_at <= p.created_at + interval '5 minutes'
+         ORDER BY p.started_at, p.id LIMIT 1
+       ) n ON true
+ WHERE w.id = ANY(:sessions::integer[]);
+
 -- name: overtaken
 -- Sessions that end, or are released, after the start of the one behind them on the EVSE, of which nobody knew when they
 -- were folded: starts that were queued may come after statuses. A start is committed within five seconds, or not at all.

@@ -224,7 +224,11 @@ class Sessions:
                 continue
             projections.append(projection_of(facts, session))
             metrics.folds.inc()
-        followed = {each.session: each for each in projections if found[each.session].following is not None}
+        followed = {
+            each.session: each
+            for each in projections
+            if found[each.session].following is not None or each.ended_at is not None
+        }
         changed = await SQL.ends_to_change.fetch(
             connection,
             sessions=list(followed),
@@ -233,7 +237,8 @@ class Sessions:
         )
         await project(connection, projections)
         overtaken = await _overtaken(connection, [found[each.session] for each in projections])
-        await SQL.mark_due.execute(connection, sessions=_followers(found, [row["id"] for row in changed]) + overtaken)
+        followers = await _followers(connection, found, [row["id"] for row in changed])
+        await SQL.mark_due.execute(connection, sessions=followers + overtaken)
         marked = self._to_mark(projections, found)
         await SQL.mark_rating_due.execute(connection, sessions=marked)
         waiting = self._looks.all_waiting([each.session for each in projections])
@@ -339,10 +344,12 @@ def _moved(at: datetime | None, by: timedelta) -> datetime | None:
     return None if at is None else later(at, by)
 
 
-def _followers(found: Mapping[int, SessionFacts], sessions: Sequence[int]) -> list[int]:
-    """The sessions after these on their EVSEs."""
+async def _followers(connection: Any, found: Mapping[int, SessionFacts], sessions: Sequence[int]) -> list[int]:
+    """The sessions after these on their EVSEs; those too that began while these were folded, and saw how they were before."""
     following = [found[each].following for each in sessions]
-    return sorted({each.id for each in following if each is not None})
+    alone = [id_ for id_, each in zip(sessions, following, strict=True) if each is None]
+    rows = await SQL.followers_of.fetch(connection, sessions=alone) if alone else []
+    return sorted({each.id for each in following if each is not None} | {row["id"] for row in rows})
 
 
 async def _overtaken(connection: Any, folded: Sequence[SessionFacts]) -> list[int]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from billing import PeriodKind
@@ -24,6 +27,7 @@ from csms.sessions.session import Session
 from csms.sessions.store import SessionFacts, load_facts
 from csms.settings import load_settings
 from csms.sites import service as sites
+from tests.faults.world import until
 
 CP, SOCKET = "CP-1", UUID(int=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -32,6 +36,9 @@ BEGIN = NOW - timedelta(hours=3)
 
 def at(minutes: float) -> datetime:
     return BEGIN + timedelta(minutes=minutes)
+
+
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')"
 
 
 class Room:
@@ -420,3 +427,44 @@ async def test_a_queued_start_takes_from_the_session_before_it_what_a_status_sai
     assert before == at(102)
     assert first in due
     assert (await room.fold(first)).released_at is None
+
+
+async def test_who_begins_while_the_session_before_it_is_folded_is_folded_again_with_its_end(
+    room: Room, database: str
+) -> None:
+    first = await room.starts(0)
+    await room.hears(
+        ReadingsReported(evse=1, connector=1, transaction=str(first), readings=(register_of(5, 2000),)), at(5)
+    )
+    await room.fold(first)
+    await room.stops(first, 10, 5000)
+    owner = await asyncpg.connect(database)
+    try:
+        await owner.execute(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END'"
+        )
+        await owner.execute(
+            f"CREATE TRIGGER waits BEFORE UPDATE ON session FOR EACH ROW WHEN (NEW.id = {first}) EXECUTE FUNCTION wait()"
+        )
+    finally:
+        await owner.close()
+    async with room.pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(1)")
+            folds = asyncio.create_task(room.fold(first))
+            await until(partial(connection.fetchval, WAITS), what="the fold waits before it is stored")
+            second = await room.starts(20, register_wh=Decimal(5000))
+            await room.fold(second)
+            await room.pool.execute("DELETE FROM session_due")  # all that was heard is folded, or being folded
+            early = await connection.fetchval("SELECT flags FROM session WHERE id = $1", second)
+        await folds
+    while await room.sessions.project_due():
+        pass
+
+    assert early == ["register_gap"]
+    assert await room.pool.fetchval("SELECT flags FROM session WHERE id = $1", second) == []
+
+
+def register_of(minutes: float, wh: int) -> Reading:
+    return Reading(at=at(minutes), samples=(Sample(value=Decimal(wh)),), key=f"{minutes} {wh}".encode())
