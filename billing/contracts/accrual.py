@@ -226,6 +226,7 @@ def _discounts(
                 interval=other.plan.interval,
                 anchor=other.anchor,
                 period=theirs,
+                charged_until=contract.charged_until.get(other.line, {}),
             )
         )
     own = next(line for line in lines if line.key == str(subscription.id))

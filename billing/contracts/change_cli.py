@@ -209,7 +209,10 @@ def _add_discount(group: click.Group, desk: Desk) -> None:
     @click.option("--only", metavar="NAME", help="Only this plan, or items of this kind of supply.")
     @click.option("--from", "first", type=DAY, help="Its first day; today unless said.")
     @click.option("--last-day", type=DAY, help="Its last day; for good unless said.")
-    @click.option("--periods", type=click.IntRange(1, 1000), help="Only for so many periods.")
+    @click.option(
+        "--periods", type=click.IntRange(1, 1000),
+        help="Only for so many periods of each plan; those that are charged already do not count.",
+    )  # fmt: skip
     @REASON
     @DRY_RUN
     @output_options

@@ -7,7 +7,7 @@ that is for several lines is shared by what each costs, to the minor unit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -36,8 +36,9 @@ class Target(StrEnum):
 class Discount:
     """Either `percent`, or `amount_minor` shared by the lines it is for. It counts for what begins, or is due, in `days`.
 
-    `periods`: only for so many periods of each plan, the one in which `days` begins being the first. `only`: of plans
-    the id of one, of items their supply; None: all.
+    `periods`: only for so many periods of each plan, the first being that in which `days` begins, or where it was charged
+    already when the discount was entered, the next on which it could act. `only`: of plans the id of one, of items their
+    supply; None: all.
     """
 
     id: int
@@ -56,7 +57,10 @@ class Discount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line that discounts may lower: what it costs, of which plan or kind it is. `begins`: when a plan first ran."""
+    """A line that discounts may lower: what it costs, of which plan or kind it is. `begins`: when a plan first ran.
+
+    `charged_until`: by discount, up to before which day a plan was charged already when the discount was entered.
+    """
 
     key: str
     name: str
@@ -65,6 +69,7 @@ class Line:
     interval: Interval | None = None
     anchor: date | None = None
     period: Period | None = None
+    charged_until: Mapping[int, date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,10 @@ def _holds(discount: Discount, line: Line, day: date) -> bool:
     assert line.interval is not None, "a plan has an interval"
     assert line.anchor is not None, "a plan has an anchor"
     assert line.period is not None, "a plan has periods"
-    first = period_of(line.interval, line.anchor, max(discount.days.first, line.begins))
-    return line.period.number - first.number < discount.periods
+    counts_from = max(discount.days.first, line.begins, line.charged_until.get(discount.id, line.begins))
+    first = period_of(line.interval, line.anchor, counts_from)
+    # Days of an earlier period may be charged anew, at another plan: they were promised nothing.
+    return 0 <= line.period.number - first.number < discount.periods
 
 
 def _shares(discount: Discount, group: Sequence[Line], left: Mapping[str, int], had: int = 0) -> dict[str, int]:

@@ -121,6 +121,26 @@ SELECT h.contract, (d ->> 'discount')::bigint AS discount, sum((d ->> 'minor')::
    AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source AND f.fate = 'cancelled')
  GROUP BY 1, 2;
 
+-- name: charged_before_discounts_of
+-- Up to before which day each line was charged when a discount for so many periods was entered; sooner where it was given
+-- for days before that, so that no more periods have it than were promised.
+SELECT d.contract, d.id AS discount, p.line,
+       least(max(k.until_day) FILTER (WHERE k.until_day > h.from_day),
+             min(h.from_day) FILTER (WHERE p.discounts @> jsonb_build_array(jsonb_build_object('discount', d.id)))) AS until_day
+  FROM contract_discount d
+  JOIN subscription s ON s.contract = d.contract
+  JOIN billing_period p ON p.subscription = s.id
+  JOIN contract_charge h ON h.source = p.source
+  LEFT JOIN LATERAL (
+       SELECT least(h.until_day, min(b.from_day)) AS until_day
+         FROM contract_charge b
+        WHERE b.subscription = h.subscription AND b.corrects = h.source AND b.created_at < d.created_at)
+    AS k ON h.created_at < d.created_at
+ WHERE d.contract = ANY(:ids::text[]) AND d.periods IS NOT NULL
+ GROUP BY d.contract, d.id, p.line
+HAVING bool_or(k.until_day > h.from_day)
+ ORDER BY d.contract, d.id, p.line;
+
 -- name: bearers_of
 -- The tokens and groups of contracts.
 SELECT * FROM contract_token WHERE contract = ANY(:ids::text[]) ORDER BY contract, id;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -129,8 +130,9 @@ class FallenDue:
 class Standing:
     """A contract on its way. `until`: the first day on which it is no more; None: no end is known.
 
-    `given`: how much of each discount on items was given. `remind_before`: so many days before each kind of deadline.
-    `revision` counts its changes.
+    `given`: how much of each discount on items was given. `charged_until`: by line of subscriptions and discount for so
+    many periods, up to before which day the line was charged when the discount was entered; where it was not, nothing.
+    `remind_before`: so many days before each kind of deadline. `revision` counts its changes.
     """
 
     id: str
@@ -148,6 +150,7 @@ class Standing:
     milestones: tuple[OpenMilestone, ...] = ()
     discounts: tuple[Discount, ...] = ()
     given: dict[int, int] = field(default_factory=dict)
+    charged_until: Mapping[int, Mapping[int, date]] = field(default_factory=dict)
     bearers: tuple[Bearer, ...] = ()
     allowances: tuple[Allowance, ...] = ()
     fallen_due: tuple[FallenDue, ...] = ()

@@ -62,6 +62,7 @@ async def load(connection: Connection, ids: Sequence[str], *, since: date) -> li
     milestones = _by("contract", await SQL.open_milestones_of.fetch(connection, **wanted))
     discounts = _by("contract", await SQL.discounts_of.fetch(connection, **wanted))
     given = _by("contract", await SQL.given_of.fetch(connection, **wanted))
+    charged_until = _by("contract", await SQL.charged_before_discounts_of.fetch(connection, **wanted))
     bearers = _by("contract", await SQL.bearers_of.fetch(connection, **wanted))
     allowances = _by("contract", await SQL.allowances_of.fetch(connection, **wanted))
     fallen_due = _by("contract", await SQL.fallen_due_of.fetch(connection, **wanted, since=since))
@@ -76,6 +77,10 @@ async def load(connection: Connection, ids: Sequence[str], *, since: date) -> li
                 milestones=tuple(_milestone(each) for each in milestones[row["id"]]),
                 discounts=tuple(_discount(each) for each in discounts[row["id"]]),
                 given={each["discount"]: each["minor"] for each in given[row["id"]]},
+                charged_until={
+                    line: {each["discount"]: each["until_day"] for each in rows}
+                    for line, rows in _by("line", charged_until[row["id"]]).items()
+                },
                 bearers=tuple(_bearer(each) for each in bearers[row["id"]]),
                 allowances=tuple(_allowance(each) for each in allowances[row["id"]]),
                 fallen_due=tuple(

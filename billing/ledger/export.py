@@ -210,6 +210,20 @@ async def pending(
     return [each for each in spans if each.currency is None or await _accounts(connection, each)]
 
 
+async def require_exportable(connection: Connection, seller: str, form: Form, *, month: date) -> None:
+    """Refuse what export_pending would refuse of a month, before anything is written or remembered.
+
+    Raises:
+        Refused: DATEV cannot be told of it, or accounts have no number.
+    """
+    if form is not Form.DATEV:
+        return
+    for span in await pending(connection, seller, form, month=month):
+        datev = await settings.datev_settings(connection, seller)
+        numbers = await settings.account_map(connection, seller, await settings.newest_map(connection, seller))
+        await _require_writable(connection, span, None if datev is None else datev[1], numbers)
+
+
 async def _the_currency(connection: Connection, seller: str, form: Form, named: str | None) -> str | None:
     """That of a DATEV file: the one named, or the only one there is."""
     known = await _named_currencies(connection, seller, form, named)

@@ -127,6 +127,8 @@ async def pack(
         raise Refused(
             f"{month_text(month)} of {seller} is not locked", f"csms close lock --month {month_text(month)} first"
         )
+    for form in forms:  # an export is for good: none is made where another of the same pack would be refused
+        await export.require_exportable(connection, seller, form, month=month)
     with _workplace(directory) as place:
         packing = Packing(
             connection=connection, seller=seller, month=month, directory=Path(place), forms=forms, now=now, actor=actor

@@ -243,6 +243,44 @@ async def test_a_discount_that_ends_is_kept_by_what_was_charged(world: ContractW
     assert [(each.amount.text, f"{each.discount}") for each in rest] == [("7.48", "7.47"), ("14.95", "0.00")]
 
 
+async def test_a_discount_for_three_periods_is_for_three_that_are_charged_after_it_was_entered(
+    world: ContractWorld,
+) -> None:
+    await world.contract()
+    await world.accrue("2026-01-15")
+    world.now += timedelta(days=14)
+    three = WantedDiscount(label="Thanks", percent=Decimal(50), periods=3)
+    async with world.pool.acquire() as connection:
+        await discounting.add_discount(connection, "C-1", three, world.act(), start=D("2026-01-15"))
+    world.now += timedelta(days=120)
+    await world.accrue("2026-05-15")
+
+    assert [amount for _, amount in await world.charged()] == ["29.90", "14.95", "14.95", "14.95", "29.90"]
+
+
+async def test_days_that_were_taken_back_before_a_discount_was_entered_count_as_not_charged(
+    world: ContractWorld,
+) -> None:
+    await world.contract()
+    await world.accrue("2026-02-01")
+    async with world.pool.acquire() as connection:
+        await ending.terminate(connection, "C-1", world.act(), until=D("2026-01-17"), for_cause=True)
+    await world.accrue("2026-02-01")
+    world.now += timedelta(days=14)
+    two = WantedDiscount(label="Come back", percent=Decimal(100), periods=2)
+    async with world.pool.acquire() as connection:
+        await ending.prolong(connection, "C-1", world.act())
+        await discounting.add_discount(connection, "C-1", two, world.act(), start=D("2026-01-15"))
+    await world.accrue("2026-03-01")
+
+    billed = await world.pool.fetch(
+        "SELECT from_day, discounts <> '[]' AS is_discounted FROM billing_period WHERE from_day < until_day ORDER BY 1"
+    )
+    assert [(row["from_day"].isoformat(), row["is_discounted"]) for row in billed] == [
+        ("2026-01-01", False), ("2026-01-17", True), ("2026-02-01", True), ("2026-03-01", False),
+    ]  # fmt: skip
+
+
 def test_an_offset_leads_from_a_begin_to_a_day_and_back() -> None:
     assert Offset.between(D("2026-01-31"), D("2026-02-28")) == Offset(months=1)
     assert Offset.between(D("2026-01-31"), D("2026-03-15")) == Offset(months=1, days=15)

@@ -66,6 +66,46 @@ def test_a_discount_for_so_many_periods_counts_the_one_in_which_it_begins() -> N
     assert [each.amount_minor for each in books.charges] == [0, 0, 0, 2990, 2990]
 
 
+@pytest.mark.parametrize(
+    ("charged_until", "amounts"),
+    [
+        ("2026-02-01", [2990, 0, 0, 2990]),
+        ("2026-03-01", [2990, 2990, 0, 0]),
+        ("2026-01-17", [1543, 0, 0, 2990, 2990]),
+    ],
+)
+def test_a_period_that_was_charged_before_a_discount_was_entered_is_none_of_its_periods(
+    charged_until: str, amounts: list[int]
+) -> None:
+    books = Books(contract(subscription()))
+    books.end(D("2026-01-17") if charged_until == "2026-01-17" else None)
+    books.accrue(D(charged_until) - DAY)
+    books.end(None)
+    two = discount(percent=Decimal(100), periods=2)
+    books.standing = replace(books.standing, discounts=(two,), charged_until={1: {1: D(charged_until)}})
+    books.accrue(D("2026-04-01"))
+
+    assert [each.amount_minor for each in books.charges] == amounts
+
+
+@tried(100)
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 8), st.sampled_from(Interval))
+def test_whatever_was_charged_when_it_was_entered_a_discount_is_for_as_many_periods_as_it_says(
+    charged: int, first: int, periods: int, interval: Interval
+) -> None:
+    books = Books(contract(subscription(of=plan(interval=interval))))
+    books.accrue(START + charged * DAY)
+    cells = books.standing.subscriptions[0].cells
+    offer = discount(percent=Decimal(50), periods=periods, first=START + first * DAY)
+    books.standing = replace(books.standing, discounts=(offer,), charged_until={1: {1: cells[-1].until}})
+    before = len(books.charges)
+    books.accrue(add_months(START, 130))
+
+    assert not any(taken(books)[:before])
+    discounted = {cell.period for cell in books.standing.subscriptions[0].cells if cell.discounts}
+    assert len(discounted) == periods
+
+
 def test_the_periods_of_a_line_go_on_where_its_plan_changes() -> None:
     books = Books(contract(subscription(), discounts=(discount(percent=Decimal(50), periods=2),)))
     books.accrue(D("2026-02-01"))

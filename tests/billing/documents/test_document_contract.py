@@ -209,7 +209,8 @@ def test_a_credit_note_names_what_it_corrects_and_why() -> None:
     ]
     assert written["totals"]["due_label"] == "Betrag zu Ihren Gunsten"
     assert written["payment"] == {
-        "text": f"Wir erstatten Ihnen {written['totals']['gross']}.", "rows": [], "terms": [], "qr": "",
+        "text": f"Wir verrechnen {written['totals']['gross']} mit Ihren offenen Beträgen; was davon übrig bleibt, erstatten wir Ihnen.",
+        "rows": [], "terms": [], "qr": "",
     }  # fmt: skip
 
 

@@ -193,6 +193,17 @@ async def test_a_month_is_closed_from_status_to_pack(run: Run, tmp_path: Path) -
     assert "csms ledger reverse ENTRY" in json.loads(reopened.stderr)["next"]
 
 
+async def test_a_pack_that_is_refused_leaves_no_export_behind(run: Run, shop: Books, tmp_path: Path) -> None:
+    month = ("--month", "2026-03")
+    forms = ("--format", "csv", "--format", "datev", "--format", "beancount")
+    assert (await run("close", "lock", *month, *WHY)).exit_code == 0
+    pack = await run("close", "pack", tmp_path / "books", *month, *forms)
+
+    assert refused(pack, ExitCode.REFUSED) == "what DATEV files of acme bear is not said yet"
+    assert await shop.pool.fetchval("SELECT count(*) FROM ledger_export") == 0
+    assert not (tmp_path / "books").exists()
+
+
 async def test_what_is_open_is_listed_with_what_to_do_and_ends_with_six(run: Run, shop: Books) -> None:
     await shop.post(sale("R-0", fact_on=date(2026, 2, 1)))
     status = await run("close", "status", "--month", "2026-03", "-o", "json")
