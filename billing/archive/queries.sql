@@ -68,9 +68,10 @@ SELECT h.id, h.at, h.actor, h.reason, h.about AS entry, h.subject, h.account,
  ORDER BY h.id DESC;
 
 -- name: is_known
--- Whether anything was stored under a subject or an account.
+-- Whether anything was stored under a subject or an account, or may be: there is such an account.
 SELECT EXISTS (SELECT FROM archive_entry
-                WHERE action = 'stored' AND (subject = :subject::text OR account = :account::text));
+                WHERE action = 'stored' AND (subject = :subject::text OR account = :account::text))
+       OR EXISTS (SELECT FROM account WHERE id = :account);
 
 -- name: expired
 -- What nobody has to keep any longer: past its retention, not deleted yet, not held.

@@ -230,7 +230,7 @@ async def set_hold(connection: Connection, on: HoldOn, *, actor: str, reason: st
     if on.entry is not None:
         await _require(connection, on.entry)
     elif not await SQL.is_known.fetchval(connection, subject=on.subject, account=on.account):
-        raise NotFound(f"nothing was stored of {on.subject or on.account}", SEE_LIST)
+        raise NotFound(f"nothing was stored of {on.subject or on.account}, and there is no such account", SEE_LIST)
     entry = Entry(
         id=0, at=now, action=Action.HOLD_SET, actor=actor, reason=reason,
         about=on.entry, subject=on.subject, account=on.account,

@@ -54,4 +54,6 @@ def no_country(code: str | None) -> list[str]:
     """Why it is none, told; empty where it is one."""
     if code is not None and COUNTRY.fullmatch(code):
         return []
+    if code is None:
+        return ["neither the customer has an address nor was a country said: say in which it is supplied, such as DE"]
     return [f"{code!r} is no country of ISO 3166-1: say in which it is supplied, such as DE"]

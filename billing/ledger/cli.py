@@ -25,7 +25,7 @@ HELP = """The ledger: every business fact as an entry that sums to zero, entered
 \b
 Examples:
   csms ledger balance --account receivable
-  csms ledger postings --document R-2026-000017
+  csms ledger postings --document R2026-000017
   csms ledger check
 """
 BALANCE_COLUMNS: Final = ("account", "owner", "debit", "credit", "balance", "currency")

@@ -131,7 +131,11 @@ async def _months_before(closing: Closing) -> Found:
     if first is None or first >= closing.month:
         return Found(open=0)
     text = month_text(first)
-    return Found(open=1, note=f"{text} is not locked", next_step=f"csms close lock --month {text}")
+    return Found(
+        open=1,
+        note=f"{text} is not locked",
+        next_step=f"csms close lock --seller {closing.seller} --month {text} --reason ...",
+    )
 
 
 async def _unbilled(closing: Closing) -> Found:
@@ -190,8 +194,15 @@ async def _uncharged(closing: Closing) -> Found:
 async def _charges(closing: Closing) -> Found:
     row = await SQL.uninvoiced_charges.fetchrow(closing.connection, seller=closing.seller, last=last_day(closing.month))
     assert row is not None, "an aggregate without groups has one row"
-    note = f"of {row['accounts']} customers" if row["charges"] else ""
-    return Found(open=row["charges"], note=note, next_step=_invoice_run(closing))
+    if not row["charges"]:
+        return Found(open=0)
+    more = ", ..." if row["accounts"] > len(row["first"]) else ""
+    return Found(
+        open=row["charges"],
+        note=f"of {', '.join(row['first'])}{more}",
+        next_step=f"csms invoice run --seller {closing.seller} --until {last_day(closing.month)} --account"
+        f" {row['first'][0]} --reason ...",
+    )
 
 
 async def _drafts(closing: Closing) -> Found:

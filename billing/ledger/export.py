@@ -144,7 +144,7 @@ async def export_month(
     if locked is None or month > locked:
         raise Refused(
             f"{month_text(month)} is not locked, it may still change",
-            f"csms close lock --month {month_text(month)}, or export what there is so far: --next",
+            f"csms close lock --seller {seller} --month {month_text(month)} --reason ..., or export what there is so far: --next",
         )
     currency = await _the_currency(connection, seller, form, currency)
     up_to = await SQL.newest_entry.fetchval(connection, seller=seller, month=month)

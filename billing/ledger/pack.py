@@ -125,7 +125,8 @@ async def pack(
     locked = await find_lock(connection, seller, month)
     if locked is None:
         raise Refused(
-            f"{month_text(month)} of {seller} is not locked", f"csms close lock --month {month_text(month)} first"
+            f"{month_text(month)} of {seller} is not locked",
+            f"csms close lock --seller {seller} --month {month_text(month)} --reason ... first",
         )
     for form in forms:  # an export is for good: none is made where another of the same pack would be refused
         await export.require_exportable(connection, seller, form, month=month)

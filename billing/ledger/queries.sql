@@ -435,8 +435,9 @@ SELECT c.id
  ORDER BY c.id;
 
 -- name: uninvoiced_charges
--- What fell due of contracts by a day and is neither on a document nor cancelled, and of how many customers.
-SELECT count(*) AS charges, count(DISTINCT a.id) AS accounts
+-- What fell due of contracts by a day and is neither on a document nor cancelled, and who pays for it, the first few by name.
+SELECT count(*) AS charges, count(DISTINCT coalesce(a.payer, a.id)) AS accounts,
+       (array_agg(DISTINCT coalesce(a.payer, a.id)))[1:3] AS first
   FROM contract_charge h JOIN contract c ON c.id = h.contract JOIN account a ON a.id = c.account
  WHERE a.seller = :seller::text AND h.due_on <= :last::date
    AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source);

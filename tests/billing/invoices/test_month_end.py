@@ -58,8 +58,8 @@ async def test_what_fell_due_of_contracts_is_charged_once_and_then_waits_for_the
 
     assert [each["contracts"].count for each in (tried, ran, again)] == [1, 1, 0]
     assert nothing == 0
-    assert (waits.open, waits.note) == (1, "of 1 customers")
-    assert waits.next_step == "csms invoice run --seller north --period 2026-03 --reason ..."
+    assert (waits.open, waits.note) == (1, "of C-1")
+    assert waits.next_step == "csms invoice run --seller north --until 2026-03-31 --account C-1 --reason ..."
     assert (await found(books, "charges_invoiced")).open == 0
 
 

@@ -133,7 +133,7 @@ async def test_a_month_is_not_locked_over_what_is_booked_in_the_one_before_meanw
 
     with pytest.raises(Refused, match=r"2026-03 cannot be locked: 2026-02 is not locked") as refused:
         await locking
-    assert refused.value.next_step == "csms close lock --month 2026-02"
+    assert refused.value.next_step == "csms close lock --seller acme --month 2026-02 --reason ..."
     await closer.lock(FEBRUARY)
     assert (await closer.lock()).month == MARCH
 

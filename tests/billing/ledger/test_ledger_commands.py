@@ -214,7 +214,7 @@ async def test_what_is_open_is_listed_with_what_to_do_and_ends_with_six(run: Run
     assert (status.exit_code, table.exit_code, ran.exit_code) == (ExitCode.FINDINGS,) * 3
     [line] = [each for each in json.loads(status.stdout) if each["state"] == "open"]
     assert (line["check"], line["note"], line["next"]) == (
-        "months_before", "2026-02 is not locked", "csms close lock --month 2026-02",
+        "months_before", "2026-02 is not locked", "csms close lock --seller acme --month 2026-02 --reason ...",
     )  # fmt: skip
     assert "acme 2026-03: 1 of 12 checks are open" in table.stderr
     assert ran.stdout == table.stdout, "one table, whoever reads it"

@@ -84,6 +84,16 @@ async def test_an_invoice_is_credited_by_lines_and_then_as_a_whole(office: dict[
     assert [each["number"] for each in listed.json] == ["C2026-000001", "C2026-000002"]
 
 
+async def test_nothing_of_a_customer_is_deleted_even_before_anything_is_stored(office: dict[str, str]) -> None:
+    held = await run(office, "archive", "hold", "set", "--account", "C-1", "--reason", "lawsuit", "-o", "json")
+    nobody = await run(office, "archive", "hold", "set", "--account", "C-9", "--reason", "lawsuit")
+    listed = await run(office, "archive", "hold", "list", "-o", "json")
+
+    assert (held.code, nobody.code) == (0, 3)
+    assert "there is no such account" in nobody.error["message"]
+    assert [each["account"] for each in listed.json] == ["C-1"]
+
+
 async def test_a_correction_says_what_had_been_credited_before(office: dict[str, str], database: str) -> None:
     assert (await run(office, "invoice", "run", *MARCH, "--account", "C-2")).code == 0
     given = ("credit", "create", "R2026-000001", "--line", "1=1.00", "--reason", "goodwill")
