@@ -7,11 +7,11 @@ import contextlib
 import random
 from datetime import UTC, date, datetime, timedelta
 
-import asyncpg
 import pytest
 
 from billing.accounts.account import AccountKind, Rhythm
 from billing.invoices.document import GroupBy
+from billing.office.trouble import DATABASE_TROUBLE
 from tests.billing.mail.mail_room import Inbox
 from tests.billing.office.office_room import OfficeRoom
 from tests.billing.sending.dispatch import attached, cut_off
@@ -129,7 +129,7 @@ async def test_whatever_breaks_off_at_any_statement_each_session_is_on_one_invoi
         await dispatch.customer(f"C-{n}", f"TAG-{n}", email=f"c{n}@customer.example", rhythm=Rhythm.SESSION)
         await dispatch.books.charged(f"TAG-{n}")
     for deadly in dice.sample(range(2, 70), 3):
-        with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+        with contextlib.suppress(*DATABASE_TROUBLE):
             async with cut_off(dispatch.pool, after=deadly):
                 await room.new().sweep()
     await room.new().sweep()

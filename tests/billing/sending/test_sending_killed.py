@@ -8,9 +8,9 @@ import random
 import signal
 import sys
 
-import asyncpg
 import pytest
 
+from billing.office.trouble import DATABASE_TROUBLE
 from tests.billing.mail.mail_room import Inbox
 from tests.billing.sending.dispatch import Dispatch, attached, cut_off
 from tests.conftest import LONG
@@ -68,7 +68,7 @@ async def test_connections_that_break_at_any_statement_leave_nothing_half_done(
     month: Dispatch, inbox: Inbox, seed: int
 ) -> None:
     for deadly in random.Random(seed).sample(range(3, 70), 3):
-        with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+        with contextlib.suppress(*DATABASE_TROUBLE):
             async with cut_off(month.pool, after=deadly):
                 await month.send()
     await month.send()
