@@ -6,10 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import click
@@ -22,10 +23,12 @@ from billing.contracts.days import add_months
 from billing.contracts.nouns import contract_group, item_group, plan_group
 from billing.errors import ExitCode
 from tests.billing.contracts.contract_world import ContractWorld
+from tests.midday import midday_zone
 
 Run = Callable[..., Awaitable[Result]]
 DAY = timedelta(days=1)
-TODAY = datetime.now(UTC).date()
+ZONE = midday_zone()
+TODAY = datetime.now(ZoneInfo(ZONE)).date()
 MONTH = TODAY.replace(day=1)
 WHY = ("--reason", "order 4711")
 
@@ -37,9 +40,9 @@ def changes() -> list[Change]:
 
 @pytest.fixture
 async def world(pool: asyncpg.Pool) -> ContractWorld:
-    """A customer who lives by UTC, as these commands ask the clock."""
+    """A customer where it is midday, as these commands ask the clock."""
     world = ContractWorld(pool)
-    await world.account(time_zone="UTC")
+    await world.account(time_zone=ZONE)
     return world
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import click
@@ -22,6 +23,7 @@ from csms.cli.main import csms
 from csms.database.pool import open_pool
 from tests.billing.invoices.books import Books
 from tests.billing.mail.mail_room import Got, Inbox, PostOffice, letter, serving
+from tests.midday import midday_zone
 
 BOOKS = frozenset(
     {
@@ -75,7 +77,8 @@ OWN_RECORD = {
 }
 """Commands of the books that change something and are no decision of an operator."""
 WHY = ("--reason", "because it is tested")
-TODAY = datetime.now(UTC).date()
+ZONE = midday_zone()
+TODAY = datetime.now(ZoneInfo(ZONE)).date()
 LAST_MONTH = (TODAY.replace(day=1) - timedelta(days=1)).replace(day=1)
 DAY = timedelta(days=1)
 
@@ -184,7 +187,7 @@ async def _parties(clerk: Clerk) -> None:
     await clerk.act("brand", "set", "blue", "--name", "Bluer Charging")
     await clerk.act("account", "create", "C-1", "--seller", "north", "--kind", "private", "--name", "Erika Example")
     await clerk.act("account", "create", "C-2", "--seller", "north", "--kind", "private", "--name", "Max Example")
-    await clerk.act("account", "set", "C-1", "--language", "de")
+    await clerk.act("account", "set", "C-1", "--language", "de", "--time-zone", ZONE)
     for token in ("TAG-1", "TAG-2"):
         await Books(clerk.pool).world.token(token)
     since = ("--from", "2020-01-01")

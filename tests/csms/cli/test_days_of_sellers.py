@@ -24,6 +24,8 @@ class There:
 
     env: dict[str, str]
     zone: str
+    elsewhere: date
+    """The day in UTC."""
 
     @property
     def today(self) -> date:
@@ -41,9 +43,10 @@ async def there(data_home: Path, database: str) -> There:
         await books.charged(f"TAG-{n}")
     await books.customer("P-1", kind=AccountKind.PARTNER)
     await pool.close()
-    zone = "Pacific/Kiritimati" if datetime.now(UTC).hour >= NOON else "Etc/GMT+12"
+    now = datetime.now(UTC)
+    zone = "Pacific/Kiritimati" if now.hour >= NOON else "Etc/GMT+12"
     assert (await run(env, "seller", "set", "north", "--time-zone", zone, *WHY)).json["time_zone"] == zone
-    return There(env, zone)
+    return There(env, zone, now.date())
 
 
 async def test_invoices_credit_notes_and_drafts_bear_it(there: There) -> None:
@@ -69,7 +72,7 @@ async def test_invoices_credit_notes_and_drafts_bear_it(there: There) -> None:
     note = await run(env, "credit", "create", "R2026-000001", "--line", "1=1.00", *WHY)
     owed = await run(env, "report", "open-items", "-o", "json")
 
-    assert today != datetime.now(UTC).date()
+    assert today != there.elsewhere
     assert [done.json["issued_on"], issued.json["issued_on"], note.json["issued_on"]] == [str(today)] * 3
     assert (draft["until"], shown.json["until"]) == (str(today), str(today))
     assert [each["document"] for each in owed.json] == ["R2026-000001", "R2026-000002"], "as of a day that has them"
