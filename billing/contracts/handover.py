@@ -45,6 +45,14 @@ async def taken_back_of(connection: Connection, sources: Collection[str]) -> dic
     return found
 
 
+async def settled_takings_back(connection: Connection, sources: Collection[str]) -> list[PricedCharge]:
+    """Charges below zero that took something back of these on the document where they were charged; the first one first."""
+    rows = await SQL.settled_takings_back.fetch(connection, sources=sorted(sources))
+    return [
+        priced(charge_of(row), Addressee(account=row["account"], labels=json.loads(row["grouped"]))) for row in rows
+    ]
+
+
 async def mark_invoiced(
     connection: Connection, sources: Collection[str], *, document: str, actor: str, now: datetime
 ) -> None:

@@ -362,6 +362,17 @@ SELECT h.source, -h.amount_minor AS taken, o.amount_minor AS whole,
   FROM contract_charge h JOIN contract_charge o ON o.source = h.corrects
  WHERE h.source = ANY(:sources::text[]);
 
+-- name: settled_takings_back
+-- Charges below zero that took something back of these, or would have if it had not been credited before.
+SELECT h.*, h.discounts::text AS given, c.account, c.labels::text AS grouped
+  FROM contract_charge o
+  JOIN contract_charge h ON h.subscription = o.subscription AND h.corrects = o.source
+  JOIN contract_charge_fate f ON f.source = h.source
+  JOIN contract c ON c.id = h.contract
+ WHERE o.source = ANY(:sources::text[]) AND h.amount_minor < 0
+   AND NOT EXISTS (SELECT FROM invoice_source s WHERE s.source = h.source)
+ ORDER BY h.due_on, h.source;
+
 -- name: charges_of
 -- Everything that fell due under a contract, and what became of it.
 SELECT h.*, h.discounts::text AS given, f.fate, f.document

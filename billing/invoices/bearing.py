@@ -24,7 +24,7 @@ from billing.accounts.account import Account
 from billing.invoices import words
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import TaxedCharge
-from billing.invoices.document import LineKind, Tax, borne_item, borne_source
+from billing.invoices.document import Document, LineKind, Tax, borne_item, borne_source
 from billing.invoices.gathering import Owed
 from billing.invoices.store import SQL
 from billing.invoices.taking_back import TakenBack
@@ -68,6 +68,15 @@ async def borne_by(connection: Connection, bearer: Bearer, *, until: date, after
         account=account, currency=bearer.currency, charges=charges, taken_back=tuple(taken_back.values())
     )  # fmt: skip
     return owed, rows[-1]["id"]
+
+
+async def no_longer_borne(connection: Connection, seller: str, account: Account, document: Document) -> list[TakenBack]:
+    """What an account was told that it bears no longer, of the parts that a document asks it for."""
+    parts = [borne_item(line.source) for line in document.lines if line.kind is LineKind.BORNE]
+    rows = await SQL.no_longer_borne.fetch(
+        connection, seller=seller, items=[item for item, _ in parts], parties=[party for _, party in parts]
+    )
+    return list((await _taken_back(connection, rows, account)).values())
 
 
 async def _taken_back(connection: Connection, rows: Sequence[Any], account: Account) -> dict[str, TakenBack]:

@@ -171,7 +171,8 @@ def _add_reissue(group: click.Group, connect: Connect, actor: Actor) -> None:
         """Take an invoice back and issue it anew, with what is known of seller and customer by now, in one act.
 
         For a wrong address, a missing reference, another bank account. Lines, amounts and taxes stay as they were: another
-        price is csms session rerate and csms credit correct. An invoice that is credited as a whole is only issued anew.
+        price is csms session rerate and csms credit correct. An invoice that is credited as a whole is only issued anew. What
+        was taken back of a fee that ended is taken back of the new invoice too, by a credit note of its own.
 
         \b
         Examples:
@@ -185,7 +186,8 @@ def _add_reissue(group: click.Group, connect: Connect, actor: Actor) -> None:
             done = await reissue(
                 connection, number, seller=found.seller, issued_on=day, now=now, actor=actor(), reason=reason
             )
-        made = [each.document for each in (done.credit_note, done.invoice) if each is not None]
+        three = (done.credit_note, done.invoice, done.no_longer_owed)
+        made = [each.document for each in three if each is not None]
         output.rows([short_row(each) | ({"dry_run": True} if dry_run else {}) for each in made])
 
 

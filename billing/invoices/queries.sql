@@ -457,6 +457,21 @@ SELECT n.source, :seller::text, n.party, :currency::text, :invoice::bigint, :unt
 -- They are asked for it, or it is taken back.
 DELETE FROM borne_due WHERE source = ANY(:sources::text[]) RETURNING source;
 
+-- name: no_longer_borne
+-- What credit notes took back of parts that parties were asked for, where the parties were told of it: neither waits it, nor is
+-- it on a line of a document to them.
+SELECT n.source, c.seller, w.party, -p.minor AS minor, c.currency, c.number, c.issued_on
+  FROM unnest(:items::text[], :parties::text[]) AS w (item, party)
+  JOIN invoice o ON o.seller = :seller::text AND o.number = w.item
+  JOIN invoice c ON c.corrects = o.id
+ CROSS JOIN LATERAL (SELECT sum((b->>'amount_minor')::bigint)::bigint AS minor
+                       FROM jsonb_array_elements(c.body->'borne') AS b WHERE b->>'party' = w.party) AS p
+ CROSS JOIN LATERAL (SELECT 'borne:' || c.seller || ':' || c.number || '@' || o.number || ':' || w.party AS source) AS n
+ WHERE p.minor <> 0
+   AND NOT EXISTS (SELECT FROM borne_due d WHERE d.source = n.source)
+   AND NOT EXISTS (SELECT FROM invoice_source s WHERE s.source = n.source)
+ ORDER BY c.id;
+
 -- name: bearers
 -- The accounts of a seller that bear parts of documents and were not asked for them yet, in their rhythm or one of them. There
 -- are few parties: accounts are looked for once for each of them.

@@ -43,11 +43,13 @@ class Corrected:
     """What a correction made: either may be missing where nothing was left to credit, or nothing is to pay.
 
     `given_before_minor`: what had been credited of it by hand, in the terms of the document's lines; it is not in the new one.
+    `no_longer_owed`: the credit note on the new one, of what had been taken back of fees and borne parts before.
     """
 
     credit_note: Issued | None
     invoice: Issued | None
     given_before_minor: int = 0
+    no_longer_owed: Issued | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,12 @@ from typing import Final
 
 from billing.audit import service as audit
 from billing.bills.transaction import one_act
-from billing.contracts.handover import cancel, taken_back_of
+from billing.contracts.handover import cancel, settled_takings_back, taken_back_of
 from billing.errors import AlreadyDone
 from billing.invoices import service, store, words
 from billing.invoices.charge import PricedCharge
 from billing.invoices.composition import base_of
-from billing.invoices.document import Line
+from billing.invoices.document import Document, LineKind
 from billing.invoices.store import SQL, Issued
 from billing.money import round_units
 from billing.sql import Connection
@@ -79,6 +79,24 @@ async def invoiced_before(connection: Connection, charges: Sequence[PricedCharge
     return found
 
 
+async def taken_back_before(connection: Connection, document: Document) -> list[TakenBack]:
+    """What is no longer owed of the fees on a document and was credited there, or would have been if anything had remained."""
+    fees = {line.source for line in document.lines if line.kind is not LineKind.SESSION}
+    charges = await settled_takings_back(connection, fees)
+    return list((await invoiced_before(connection, charges)).values())
+
+
+def amounts(document: Document, taken: Sequence[TakenBack], left: Mapping[int, int]) -> dict[int, int]:
+    """By position of the document's line what of these is to be credited there, where so much of each is left."""
+    lines = {line.position: line for line in document.lines}
+    wanted: dict[int, int] = {}
+    for each in taken:
+        base = each.base_of(base_of(lines[each.position], document.tax_mode))
+        already = wanted.get(each.position, 0)
+        wanted[each.position] = already + min(base, left[each.position] - already)
+    return {position: minor for position, minor in wanted.items() if minor > 0}
+
+
 def by_invoice(taken: Sequence[TakenBack]) -> list[tuple[TakenBack, ...]]:
     """What one credit note is for: all of one invoice."""
     ordered = sorted(taken, key=lambda each: (each.invoice, each.position, each.before, each.source))
@@ -101,14 +119,13 @@ async def take_back(
         )
         await service.lock(connection, invoice)
         await _require_latest(connection, taken)
-        lines = {line.position: line for line in invoice.document.lines}
-        wanted = _wanted(invoice, lines, taken, await service.remaining_of(connection, invoice))
+        wanted = amounts(invoice.document, taken, await service.remaining_of(connection, invoice))
         await _settle_borne(connection, taken)
         sources = tuple(each.source for each in taken if not each.is_borne)
         if not wanted:
             await cancel(connection, sources, actor=actor, now=now)
             return None
-        reason = _reason(taken, invoice.document.language)
+        reason = reason_of(taken, invoice.document.language)
         return await service.credit_in(
             connection, invoice, wanted, orders=sources, issued_on=max(issued_on, invoice.document.issued_on), now=now,
             actor=actor, reason=audit.require_reason(reason),
@@ -128,18 +145,8 @@ async def _require_latest(connection: Connection, taken: Sequence[TakenBack]) ->
         raise AlreadyDone("what this is taken back of was invoiced anew just now", "do it again")
 
 
-def _wanted(
-    invoice: Issued, lines: Mapping[int, Line], taken: Sequence[TakenBack], left: Mapping[int, int]
-) -> dict[int, int]:
-    wanted: dict[int, int] = {}
-    for each in taken:
-        base = each.base_of(base_of(lines[each.position], invoice.document.tax_mode))
-        already = wanted.get(each.position, 0)
-        wanted[each.position] = already + min(base, left[each.position] - already)
-    return {position: minor for position, minor in wanted.items() if minor > 0}
-
-
-def _reason(taken: Sequence[TakenBack], language: str) -> str:
+def reason_of(taken: Sequence[TakenBack], language: str) -> str:
+    """Why these are credited, as the credit note says it."""
     names = [
         each.name
         if each.days is None

@@ -44,6 +44,8 @@ MIGRATIONS = Path(csms.database.__file__).parent / "migrations"
 APRIL = date(2026, 4, 30)
 MAY_1 = date(2026, 5, 1)
 CITY, EMPLOYER = "City of Example", "E-1"
+WHOLE = 80
+"""A share above which a line is credited as a whole."""
 
 
 async def bears(books: Books, party: str, value: str, *, basis: Basis = Basis.FIXED, id_: str | None = None) -> None:
@@ -414,7 +416,8 @@ async def _step(books: Books, made: list[int], what: str, which: int, share: int
                 left = {at: minor for at, minor in (await service.remaining_of(connection, invoice)).items() if minor}
             if left:
                 at, minor = min(left.items())
-                await taken_back(books, invoice.document.number, {at: max(1, minor * share // 100)}, on=MAY_1)
+                wanted = {at: minor if share > WHOLE else max(1, minor * share // 100)}
+                await taken_back(books, invoice.document.number, wanted, on=MAY_1)
         case "rerate":
             session = made[which % len(made)]
             with contextlib.suppress(AlreadyDone):  # by as many kWh as before
@@ -463,6 +466,10 @@ async def _require_whole(books: Books) -> None:
     assert len(set(sources)) == len(sources)
     assert all(waiting[party] <= 0 for party in (CITY, EMPLOYER) if party in waiting), "only what is taken back waits"
     assert asked.get("Nobody", 0) == 0
+    queue = await books.pool.fetch("SELECT party, sum(minor)::bigint AS minor FROM borne_due GROUP BY party")
+    assert {row["party"]: row["minor"] for row in queue if row["minor"]} == {
+        party: minor for party, minor in waiting.items() if minor
+    }
     books_say = await owed(books)
     assert {name.split(":", 1)[1]: minor for name, minor in books_say.items() if name.startswith("incentive")} == {
         party: minor for party, minor in waiting.items() if minor

@@ -40,10 +40,10 @@ async def referred(books: Books, account: str, reference: str) -> None:
         )  # fmt: skip
 
 
-async def credited(books: Books, number: str, wanted: dict[int, int] | None = None) -> None:
+async def credited(books: Books, number: str, wanted: dict[int, int] | None = None, *, on: date = DAY) -> None:
     async with books.pool.acquire() as connection:
         await service.credit_invoice(
-            connection, number, wanted=wanted, issued_on=DAY, now=books.clock.now, actor="ada", reason="by hand"
+            connection, number, wanted=wanted, issued_on=on, now=books.clock.now, actor="ada", reason="by hand"
         )
 
 
@@ -200,6 +200,81 @@ async def test_the_rest_of_a_fee_is_taken_back_from_the_document_that_stands(boo
     assert back.gross_minor == 14398
     assert await receivable(books) == 28560 - 14398
     assert await waits(books) == 0
+
+
+async def test_what_was_taken_back_of_a_fee_is_taken_back_of_the_new_document_too(books: Books) -> None:
+    subscription = await paid_for_a_year(books)
+    await ended(books, subscription, date(2026, 7, 1))
+    await books.run(until=JULY, issued_on=JULY)
+    before, earned = await owed(books), await margin_of(books)
+    done = await anew(books, on=JULY)
+    last = await anew(books, "R2026-000002", on=JULY)
+    again, _ = await books.run(until=JULY, issued_on=JULY)
+
+    assert before == {"receivable:C-1": 28560 - 14398}
+    assert [each and each.document.gross_minor for each in (done.credit_note, done.invoice, done.no_longer_owed)] == [
+        28560 - 14398,
+        28560,
+        14398,
+    ]
+    assert done.no_longer_owed is not None
+    assert done.no_longer_owed.document.corrects is not None
+    assert done.no_longer_owed.document.corrects.number == "R2026-000002"
+    assert done.no_longer_owed.document.reason == "No longer owed: Home 2026-07-01 - 2026-12-31"
+    assert last.no_longer_owed is not None
+    assert last.no_longer_owed.document.gross_minor == 14398
+    assert (await owed(books), await margin_of(books)) == (before, earned)
+    assert again == []
+    assert await books.problems() == []
+
+
+async def test_of_a_fee_that_was_credited_by_hand_and_ended_then_only_what_is_owed_is_charged_again(
+    books: Books,
+) -> None:
+    subscription = await paid_for_a_year(books)
+    await credited(books, "R2026-000001")
+    await ended(books, subscription, date(2026, 7, 1))
+    await books.run(until=JULY, issued_on=JULY)
+    nothing = await owed(books)
+    done = await anew(books, on=JULY)
+
+    assert nothing == {}
+    assert done.credit_note is None
+    assert await owed(books) == {"receivable:C-1": 28560 - 14398}
+
+
+async def test_a_fee_that_ended_after_a_part_of_it_was_given_is_credited_by_hand_first(books: Books) -> None:
+    subscription = await paid_for_a_year(books)
+    await credited(books, "R2026-000001", {1: 100})
+    await ended(books, subscription, date(2026, 7, 1))
+    await books.run(until=JULY, issued_on=JULY)
+    with pytest.raises(Refused, match=r"a part of R2026-000001 was credited by hand"):
+        await anew(books, on=JULY)
+
+
+async def test_what_a_party_bears_no_longer_it_is_not_asked_for_again(books: Books) -> None:
+    await bears(books, EMPLOYER, "1.00")
+    await books.customer("C-1", "TAG-1")
+    await books.customer("E-1", kind=AccountKind.EMPLOYER)
+    await books.charged("TAG-1")
+    await books.run()
+    [asks] = of(await books.documents(), "E-1")
+    await credited(books, "R2026-000001", {1: 250})
+    await books.run(until=date(2026, 4, 30), issued_on=date(2026, 5, 1))
+    half = await owed(books)
+    first = await anew(books, asks.number, on=date(2026, 5, 1))
+    after = await owed(books)
+    await credited(books, "R2026-000001", on=date(2026, 5, 1))
+    await books.run(until=date(2026, 4, 30), issued_on=date(2026, 5, 1))
+    none = await owed(books)
+    with pytest.raises(Refused, match=r"nothing of R2026-000003 is owed any more"):
+        await anew(books, "R2026-000003", on=date(2026, 5, 1))
+
+    assert first.invoice is not None
+    assert first.invoice.document.number == "R2026-000003"
+    assert half == after == {"receivable:C-1": 200, "receivable:E-1": 50}
+    assert (none, await claims(books)) == ({}, {})
+    assert await books.problems() == []
 
 
 async def test_a_contract_earns_what_it_earned(books: Books) -> None:
