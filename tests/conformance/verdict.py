@@ -58,14 +58,19 @@ def complaint(  # noqa: PLR0911 - one for each thing that can be wrong
 
 def _of_sense(protocol: Protocol, action: str, payload: Any, strict: bool) -> frozenset[str]:
     """The codes for what the schema allows, and nobody can do anything with."""
+    words = _WORDS[protocol is Protocol.V16]
     if _is_doubtful(payload):
         return frozenset({_TYPE, _PROPERTY})
+    found: set[str] = set()
     if any(isinstance(each, str) and not each.strip() for each in _values(payload)):
         # The schemas let names, hashes and times be empty, which is as good as missing.
-        return frozenset({_PROPERTY, _WORDS[protocol is Protocol.V16][_MISSING]})
+        found |= {_PROPERTY, words[_MISSING]}
+    if any(each == [] for each in _values(payload)):
+        # A MeterValue has one sampledValue or more (OCPP 1.6, its type MeterValue); the schema of StopTransaction lets them be none.
+        found.add(words[_OCCURRENCE])
     earlier = EARLIER.get(protocol)
     known = earlier is None or (owed(protocol, action) and fits(earlier, action, payload))
-    return frozenset() if known and not strict else frozenset({_PROPERTY})
+    return frozenset(found if known and not strict else found | {_PROPERTY})
 
 
 def codes(protocol: Protocol, action: str, payload: Any, *, is_call: bool) -> frozenset[str]:

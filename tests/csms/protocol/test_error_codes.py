@@ -12,6 +12,7 @@ from csms.protocol.vocabulary import Protocol
 METER_VALUES = VALID[Protocol.V16]["MeterValues"]
 EVENT = VALID[Protocol.V201]["TransactionEvent"]
 START = VALID[Protocol.V16]["StartTransaction"]
+STOP = VALID[Protocol.V16]["StopTransaction"]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,12 @@ START = VALID[Protocol.V16]["StartTransaction"]
         (Protocol.V16, "StartTransaction", changed(START, meterStart=float("nan")), "PropertyConstraintViolation"),
         (Protocol.V16, "StartTransaction", changed(START, idTag="T" * 21), "PropertyConstraintViolation"),
         (Protocol.V16, "MeterValues", changed(METER_VALUES, meterValue=[]), "OccurenceConstraintViolation"),
+        (
+            Protocol.V16,
+            "StopTransaction",
+            changed(STOP, transactionData=[{"timestamp": "2026-03-01T10:00:00Z", "sampledValue": []}]),
+            "OccurenceConstraintViolation",  # though this schema, other than that of MeterValues, allows it
+        ),
         (
             Protocol.V16,
             "StatusNotification",
