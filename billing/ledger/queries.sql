@@ -442,6 +442,16 @@ SELECT count(*) AS charges, count(DISTINCT coalesce(a.payer, a.id)) AS accounts,
  WHERE a.seller = :seller::text AND h.due_on <= :last::date
    AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source);
 
+-- name: charges_fallen_due
+-- What fell due of contracts of a seller's customers and is neither on a document nor cancelled, by currency, as it was agreed:
+-- with tax or without.
+SELECT h.currency, count(*) AS charges, sum(h.amount_minor)::bigint AS minor
+  FROM contract_charge h JOIN contract c ON c.id = h.contract JOIN account a ON a.id = c.account
+ WHERE a.seller = :seller::text
+   AND NOT EXISTS (SELECT FROM contract_charge_fate f WHERE f.source = h.source)
+ GROUP BY h.currency
+ ORDER BY h.currency;
+
 -- name: open_drafts
 -- Drafts of a seller's customers that nobody issued or gave up, for periods that end by a day.
 SELECT d.id

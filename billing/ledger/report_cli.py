@@ -14,7 +14,7 @@ from billing.ledger import service
 from billing.ledger.balance import balances, sums_of
 from billing.ledger.cli_options import AS_OF, SELLER, whose
 from billing.ledger.open_items import Age, ageing, open_items
-from billing.ledger.unbilled import unbilled_values
+from billing.ledger.unbilled import charges_fallen_due, unbilled_values
 from billing.money import Money
 
 HELP = """Reports: from the books, as they stood on any day, and of what is not in them yet.
@@ -112,7 +112,8 @@ def _add_unbilled(group: click.Group, connect: Connect) -> None:
     async def command(context: click.Context, seller: str | None, output: Output) -> None:
         """List what sessions are worth that no document shows: billed ones, running, waiting and held ones.
 
-        What runs, waits or is held has the amount of its last interim bill; without_amount tells how many have none.
+        What runs, waits or is held has the amount of its last interim bill; without_amount tells how many have none. Charges of
+        contracts that fell due and are on no document are counted beside it.
 
         \b
         Example:
@@ -121,4 +122,10 @@ def _add_unbilled(group: click.Group, connect: Connect) -> None:
         async with connect(context) as connection:
             of = await service.the_seller(connection, seller)
             found = await unbilled_values(connection, of)
+            due = await charges_fallen_due(connection, of)
         output.rows([each.to_dict() for each in found], columns=UNBILLED_COLUMNS)
+        for each in due:
+            output.note(
+                f"fallen due of contracts and on no document: {each.amount} as agreed (charges: {each.charges});"
+                " the next csms invoice run of each customer's rhythm takes them"
+            )

@@ -38,6 +38,20 @@ class UnbilledValue:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallenDue:
+    """What contracts charge in a currency and no document shows yet. `amount` is as agreed, with tax or without."""
+
+    charges: int
+    amount: Money
+
+
+async def charges_fallen_due(connection: Connection, seller: str) -> list[FallenDue]:
+    """By currency, of a seller's customers; what is taken back of fees is below zero in it."""
+    rows = await SQL.charges_fallen_due.fetch(connection, seller=seller)
+    return [FallenDue(charges=row["charges"], amount=Money(row["minor"], row["currency"])) for row in rows]
+
+
 async def unbilled_values(connection: Connection, seller: str) -> list[UnbilledValue]:
     """By site, currency and state, of a seller's sessions and those of nobody."""
     return [

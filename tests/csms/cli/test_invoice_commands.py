@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -9,8 +10,10 @@ import pytest
 from cli_room import environment, run
 from pypdf import PdfReader
 
+from billing.contracts.accruing import accrue
 from csms.database.pool import open_pool
 from tests.billing.invoices.books import Books
+from tests.billing.invoices.test_contracts_on_invoices import rule, subscribed
 
 MARCH = ("--seller", "north", "--period", "2026-03", "--issued-on", "2026-04-01", "--reason", "March")
 WHY = ("--reason", "to look at")
@@ -57,6 +60,27 @@ async def test_a_month_is_tried_then_run_then_found_to_be_done(office: dict[str,
     assert shown.json["lines"][0]["creditable"] == shown.json["lines"][0]["gross"]
     assert (verified.code, verified.out, verified.err.strip()) == (0, "", "3 documents")
     assert [(each["form"], each["last"]) for each in series.json] == [("full", 2), ("simplified", 1)]
+
+
+async def test_what_fell_due_of_contracts_is_told_beside_unbilled_sessions(
+    office: dict[str, str], database: str
+) -> None:
+    pool = await open_pool(database, size=2, name="contracts")
+    await rule(Books(pool))
+    await subscribed(Books(pool), "C-1", price="9.90")
+    async with pool.acquire() as connection:
+        await accrue(connection, now=datetime(2026, 3, 15, tzinfo=UTC))
+    await pool.close()
+    waiting = await run(office, "report", "unbilled")
+    done = await run(office, "invoice", "run", *MARCH)
+    invoiced = await run(office, "report", "unbilled")
+
+    assert waiting.err.strip() == (
+        "fallen due of contracts and on no document: 9.90 EUR as agreed (charges: 1);"
+        " the next csms invoice run of each customer's rhythm takes them"
+    )
+    assert done.code == 0
+    assert (invoiced.code, invoiced.err) == (0, "")
 
 
 async def test_an_invoice_is_credited_by_lines_and_then_as_a_whole(office: dict[str, str]) -> None:
