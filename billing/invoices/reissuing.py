@@ -107,7 +107,7 @@ async def _require_possible(
         line.position: base_of(line, old.document.tax_mode) for line in old.document.lines if line.position in left
     }
     no_longer = amounts(old.document, taken, whole)
-    if {position: minor for position, minor in whole.items() if minor} == no_longer:
+    if no_longer and {position: minor for position, minor in whole.items() if minor} == no_longer:
         raise Refused(f"nothing of {number} is owed any more", "there is nothing to charge: leave it as it is")
     by_hand = {position: whole[position] - minor - no_longer.get(position, 0) for position, minor in left.items()}
     if any(left.values()) and any(by_hand.values()):

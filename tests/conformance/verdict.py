@@ -65,7 +65,7 @@ def _of_sense(protocol: Protocol, action: str, payload: Any, strict: bool) -> fr
     if any(isinstance(each, str) and not each.strip() for each in _values(payload)):
         # The schemas let names, hashes and times be empty, which is as good as missing.
         found |= {_PROPERTY, words[_MISSING]}
-    if any(each == [] for each in _values(payload)):
+    if strict and protocol is Protocol.V16 and any(each == [] for each in _values(payload)):
         # A MeterValue has one sampledValue or more (OCPP 1.6, its type MeterValue); the schema of StopTransaction lets them be none.
         found.add(words[_OCCURRENCE])
     earlier = EARLIER.get(protocol)
